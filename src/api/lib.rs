@@ -1,1 +1,8 @@
-//! weir-api
+//! The words that every part of weir shares: failure classes, phases, names and limits. No client, no I/O.
+
+pub mod failure;
+pub mod limits;
+pub mod phase;
+
+pub use failure::FailureClass;
+pub use phase::Phase;

@@ -1,0 +1,25 @@
+//! What an executor sees at this moment and does not write down.
+
+use std::collections::BTreeSet;
+
+use crate::event::Incarnation;
+
+/// The world as the executor sees it now.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Observed {
+    /// Incarnations of this job that exist (a pod, a process or its leftovers).
+    pub present: BTreeSet<Incarnation>,
+    /// What is free for this job, running incarnations not subtracted; `None` means without bound.
+    pub capacity: Capacity,
+}
+
+/// Bounds on what may run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Capacity {
+    /// Cores.
+    pub cores: Option<f64>,
+    /// Mebibytes of memory.
+    pub ram_mib: Option<u64>,
+    /// Incarnations.
+    pub incarnations: Option<u32>,
+}
