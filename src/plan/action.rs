@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use weir_cwl::{ProcessIndex, Record, Template, Value, requirement::Requirements};
+use weir_cwl::{ProcessIndex, Record, Template, Value, requirement::Effective};
 
 use crate::event::{Event, Incarnation, Resources, Slot, Timestamp};
 use crate::path::InstancePath;
@@ -81,14 +81,4 @@ pub struct Launch {
     pub resources: Resources,
     /// Name of its log without suffix.
     pub log: String,
-}
-
-/// Requirements and hints of a tool at its place in the workflow, inheritance applied (CWL v1.2 Workflow Description,
-/// §4.6 "Requirements and hints": step over workflow over tool hints).
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Effective {
-    /// What must hold.
-    pub requirements: Requirements,
-    /// What should hold and is not required.
-    pub hints: Requirements,
 }
