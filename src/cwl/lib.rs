@@ -14,6 +14,7 @@
 //! Expressions that need JavaScript are handed to the caller through `expression::Evaluate`; parameter references are
 //! evaluated here.
 
+pub mod description;
 pub mod document;
 pub mod expression;
 pub mod requirement;
