@@ -1,0 +1,72 @@
+//! `weir demo`: the example package, its inputs and its scenes in a folder, then exactly what `weir run` does.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+const PACKAGE: &str = include_str!("../../manifests/water-bodies/water-bodies.cwl");
+
+/// Around Olinda and Recife, Brazil: sea, coast, lakes, towns.
+const AREA_OF_INTEREST: &str = "-34.905,-8.03,-34.83,-7.96";
+
+struct Scene {
+    id: &'static str,
+    item: &'static str,
+    assets: &'static [(&'static str, &'static [u8])],
+}
+
+macro_rules! scene {
+    ($id:literal, $($asset:literal),*) => {
+        Scene {
+            id: $id,
+            item: include_str!(concat!("../../tests/data/olinda/", $id, "/", $id, ".json")),
+            assets: &[$(($asset, include_bytes!(concat!("../../tests/data/olinda/", $id, "/", $asset)))),*],
+        }
+    };
+}
+
+/// Landsat 7 ETM+, 28.5 m; the acquisition date is not recorded in the source and nominal in the items.
+const SCENES: [Scene; 2] = [
+    scene!("L7_OLINDA_NORTH", "blue.tif", "green.tif", "red.tif", "nir.tif", "swir16.tif", "swir22.tif"),
+    scene!("L7_OLINDA_SOUTH", "blue.tif", "green.tif", "red.tif", "nir.tif", "swir16.tif", "swir22.tif"),
+];
+
+/// The files of the example.
+pub struct Example {
+    /// The package.
+    pub package: std::path::PathBuf,
+    /// Its inputs, with absolute `file:` URLs of the scenes' items.
+    pub inputs: std::path::PathBuf,
+}
+
+/// Writes the example under `dir`. What is there already is written again, so that a second demo is like the first.
+pub fn write_example(dir: &Path) -> Result<Example> {
+    let write = |path: &Path, content: &[u8]| {
+        std::fs::write(path, content).with_context(|| format!("cannot write the example to {}", path.display()))
+    };
+    let create = |path: &Path| {
+        std::fs::create_dir_all(path).with_context(|| format!("cannot create the folder {}", path.display()))
+    };
+    create(dir)?;
+    let absolute = dir.canonicalize().with_context(|| format!("cannot resolve {}", dir.display()))?;
+    let mut items = String::new();
+    for scene in &SCENES {
+        let folder = absolute.join("scenes").join(scene.id);
+        create(&folder)?;
+        let item = folder.join(format!("{}.json", scene.id));
+        write(&item, scene.item.as_bytes())?;
+        for (name, content) in scene.assets {
+            write(&folder.join(name), content)?;
+        }
+        let url = url::Url::from_file_path(&item).map_err(|()| anyhow::anyhow!("{} has no URL", item.display()))?;
+        items.push_str(&format!("  - {url}\n"));
+    }
+    let example = Example { package: dir.join("water-bodies.cwl"), inputs: dir.join("inputs.yaml") };
+    write(&example.package, PACKAGE.as_bytes())?;
+    let inputs = format!(
+        "# Two overlapping Landsat 7 scenes; the area of interest is minx,miny,maxx,maxy in EPSG:4326.\n\
+         stac_items:\n{items}aoi: \"{AREA_OF_INTEREST}\"\nepsg: EPSG:4326\nbands: [green, nir]\n"
+    );
+    write(&example.inputs, inputs.as_bytes())?;
+    Ok(example)
+}
