@@ -20,6 +20,7 @@ pub mod expression;
 pub mod requirement;
 pub mod schema;
 pub mod source;
+pub mod stage_out;
 pub mod value;
 
 pub use document::{CommandLineTool, ExpressionTool, Package, Process, ProcessIndex, Workflow};
