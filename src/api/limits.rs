@@ -53,3 +53,6 @@ pub const DEFAULT_RAM_MIB: u64 = 256;
 /// Mebibytes of temporary and output space that `runtime` reports for a step that states none (CWL v1.2,
 /// "ResourceRequirement").
 pub const DEFAULT_DISK_MIB: u64 = 1024;
+
+/// Seconds that fetching one document by HTTP may take, redirects included.
+pub const DOCUMENT_FETCH_SECONDS_MAX: u64 = 30;

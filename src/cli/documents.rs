@@ -1,0 +1,92 @@
+//! Fetches documents for the loader from files and by HTTP, within limits, and remembers every text, so that a job can
+//! pin what it was made of.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use indexmap::IndexMap;
+use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_FETCH_SECONDS_MAX};
+use weir_cwl::load::{Fetch, FetchError};
+use weir_cwl::uri;
+
+/// Documents by absolute URL.
+#[derive(Debug, Default)]
+pub struct Documents {
+    texts: RefCell<IndexMap<String, String>>,
+}
+
+impl Documents {
+    /// Every text that was fetched, by its URL, in the order of fetching.
+    pub fn into_texts(self) -> IndexMap<String, String> {
+        self.texts.into_inner()
+    }
+}
+
+impl Fetch for Documents {
+    fn fetch(&self, url: &str) -> Result<String, FetchError> {
+        if let Some(text) = self.texts.borrow().get(url) {
+            return Ok(text.clone());
+        }
+        let text = match uri::to_path(url) {
+            Some(path) => read_file(Path::new(&path)),
+            None => read_http(url),
+        }
+        .map_err(|error| FetchError(format!("{error:#}")))?;
+        self.texts.borrow_mut().insert(url.to_owned(), text.clone());
+        Ok(text)
+    }
+}
+
+/// What the user typed for a document as an absolute URL, its `#fragment` kept.
+pub fn reference(typed: &str) -> Result<String> {
+    if typed.starts_with("http://") || typed.starts_with("https://") || typed.starts_with("file:") {
+        return Ok(typed.to_owned());
+    }
+    let (path, fragment) = match typed.rsplit_once('#') {
+        Some((path, fragment)) if !Path::new(typed).exists() => (path, Some(fragment)),
+        _ => (typed, None),
+    };
+    let url = file_url(Path::new(path))?;
+    Ok(match fragment {
+        Some(fragment) => format!("{url}#{fragment}"),
+        None => url,
+    })
+}
+
+/// The absolute `file:` URL of an existing file.
+pub fn file_url(path: &Path) -> Result<String> {
+    let absolute = path.canonicalize().with_context(|| format!("cannot open {}", path.display()))?;
+    match absolute.to_str() {
+        Some(text) => Ok(uri::from_path(text)),
+        None => bail!("the path {} is not UTF-8", absolute.display()),
+    }
+}
+
+fn read_file(path: &Path) -> Result<String> {
+    let size = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?.len();
+    if size > DOCUMENT_BYTES_MAX as u64 {
+        bail!("{} has {size} bytes; documents may have {DOCUMENT_BYTES_MAX}", path.display());
+    }
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn read_http(url: &str) -> Result<String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(DOCUMENT_FETCH_SECONDS_MAX)))
+        .tls_config(
+            ureq::tls::TlsConfig::builder()
+                .unversioned_rustls_crypto_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+                .build(),
+        )
+        .build()
+        .into();
+    let mut response = agent.get(url).call().with_context(|| format!("cannot fetch {url}"))?;
+    response
+        .body_mut()
+        .with_config()
+        .limit(DOCUMENT_BYTES_MAX as u64)
+        .read_to_string()
+        .with_context(|| format!("cannot read {url}"))
+}
