@@ -51,21 +51,16 @@ pub(crate) fn evaluate(task: &Task) -> Reply {
         }
     })));
     let context = Context::custom::<Language>(&runtime).map_err(|_| ScriptError::MemoryLimit)?;
-    context.with(|ctx| {
-        run(&ctx, task).map_err(|fault| {
-            if late.get() {
-                return ScriptError::TimeLimit { limit };
-            }
-            match fault {
-                Fault::Known(error) => error,
-                Fault::Engine(error) => {
-                    runtime.set_memory_limit(limits::HEAP_BYTES + HEAP_FOR_DESCRIPTION);
-                    let described = describe(&ctx, &error, task);
-                    if late.get() { ScriptError::TimeLimit { limit } } else { described }
-                }
-            }
-        })
-    })
+    let outcome = match context.with(|ctx| run(&ctx, task)) {
+        Ok(json) => return Ok(json),
+        Err(Fault::Known(error)) => error,
+        Err(Fault::Engine(error)) => {
+            runtime.set_memory_limit(limits::HEAP_BYTES + HEAP_FOR_DESCRIPTION);
+            context.with(|ctx| describe(&ctx, &error, task))
+        }
+    };
+    // Whatever else is said, an interrupted evaluation was late; also when it was described.
+    Err(if late.get() { ScriptError::TimeLimit { limit } } else { outcome })
 }
 
 /// A failure before the engine was asked what it means.
