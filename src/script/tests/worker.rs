@@ -1,9 +1,13 @@
 //! Promises of the worker process, kept against real processes: this program starts itself again
 //! as a worker, as `weir` does.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +20,9 @@ use weir_script::{Kind, Pool, Request, ScriptError, Worker, WorkerCommand, sandb
 /// The name under which this program enters the sandbox and tries to break out.
 const PROBE: &str = "probe";
 
+/// The name under which this program owns a worker that never stops computing.
+const OWNER: &str = "owner";
+
 macro_rules! trials {
     ($($name:ident),* $(,)?) => {
         vec![$(Trial::test(stringify!($name), || { $name(); Ok::<(), Failed>(()) })),*]
@@ -26,9 +33,16 @@ fn main() -> ExitCode {
     if weir_script::called_as_worker() {
         return weir_script::worker_main();
     }
-    if std::env::args().next().as_deref() == Some(PROBE) {
-        probe();
-        return ExitCode::SUCCESS;
+    match std::env::args().next().as_deref() {
+        Some(PROBE) => {
+            probe();
+            return ExitCode::SUCCESS;
+        }
+        Some(OWNER) => {
+            own_a_busy_worker();
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     let mut trials = trials![
         values_come_back_as_javascript_prints_them,
@@ -56,6 +70,7 @@ fn main() -> ExitCode {
         a_killed_worker_is_replaced,
         a_stopped_worker_is_replaced_and_the_rest_of_its_batch_runs,
         a_worker_outlives_the_thread_that_started_it,
+        a_busy_worker_dies_with_its_owner,
         a_program_that_is_no_worker_is_named,
         a_pool_serves_more_threads_than_it_has_workers,
         all_layers_of_the_sandbox_stand,
@@ -241,7 +256,7 @@ fn recursion_without_end_is_told_as_such() {
     for source in sources {
         assert_eq!(body(source), Err(ScriptError::StackOverflow), "{source}");
     }
-    assert_snapshot!(ScriptError::StackOverflow, @"the expression nests calls too deeply (is a recursion without end?)");
+    assert_snapshot!(ScriptError::StackOverflow, @"the expression nests calls too deeply (a recursion without end?)");
 }
 
 fn requests_and_results_have_a_maximum_size() {
@@ -324,17 +339,45 @@ fn a_worker_outlives_the_thread_that_started_it() {
     assert_eq!(worker.process_id(), first);
 }
 
+fn a_busy_worker_dies_with_its_owner() {
+    let mut owner = this_program_as(OWNER).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(owner.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", line.trim())).ok()?;
+        stat.rsplit(") ").next()?.chars().next().filter(|state| *state != 'Z')
+    };
+    assert!(state().is_some());
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while state().is_some() {
+        assert!(Instant::now() < deadline, "the worker lives on");
+        thread::yield_now();
+    }
+}
+
+/// Runs in a process of its own: prints the worker's id and keeps it busy.
+#[expect(clippy::print_stdout, reason = "the output is the result")]
+fn own_a_busy_worker() {
+    let mut worker = worker();
+    worker.start().unwrap();
+    println!("{}", worker.process_id().unwrap());
+    let time_limit = Duration::from_mins(1);
+    worker.evaluate(&[Request { time_limit, ..body_request("return new Array(4e9).join('')") }]);
+}
+
 fn a_program_that_is_no_worker_is_named() {
     let command = |program: &str| WorkerCommand { program: program.into(), arg0: "x".into(), args: Vec::new() };
     let missing = Worker::new(command("/nowhere/weir")).evaluate(&[request("1"), request("2")]);
     assert_eq!(missing.len(), 2);
-    assert_snapshot!(missing[0].as_ref().unwrap_err(), @"the process that evaluates expressions cannot be started: No such file or directory (os error 2) (program /nowhere/weir)");
+    assert_snapshot!(missing[0].as_ref().unwrap_err(), @"the process that evaluates expressions cannot be started: /nowhere/weir: No such file or directory (os error 2)");
     let other = Worker::new(command("/bin/true")).evaluate(&[request("1")]);
-    assert_snapshot!(other[0].as_ref().unwrap_err(), @"the process that evaluates expressions cannot be started: exit status: 0");
+    assert_snapshot!(other[0].as_ref().unwrap_err(), @"the process that evaluates expressions cannot be started: /bin/true did not answer as a worker: exit status: 0");
 }
 
 fn a_pool_serves_more_threads_than_it_has_workers() {
-    let pool = Pool::with_workers(WorkerCommand::this_program().unwrap(), 2.try_into().unwrap());
+    let pool = Pool::with_workers(&WorkerCommand::this_program().unwrap(), 2.try_into().unwrap());
     thread::scope(|scope| {
         let ask = |number: usize| {
             let pool = pool.clone();
@@ -358,9 +401,7 @@ fn all_layers_of_the_sandbox_stand() {
 
 fn the_sandbox_refuses_files_sockets_processes_and_threads() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    std::os::unix::process::CommandExt::arg0(&mut command, PROBE);
-    let output = command
+    let output = this_program_as(PROBE)
         .arg(listener.local_addr().unwrap().port().to_string())
         .stdin(Stdio::null())
         .stderr(Stdio::null())
@@ -448,13 +489,19 @@ fn figures() {
     let mut worker = worker();
     worker.start().unwrap();
     let begin = Instant::now();
-    assert!(worker.evaluate(&[small; 1000]).iter().all(Result::is_ok));
+    assert!(worker.evaluate(&vec![small; 1000]).iter().all(Result::is_ok));
     println!("1000 evaluations in one batch: {:?}", begin.elapsed());
     let begin = Instant::now();
     for _ in 0..1000 {
         assert!(worker.evaluate(&[small])[0].is_ok());
     }
     println!("1000 single evaluations: {:?}", begin.elapsed());
+}
+
+fn this_program_as(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg0(name);
+    command
 }
 
 fn worker() -> Worker {
