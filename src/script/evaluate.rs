@@ -76,10 +76,15 @@ impl From<rquickjs::Error> for Fault {
 }
 
 fn run(ctx: &Ctx<'_>, task: &Task) -> Result<String, Fault> {
+    let variables = [("inputs", &task.inputs), ("self", &task.self_), ("runtime", &task.runtime)];
+    // While the library is evaluated the variables exist without a value; what it assigns to
+    // them does not last.
+    for (name, _) in variables {
+        ctx.globals().set(name, rquickjs::Undefined)?;
+    }
     for (index, text) in task.library.iter().enumerate() {
         let _: Value = eval(ctx, text.as_str(), format!("{LIBRARY}{index}]"))?;
     }
-    let variables = [("inputs", &task.inputs), ("self", &task.self_), ("runtime", &task.runtime)];
     for (name, json) in variables {
         ctx.globals().set(name, variable(ctx, name, json)?)?;
     }

@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         unicode_survives,
         modern_language_works,
         library_is_visible_and_sees_the_variables,
+        the_library_cannot_replace_the_variables,
         syntax_errors_name_line_and_column,
         exceptions_name_line_and_column,
         a_mistake_in_the_library_names_its_entry,
@@ -138,6 +139,12 @@ fn library_is_visible_and_sees_the_variables() {
     ];
     let request = Request { library: &library, ..request("[twice(3), four, add(1), sloppy]") };
     assert_eq!(one(&request), Ok("[6,4,2,1]".to_owned()));
+}
+
+fn the_library_cannot_replace_the_variables() {
+    let library = ["var early = inputs; inputs = 3; var runtime = {cores: 0};".to_owned()];
+    let request = Request { library: &library, ..request("[early, inputs.x, runtime.cores]") };
+    assert_eq!(one(&request), Ok("[null,1,8]".to_owned()));
 }
 
 // Mistakes
