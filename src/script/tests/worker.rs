@@ -248,8 +248,12 @@ fn an_allocation_bomb_ends_at_the_memory_limit() {
         "return new Uint8Array(1e9);",
         "while (true) { try { var a = [a, a, new Array(1e5).fill(a)]; } catch (e) { throw e; } }",
     ];
+    let mut worker = worker();
+    worker.start().unwrap();
+    let process = worker.process_id();
     for bomb in bombs {
-        assert_eq!(body(bomb), Err(ScriptError::MemoryLimit), "{bomb}");
+        assert_eq!(worker.evaluate(&[body_request(bomb)]), [Err(ScriptError::MemoryLimit)], "{bomb}");
+        assert_eq!(worker.process_id(), process, "the worker did not survive {bomb}");
     }
     assert_snapshot!(ScriptError::MemoryLimit, @"the expression used more than 64 MiB of memory");
 }
