@@ -15,8 +15,10 @@
 //! evaluated here.
 
 pub mod description;
+pub mod conform;
 pub mod document;
 pub mod expression;
+pub mod json;
 pub mod requirement;
 pub mod schema;
 pub mod source;
