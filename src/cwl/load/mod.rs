@@ -113,6 +113,7 @@ impl<'f> Loader<'f> {
 
     fn package(mut self, url: &str, fragment: Option<&str>) -> Result<Package, Diagnostics> {
         let loaded = self.entry(url, fragment);
+        self.diagnostics.sort();
         let processes: Option<Vec<Process>> = self.processes.into_iter().collect();
         match (loaded, processes) {
             (Some((document, entry)), Some(processes)) if !self.diagnostics.has_errors() => {
@@ -308,3 +309,6 @@ fn collect_runs(node: &Node, called: &mut Vec<String>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;
