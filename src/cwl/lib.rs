@@ -16,24 +16,19 @@
 //! Expressions that need JavaScript are handed to the caller through `expression::Evaluate`; parameter references are
 //! evaluated here.
 
-pub mod description;
-pub mod conform;
-pub mod document;
-pub mod expression;
-pub mod json;
-pub mod requirement;
-pub mod schema;
-pub mod source;
-pub mod stage_out;
 pub mod check;
+pub mod conform;
+pub mod description;
 pub mod diagnostic;
 pub mod document;
 pub mod expression;
 pub mod job;
+pub mod json;
 pub mod load;
 pub mod requirement;
 pub mod schema;
 pub mod source;
+pub mod stage_out;
 pub mod uri;
 pub mod value;
 pub mod yaml;
