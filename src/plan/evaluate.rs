@@ -1,38 +1,26 @@
 //! Parameter references are evaluated here; what needs JavaScript is left to `Action::Evaluate`.
 
-use weir_cwl::expression::{Accessor, Part, Root};
+use weir_cwl::expression::{Context, NoScripts};
 use weir_cwl::{Template, Value};
 
-/// A template's value, or that somebody else must find it.
-pub(crate) enum Evaluated {
-    Value(Value),
-    NeedsScript,
-}
-
-/// Evaluates a template without JavaScript.
-pub(crate) fn evaluate(template: &Template, inputs: &Value, self_: &Value, runtime: &Value) -> Result<Evaluated, String> {
+/// The template's value without JavaScript; `None` if it needs some. The message names the expression.
+pub(crate) fn evaluate(
+    template: &Template,
+    inputs: &Value,
+    self_: &Value,
+    library: Option<&[String]>,
+) -> Result<Option<Value>, String> {
     if template.needs_script() {
-        return Ok(Evaluated::NeedsScript);
+        return match library {
+            Some(_) => Ok(None),
+            None => Err(format!(
+                "`{}` needs JavaScript; add InlineJavascriptRequirement to the requirements",
+                template.source
+            )),
+        };
     }
-    match template.parts.as_slice() {
-        [Part::Text(text)] => Ok(Evaluated::Value(Value::String(text.clone()))),
-        [Part::Reference(reference)] => {
-            let mut value = match reference.root {
-                Root::Inputs => inputs,
-                Root::Self_ => self_,
-                Root::Runtime => runtime,
-                Root::Null => &Value::Null,
-            };
-            for accessor in &reference.path {
-                value = match (accessor, value) {
-                    (Accessor::Member(name), Value::Record(record)) => record.get(name),
-                    (Accessor::Index(index), Value::Array(members)) => members.get(*index),
-                    _ => None,
-                }
-                .ok_or_else(|| format!("{} finds nothing", template.source))?;
-            }
-            Ok(Evaluated::Value(value.clone()))
-        }
-        _ => Err("unsupported yet".into()),
-    }
+    // Steps and workflows have no runtime of their own.
+    let runtime = Value::Null;
+    let context = Context { inputs, self_, runtime: &runtime, library };
+    template.evaluate(&context, &mut NoScripts).map(Some).map_err(|error| error.to_string())
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use weir_api::limits;
+use weir_cwl::conform::{conform, describe};
 use weir_cwl::{Package, Record, Value};
 
 use crate::event::Resources;
@@ -147,12 +148,13 @@ impl Intent {
         for parameter in &header.inputs {
             let value = given.shift_remove(&parameter.id).filter(|value| *value != Value::Null);
             let value = value.or_else(|| parameter.default.clone()).unwrap_or(Value::Null);
-            let value = crate::step_input::conform(&parameter.type_, value).map_err(|message| {
-                if message.is_missing {
-                    IntentError::MissingInput(parameter.id.clone(), header.id.clone(), parameter.type_source.clone())
+            let is_missing = value == Value::Null;
+            let value = conform(&parameter.type_, value).map_err(|mismatch| {
+                let (input, process) = (parameter.id.clone(), header.id.clone());
+                if is_missing {
+                    IntentError::MissingInput(input, process, describe(&parameter.type_))
                 } else {
-                    let (input, process) = (parameter.id.clone(), header.id.clone());
-                    IntentError::WrongInput { input, process, message: message.text }
+                    IntentError::WrongInput { input, process, message: mismatch.to_string() }
                 }
             })?;
             inputs.insert(parameter.id.clone(), value);

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use weir_cwl::Value;
 use weir_cwl::document::{Link, LinkMerge, PickValue};
 
-use crate::scatter::kind;
-
 /// The value of a link whose sources exist; null if it has none. The message says what is wrong with them.
 pub(crate) fn resolve(link: &Link, sources: &[Arc<Value>]) -> Result<Arc<Value>, String> {
     let merged = match sources {
@@ -42,7 +40,7 @@ fn pick(rule: PickValue, value: &Value) -> Result<Value, String> {
         // A plain source that is skipped or not: the rules hold for the list of this one.
         return match (rule, value) {
             (PickValue::AllNonNull, Value::Null) => Ok(Value::Array(Vec::new())),
-            (PickValue::AllNonNull, other) => Err(format!("pickValue {name} needs an array, got {}", kind(other))),
+            (PickValue::AllNonNull, other) => Err(format!("pickValue {name} needs an array, got {}", other.type_name())),
             (_, Value::Null) => Err(format!("pickValue {name} found only null")),
             (_, other) => Ok(other.clone()),
         };

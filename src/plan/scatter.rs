@@ -21,7 +21,7 @@ impl Shape {
         for (id, value) in scatter.inputs.iter().zip(arrays) {
             match value {
                 Value::Array(elements) => lengths.push(elements.len()),
-                other => return Err(format!("it scatters over `{id}`, which is {} and no array", kind(other))),
+                other => return Err(format!("it scatters over `{id}`, which is no array but of type {}", other.type_name())),
             }
         }
         let shape = Self { method: scatter.method, lengths };
@@ -75,20 +75,6 @@ fn nest(lengths: &[usize], values: &mut impl Iterator<Item = Value>) -> Value {
     match lengths {
         [] => values.next().unwrap_or_default(),
         [length, inner @ ..] => Value::Array((0..*length).map(|_| nest(inner, values)).collect()),
-    }
-}
-
-/// What a value is, for messages.
-pub(crate) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Record(_) => "a record",
-        Value::File(_) => "a File",
-        Value::Directory(_) => "a Directory",
     }
 }
 

@@ -303,6 +303,18 @@ impl State {
     }
 }
 
+impl Part {
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Self::StepLoad => Some(Self::ValueFrom),
+            Self::ValueFrom => Some(Self::When),
+            Self::When => Some(Self::InputLoad),
+            Self::InputLoad => Some(Self::Process),
+            Self::Process => None,
+        }
+    }
+}
+
 impl Stage {
     /// Whether nothing can change any more.
     pub fn is_over(self) -> bool {

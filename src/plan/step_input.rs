@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use weir_cwl::{Record, Type, Value};
+use weir_cwl::conform::conform;
+use weir_cwl::{Record, Value};
 
 use crate::event::Slot;
 use crate::graph::In;
@@ -102,21 +103,9 @@ pub(crate) fn process_object(intent: &Intent, state: &State, instance: usize) ->
             (value, _) => value,
         };
         let value =
-            conform(&parameter.type_, value).map_err(|message| format!("input `{}`: {}", parameter.id, message.text))?;
+            conform(&parameter.type_, value).map_err(|mismatch| format!("input `{}`: {mismatch}", parameter.id))?;
         object.insert(parameter.id.clone(), value);
     }
     Ok(object)
 }
 
-/// Why a value is not of its type.
-pub(crate) struct Misfit {
-    /// There is none, and the type is not optional.
-    pub is_missing: bool,
-    pub text: String,
-}
-
-/// The value as its type wants it.
-pub(crate) fn conform(type_: &Type, value: Value) -> Result<Value, Misfit> {
-    let _ = type_;
-    Ok(value)
-}
