@@ -13,7 +13,10 @@
 
 pub mod action;
 #[cfg(any(test, feature = "sim"))]
-pub mod build;
+pub mod builder;
+pub mod check;
+#[cfg(any(test, feature = "sim"))]
+pub mod drive;
 mod evaluate;
 pub mod event;
 mod flow;
