@@ -190,7 +190,9 @@ impl Running {
         };
         let pid = Pid::from_child(&child);
         // Wait without reaping: until the group is dead its id must not be free for others.
-        while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {}
+        while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+        {
+        }
         let mut tools = self.lock();
         let _ = kill_process_group(pid, Signal::KILL);
         tools.remove(&id);
