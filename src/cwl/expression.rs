@@ -3,7 +3,14 @@
 //! A string that may hold expressions is parsed once, at load, into a [`Template`]. Parameter references are evaluated
 //! natively and strictly; everything else is a [`Script`] and goes to an `Evaluate`.
 
+use std::fmt;
+
 use crate::value::Value;
+
+mod evaluate;
+mod parse;
+
+pub use evaluate::{EvaluationError, FromValue};
 
 /// Either a plain value or something to be evaluated.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,15 +114,60 @@ pub trait Evaluate {
 #[error("{0}")]
 pub struct TemplateError(pub String);
 
+/// An [`Evaluate`] for places where no JavaScript can run: every script is refused.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoScripts;
+
+impl Evaluate for NoScripts {
+    fn evaluate(&mut self, _: &Script, _: &Context<'_>) -> Result<Value, String> {
+        Err("JavaScript cannot be evaluated here".to_owned())
+    }
+}
+
 impl Template {
-    /// Parses a string by the rules of `version` (v1.0 and v1.1 know no escapes).
-    pub fn parse(source: &str, version: crate::document::CwlVersion) -> Result<Self, TemplateError> {
-        let _ = version;
-        Ok(Self { source: source.to_owned(), parts: vec![Part::Text(source.to_owned())] })
+    /// A text without expressions.
+    pub fn literal(text: impl Into<String>) -> Self {
+        let source = text.into();
+        Self { parts: vec![Part::Text(source.clone())], source }
+    }
+
+    /// The text, if there is no expression in it.
+    pub fn as_literal(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
     }
 
     /// Whether a part needs JavaScript.
     pub fn needs_script(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Script(_)))
+    }
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inputs => "inputs",
+            Self::Self_ => "self",
+            Self::Runtime => "runtime",
+            Self::Null => "null",
+        })
+    }
+}
+
+/// As written between the parentheses; also valid JavaScript.
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.root)?;
+        for accessor in &self.path {
+            match accessor {
+                Accessor::Index(index) => write!(f, "[{index}]")?,
+                Accessor::Member(name) if parse::is_symbol(name) => write!(f, ".{name}")?,
+                Accessor::Member(name) => write!(f, "[{}]", crate::json::compact(&name.as_str().into()))?,
+            }
+        }
+        Ok(())
     }
 }

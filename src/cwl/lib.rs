@@ -14,8 +14,10 @@
 //! Expressions that need JavaScript are handed to the caller through `expression::Evaluate`; parameter references are
 //! evaluated here.
 
+pub mod conform;
 pub mod document;
 pub mod expression;
+pub mod json;
 pub mod requirement;
 pub mod schema;
 pub mod source;
