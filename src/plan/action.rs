@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use weir_cwl::{ProcessIndex, Record, Template, Value, requirement::Effective};
+use weir_api::FailureClass;
+use weir_cwl::document::CwlVersion;
+use weir_cwl::requirement::Effective;
+use weir_cwl::schema::LoadListing;
+use weir_cwl::{ProcessIndex, Record, Template, Value};
 
 use crate::event::{Event, Incarnation, Resources, Slot, Timestamp};
 use crate::path::InstancePath;
@@ -24,12 +28,16 @@ pub enum Action {
     Record(Event),
     /// Evaluate a script and append `Evaluated`. Key: instance and slot.
     Evaluate(Evaluation),
+    /// Read contents or listings of files and append `Evaluated`. Key: instance and slot.
+    Load(Load),
     /// Create the incarnation; its tool starts only after `Claimed`. Key: incarnation.
     Launch(Launch),
-    /// Stop the incarnation and append `Ended`. Key: incarnation.
+    /// Stop the incarnation and append `Ended` with a failure of this class. Key: incarnation.
     Kill {
         /// Which.
         incarnation: Incarnation,
+        /// Why: Dismissed when a person or another step's failure ends the job, TimeLimit when the job took too long.
+        class: FailureClass,
     },
     /// Remove what is left of an ended or superseded incarnation. Key: incarnation.
     Remove {
@@ -60,6 +68,23 @@ pub struct Evaluation {
     pub runtime: Arc<Value>,
     /// `expressionLib`; `None` where JavaScript is not allowed.
     pub library: Option<Arc<[String]>>,
+}
+
+/// Files whose content or directories whose listing an expression needs (CWL v1.2, `loadContents`, `loadListing`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// Of which step instance.
+    pub instance: InstancePath,
+    /// Which of its values.
+    pub slot: Slot,
+    /// A File, a Directory, or arrays of them; the result is the same value with `contents` and `listing` filled in.
+    pub value: Arc<Value>,
+    /// Read the first 64 KiB of each File into `contents`.
+    pub contents: bool,
+    /// How much of each Directory's `listing` to read.
+    pub listing: LoadListing,
+    /// From v1.2 on a File beyond 64 KiB is an error; before, it is cut.
+    pub version: CwlVersion,
 }
 
 /// An incarnation to be created.

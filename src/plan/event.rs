@@ -12,7 +12,7 @@ use crate::path::InstancePath;
 pub struct Timestamp(pub u64);
 
 /// The number of an incarnation: counts from 1 within a job and is never used twice (invariant I2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct Incarnation(pub u64);
 
@@ -41,7 +41,8 @@ pub enum Event {
         /// Higher than any before.
         epoch: u64,
     },
-    /// A script's result (parameter references are evaluated by the core itself).
+    /// The result of `Action::Evaluate` or `Action::Load`: what the core cannot know by itself. It is written down so
+    /// that a restart sees the same value.
     Evaluated {
         /// Of which step instance.
         instance: InstancePath,
@@ -105,8 +106,12 @@ pub enum Event {
 pub enum Slot {
     /// `when`
     When,
-    /// `valueFrom` of a step input, by id.
+    /// `loadContents` or `loadListing` of an entry of the step's `in`, by id. Comes before `valueFrom`.
+    StepLoad(String),
+    /// `valueFrom` of an entry of the step's `in`, by id.
     ValueFrom(String),
+    /// `loadContents` or `loadListing` of an input of an ExpressionTool or Workflow, by id.
+    InputLoad(String),
     /// One field of the ResourceRequirement, by its CWL name.
     Resource(String),
     /// The `expression` of an ExpressionTool.

@@ -12,11 +12,31 @@
 //! | outcome | [`Outcome`] | the immutable record of an incarnation's end |
 
 pub mod action;
+#[cfg(any(test, feature = "sim"))]
+pub mod build;
+mod evaluate;
 pub mod event;
+mod flow;
+pub mod fold;
+pub mod graph;
+pub mod intent;
+pub mod limits;
+mod link;
 pub mod observed;
 pub mod path;
+pub mod plan;
+mod prepare;
+mod resources;
+mod retry;
+mod scatter;
+pub mod state;
+mod step_input;
 
 pub use action::{Action, Plan};
 pub use event::{Event, Incarnation, Outcome, Recorded, Timestamp};
+pub use fold::{FoldError, fold};
+pub use intent::{Intent, IntentError, OnFailure, Policy};
 pub use observed::Observed;
 pub use path::InstancePath;
+pub use plan::plan;
+pub use state::State;

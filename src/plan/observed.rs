@@ -7,13 +7,15 @@ use crate::event::Incarnation;
 /// The world as the executor sees it now.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observed {
-    /// Incarnations of this job that exist (a pod, a process or its leftovers).
+    /// Incarnations of this job that exist (a pod, a process or its leftovers), those being created included. One whose
+    /// end is known but not yet in the journal still counts: a claimed incarnation that is missing here is taken for
+    /// lost.
     pub present: BTreeSet<Incarnation>,
-    /// What is free for this job, running incarnations not subtracted; `None` means without bound.
+    /// What this job may use, its running incarnations not subtracted.
     pub capacity: Capacity,
 }
 
-/// Bounds on what may run at once.
+/// Bounds on what may run at once; `None` means without bound.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Capacity {
     /// Cores.

@@ -1,0 +1,286 @@
+//! What to do next: `plan(&Intent, &State, &Observed, now) -> Plan`.
+//!
+//! In this order: remove what is over; stop if asked to or if time is up; take claimed incarnations that vanished for
+//! lost; when the job halts, kill and finish; else publish, start, launch, evaluate.
+
+use std::collections::BTreeMap;
+
+use weir_api::{FailureClass, Phase};
+use weir_cwl::{Record, Value};
+
+use crate::action::{Action, Launch, Plan};
+use crate::event::{Event, Failure, Incarnation, Outcome, Resources, Timestamp, Usage};
+use crate::intent::{Intent, OnFailure};
+use crate::limits::{EVALUATIONS_PER_PLAN_MAX, STARTS_PER_PLAN_MAX};
+use crate::observed::Observed;
+use crate::prepare;
+use crate::state::{Live, Stage, State};
+use crate::step_input::process_object;
+
+/// The next things to do. Equal arguments give equal plans. The cost is that of what is live and what is asked for, not
+/// of the whole job.
+pub fn plan(intent: &Intent, state: &State, observed: &Observed, now: Timestamp) -> Plan {
+    let mut planning = Planning { intent, state, observed, now, plan: Plan::default() };
+    planning.remove_leftovers();
+    if state.finished.is_none() && !state.instances.is_empty() {
+        planning.watch_time();
+        planning.notice_losses();
+        if state.halts(intent) {
+            planning.halt();
+        } else {
+            planning.proceed();
+        }
+    }
+    planning.plan
+}
+
+impl State {
+    /// Whether nothing new is to start: somebody asked, or a step failed for good.
+    pub(crate) fn halts(&self, intent: &Intent) -> bool {
+        self.stop.is_some() || (self.failure.is_some() && intent.policy.on_failure == OnFailure::Stop)
+    }
+
+    /// The entry process's outputs, once all of them are there and nothing of it is left to do.
+    pub(crate) fn complete_outputs(&self, intent: &Intent) -> Option<Record> {
+        if self.instances.first()?.stage != Stage::Succeeded {
+            return None;
+        }
+        let ids = intent.graph.places[0].outputs.iter().cloned();
+        let values = self.outputs.iter().map(|value| value.as_deref().cloned().unwrap_or(Value::Null));
+        Some(ids.zip(values).collect())
+    }
+}
+
+struct Planning<'a> {
+    intent: &'a Intent,
+    state: &'a State,
+    observed: &'a Observed,
+    now: Timestamp,
+    plan: Plan,
+}
+
+impl Planning<'_> {
+    fn record(&mut self, event: Event) {
+        self.plan.actions.push(Action::Record(event));
+    }
+
+    fn wake(&mut self, at: Timestamp) {
+        self.plan.wake_at = Some(self.plan.wake_at.map_or(at, |known| known.min(at)));
+    }
+
+    fn remove_leftovers(&mut self) {
+        let state = self.state;
+        let is_over = |incarnation: &&Incarnation| state.finished.is_some() || !state.live.contains_key(incarnation);
+        let over = self.observed.present.iter().filter(is_over);
+        self.plan.actions.extend(over.map(|incarnation| Action::Remove { incarnation: *incarnation }));
+    }
+
+    fn watch_time(&mut self) {
+        let (Some(accepted), Some(limit)) = (self.state.accepted, self.intent.policy.time_limit_ms) else { return };
+        if self.state.stop.is_some() {
+            return;
+        }
+        let deadline = Timestamp(accepted.0.saturating_add(limit));
+        if self.now < deadline {
+            return self.wake(deadline);
+        }
+        let message = format!("the job took longer than its limit of {} s", limit.div_ceil(1000));
+        self.record(Event::StopRequested { class: FailureClass::TimeLimit, message });
+    }
+
+    fn is_present(&self, incarnation: Incarnation) -> bool {
+        self.observed.present.contains(&incarnation)
+    }
+
+    fn notice_losses(&mut self) {
+        let state = self.state;
+        for (incarnation, live) in &state.live {
+            if live.uid.is_some() && !self.is_present(*incarnation) {
+                let message = "its process or pod is gone";
+                self.end(*incarnation, live, FailureClass::Disrupted, message);
+            }
+        }
+    }
+
+    fn end(&mut self, incarnation: Incarnation, live: &Live, class: FailureClass, message: &str) {
+        let instance = self.state.path(&self.intent.graph, live.instance);
+        let message = format!("step `{instance}`: {message}");
+        let failure = Failure { class, message, instance: Some(instance), exit_code: None, stderr_tail: None };
+        let usage = Usage { started: live.started, finished: self.now, ..Usage::default() };
+        let outcome = Outcome { outputs: None, failure: Some(failure), exit_code: None, usage };
+        self.record(Event::Ended { incarnation, outcome });
+    }
+
+    /// Ends what is live, then the job.
+    fn halt(&mut self) {
+        let state = self.state;
+        let class = state.stop.as_ref().map_or(FailureClass::Dismissed, |stop| stop.class);
+        for (incarnation, live) in &state.live {
+            if self.is_present(*incarnation) {
+                self.plan.actions.push(Action::Kill { incarnation: *incarnation, class });
+            } else if live.uid.is_none() {
+                self.end(*incarnation, live, class, "it was not yet running when the job was stopped");
+            }
+        }
+        if !state.live.is_empty() {
+            return;
+        }
+        let (phase, failure) = match (&state.stop, &state.failure) {
+            (Some(stop), _) => {
+                let phase = if stop.class == FailureClass::Dismissed { Phase::Dismissed } else { Phase::Failed };
+                let message = stop.message.clone();
+                let failure =
+                    Failure { class: stop.class, message, instance: None, exit_code: None, stderr_tail: None };
+                (phase, Some(failure))
+            }
+            (None, failure) => (Phase::Failed, failure.clone()),
+        };
+        self.record(Event::Finished { phase, outputs: Record::new(), failure });
+    }
+
+    fn proceed(&mut self) {
+        let state = self.state;
+        if let Some(outputs) = state.complete_outputs(self.intent) {
+            self.plan.actions.push(Action::Publish { outputs });
+            return;
+        }
+        if !state.suspended {
+            self.start();
+        }
+        self.launch();
+        let wanted = state.wanted.iter().take(EVALUATIONS_PER_PLAN_MAX);
+        let asked = wanted.filter_map(|(instance, slot)| prepare::ask(self.intent, state, *instance, slot));
+        self.plan.actions.extend(asked);
+        let is_idle = state.live.is_empty() && state.wanted.is_empty();
+        if is_idle && state.ready.is_empty() && state.delayed.is_empty() {
+            // Only what depends on a failed step is left.
+            let failure = state.failure.clone().unwrap_or_else(|| Failure {
+                class: FailureClass::Unsupported,
+                message: "nothing is left that could run, but outputs are missing".to_owned(),
+                instance: None,
+                exit_code: None,
+                stderr_tail: None,
+            });
+            self.record(Event::Finished { phase: Phase::Failed, outputs: Record::new(), failure: Some(failure) });
+        }
+    }
+
+    /// As many as fit, in the order of their turns. One that does not fit holds back those behind it, so that a large
+    /// step is never overtaken for ever.
+    fn start(&mut self) {
+        let state = self.state;
+        let mut room = Room::new(self.intent, state, self.observed);
+        let mut names = Names::default();
+        let mut next = state.last_incarnation;
+        let now = self.now;
+        let due = state.delayed.iter().take_while(|(until, _)| *until <= now).map(|(_, instance)| *instance);
+        let turns = due.chain(state.ready.iter().map(|turn| turn.instance));
+        for instance in turns.take(STARTS_PER_PLAN_MAX) {
+            let entry = &state.instances[instance];
+            if !room.admit(entry.resources) {
+                break;
+            }
+            next = Incarnation(next.0 + 1);
+            let id = &self.intent.graph.places[entry.place].id;
+            let log = entry.log.as_deref().map_or_else(|| names.next(state, id), str::to_owned);
+            self.record(Event::StartAttempt {
+                instance: state.path(&self.intent.graph, instance),
+                attempt: entry.attempt,
+                incarnation: next,
+                resources: entry.resources,
+                log,
+            });
+        }
+        if let Some((until, _)) = state.delayed.iter().find(|(until, _)| *until > now) {
+            self.wake(*until);
+        }
+    }
+
+    fn launch(&mut self) {
+        let state = self.state;
+        for (incarnation, live) in &state.live {
+            if live.uid.is_some() || self.is_present(*incarnation) {
+                continue;
+            }
+            let entry = &state.instances[live.instance];
+            let place = &self.intent.graph.places[entry.place];
+            // The same object was made when the instance became ready.
+            let Ok(inputs) = process_object(self.intent, state, live.instance) else { continue };
+            self.plan.actions.push(Action::Launch(Launch {
+                incarnation: *incarnation,
+                instance: state.path(&self.intent.graph, live.instance),
+                attempt: live.attempt,
+                tool: place.run,
+                requirements: std::sync::Arc::clone(&place.effective),
+                inputs: std::sync::Arc::new(inputs),
+                resources: live.resources,
+                log: entry.log.as_deref().unwrap_or(&place.id).to_owned(),
+            }));
+        }
+    }
+}
+
+/// What is left of the capacity.
+pub(crate) struct Room {
+    cores: f64,
+    ram_mib: u64,
+    incarnations: u32,
+    is_empty: bool,
+}
+
+impl Room {
+    pub fn new(intent: &Intent, state: &State, observed: &Observed) -> Self {
+        let capacity = observed.capacity;
+        let incarnations = capacity.incarnations.unwrap_or(u32::MAX).min(intent.policy.parallelism);
+        let mut room = Self {
+            cores: capacity.cores.unwrap_or(f64::INFINITY),
+            ram_mib: capacity.ram_mib.unwrap_or(u64::MAX),
+            incarnations,
+            is_empty: true,
+        };
+        for live in state.live.values() {
+            room.take(live.resources);
+        }
+        room
+    }
+
+    fn take(&mut self, resources: Resources) {
+        self.cores -= resources.cores;
+        self.ram_mib = self.ram_mib.saturating_sub(resources.ram_mib);
+        self.incarnations = self.incarnations.saturating_sub(1);
+        self.is_empty = false;
+    }
+
+    /// Takes the room if there is some. A step beyond the whole capacity runs alone rather than never.
+    fn admit(&mut self, resources: Resources) -> bool {
+        // Sums of fractions such as 0.1 are not exact.
+        let fits = resources.cores <= self.cores + 1e-6 && resources.ram_mib <= self.ram_mib && self.incarnations > 0;
+        if fits || self.is_empty {
+            self.take(resources);
+            return true;
+        }
+        false
+    }
+}
+
+/// Log names given in this plan: `crop`, `crop_2`, `crop_3` in the order of starts over the whole job. A name that
+/// another step's id already took is passed over.
+#[derive(Default)]
+struct Names {
+    given: std::collections::BTreeSet<String>,
+    counts: BTreeMap<String, u32>,
+}
+
+impl Names {
+    fn next(&mut self, state: &State, id: &str) -> String {
+        let known = || state.logs.counts.get(id).copied().unwrap_or(0);
+        let count = self.counts.entry(id.to_owned()).or_insert_with(known);
+        loop {
+            *count += 1;
+            let name = if *count == 1 { id.to_owned() } else { format!("{id}_{count}") };
+            if !state.logs.taken.contains(name.as_str()) && self.given.insert(name.clone()) {
+                return name;
+            }
+        }
+    }
+}

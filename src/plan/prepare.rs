@@ -1,0 +1,376 @@
+//! From a step instance's sources to its input object, part by part: loads, `valueFrom`, `when`, loads of the process,
+//! then what its class needs. What the core cannot find out by itself is put on the list of wanted things; the answer
+//! comes back as `Event::Evaluated` and the preparation goes on.
+
+use std::sync::Arc;
+
+use weir_api::FailureClass;
+use weir_cwl::conform::conform;
+use weir_cwl::document::CwlVersion;
+use weir_cwl::schema::{InputParameter, LoadListing};
+use weir_cwl::value::EntryRef;
+use weir_cwl::{Process, Record, Template, Value};
+
+use crate::action::{Action, Evaluation, Load};
+use crate::evaluate::evaluate;
+use crate::event::Slot;
+use crate::flow::Flow;
+use crate::graph::{In, Kind};
+use crate::intent::Intent;
+use crate::resources;
+use crate::state::{Part, Stage, State};
+use crate::step_input::{Until, process_object, step_object, step_value};
+
+/// Why a preparation failed.
+pub(crate) struct Refusal {
+    pub class: FailureClass,
+    pub message: String,
+}
+
+type Prepared = Result<(), Refusal>;
+
+fn expression(message: String) -> Refusal {
+    Refusal { class: FailureClass::Expression, message }
+}
+
+fn rejected(message: String) -> Refusal {
+    Refusal { class: FailureClass::Rejected, message }
+}
+
+impl Flow<'_> {
+    /// Does as many parts as can be done now.
+    pub(crate) fn prepare(&mut self, instance: usize) {
+        while let Stage::Preparing(part, 0) = self.state.instances[instance].stage {
+            let done = match part {
+                Part::StepLoad => self.step_loads(instance),
+                Part::ValueFrom => self.values_from(instance),
+                Part::When => self.when(instance),
+                Part::InputLoad => self.input_loads(instance),
+                Part::Process => self.process(instance),
+            };
+            if let Err(Refusal { class, message }) = done {
+                self.fail_instance(instance, class, &message);
+                return;
+            }
+            // A part that asked for nothing is done; one that did goes on when the last answer is there.
+            if self.state.instances[instance].stage == Stage::Preparing(part, 0) {
+                match part.next() {
+                    Some(next) => self.state.instances[instance].stage = Stage::Preparing(next, 0),
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// An answer. The last one that a part waits for lets the preparation go on.
+    pub(crate) fn answer(&mut self, instance: usize, slot: Slot, result: Result<Value, String>) {
+        let Stage::Preparing(part, waiting) = self.state.instances[instance].stage else { return };
+        let value = match result {
+            Ok(value) => value,
+            Err(message) => {
+                let class = match slot {
+                    Slot::StepLoad(_) | Slot::InputLoad(_) => FailureClass::StageIn,
+                    _ => FailureClass::Expression,
+                };
+                return self.fail_instance(instance, class, &message);
+            }
+        };
+        self.state.instances[instance].found.push((slot, Arc::new(value)));
+        self.state.instances[instance].stage = Stage::Preparing(part, waiting - 1);
+        if waiting == 1 {
+            // Parts look at what is found before they ask, so that the same part can be entered again.
+            self.prepare(instance);
+        }
+    }
+
+    fn want(&mut self, instance: usize, slot: Slot) {
+        if let Stage::Preparing(part, waiting) = self.state.instances[instance].stage
+            && self.state.wanted.insert((instance, slot))
+        {
+            self.state.instances[instance].stage = Stage::Preparing(part, waiting + 1);
+        }
+    }
+
+    fn found(&self, instance: usize, slot: &Slot) -> Option<&Arc<Value>> {
+        self.state.instances[instance].found.iter().find(|(known, _)| known == slot).map(|(_, value)| value)
+    }
+
+    fn step_loads(&mut self, instance: usize) -> Prepared {
+        let intent = self.intent;
+        for (index, input) in intent.graph.places[self.state.instances[instance].place].inputs.iter().enumerate() {
+            let slot = || Slot::StepLoad(input.id.clone());
+            let listing = input.load_listing.unwrap_or(LoadListing::No);
+            if (input.load_contents || listing != LoadListing::No)
+                && self.found(instance, &slot()).is_none()
+                && lacks(&step_value(intent, self.state, instance, index, Until::Scattered), input.load_contents, listing)
+            {
+                self.want(instance, slot());
+            }
+        }
+        Ok(())
+    }
+
+    fn values_from(&mut self, instance: usize) -> Prepared {
+        let intent = self.intent;
+        let place = &intent.graph.places[self.state.instances[instance].place];
+        if place.inputs.iter().all(|input| input.value_from.is_none()) {
+            return Ok(());
+        }
+        // `inputs` are the values before any `valueFrom`: none sees the result of another.
+        let inputs = step_object(intent, self.state, instance, Until::Loaded);
+        for (index, input) in place.inputs.iter().enumerate() {
+            let Some(template) = &input.value_from else { continue };
+            let slot = Slot::ValueFrom(input.id.clone());
+            if self.found(instance, &slot).is_some() {
+                continue;
+            }
+            let self_ = step_value(intent, self.state, instance, index, Until::Loaded);
+            let value = evaluate(template, &inputs, &self_, place.library.as_deref());
+            match value.map_err(|message| expression(format!("valueFrom of input `{}`: {message}", input.id)))? {
+                Some(value) => self.state.instances[instance].found.push((slot, Arc::new(value))),
+                None => self.want(instance, slot),
+            }
+        }
+        Ok(())
+    }
+
+    fn when(&mut self, instance: usize) -> Prepared {
+        let intent = self.intent;
+        let place = &intent.graph.places[self.state.instances[instance].place];
+        let Some(template) = &place.when else { return Ok(()) };
+        let value = if let Some(value) = self.found(instance, &Slot::When) {
+            Value::clone(value)
+        } else {
+            let inputs = step_object(intent, self.state, instance, Until::ValueFrom);
+            let value = evaluate(template, &inputs, &Value::Null, place.library.as_deref());
+            match value.map_err(|message| expression(format!("when: {message}")))? {
+                Some(value) => value,
+                None => {
+                    self.want(instance, Slot::When);
+                    return Ok(());
+                }
+            }
+        };
+        match value {
+            Value::Bool(true) => Ok(()),
+            Value::Bool(false) => {
+                self.skip(instance);
+                Ok(())
+            }
+            other => Err(expression(format!(
+                "when: `{}` must be true or false, got {}",
+                template.source,
+                other.type_name()
+            ))),
+        }
+    }
+
+    fn input_loads(&mut self, instance: usize) -> Prepared {
+        let intent = self.intent;
+        let place = &intent.graph.places[self.state.instances[instance].place];
+        // A tool's inputs are loaded by the executor, with the tool's command line.
+        if !matches!(place.kind, Kind::Workflow(_) | Kind::Expression) {
+            return Ok(());
+        }
+        let process = &intent.package.processes[place.run.0];
+        let asking = process.header().inputs.iter().filter_map(|input| Some((input, loads(process, place, input)?)));
+        let asking: Vec<_> = asking.collect();
+        if asking.is_empty() {
+            return Ok(());
+        }
+        let object = process_object(intent, self.state, instance).map_err(rejected)?;
+        for (input, (contents, listing)) in asking {
+            let slot = Slot::InputLoad(input.id.clone());
+            if self.found(instance, &slot).is_none()
+                && object.get(&input.id).is_some_and(|value| lacks(value, contents, listing))
+            {
+                self.want(instance, slot);
+            }
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, instance: usize) -> Prepared {
+        let intent = self.intent;
+        let place = &intent.graph.places[self.state.instances[instance].place];
+        if place.kind == Kind::Operation {
+            let message = "it is an Operation, which describes work but cannot run".to_owned();
+            return Err(Refusal { class: FailureClass::Unsupported, message });
+        }
+        let object = process_object(intent, self.state, instance).map_err(rejected)?;
+        match place.kind {
+            Kind::Tool => self.size(instance, object),
+            Kind::Workflow(scope) => {
+                self.enter(instance, scope, object);
+                Ok(())
+            }
+            Kind::Expression => self.express(instance, object),
+            Kind::Operation => Ok(()),
+        }
+    }
+
+    fn size(&mut self, instance: usize, object: Record) -> Prepared {
+        let intent = self.intent;
+        let place = &intent.graph.places[self.state.instances[instance].place];
+        let Some(stated) = resources::stated(&place.effective) else {
+            self.make_ready(instance, intent.policy.default_resources);
+            return Ok(());
+        };
+        let mut amounts = resources::Amounts::default();
+        let mut inputs = None;
+        for (name, computed) in resources::fields(stated) {
+            let amount = match computed {
+                weir_cwl::Computed::Literal(amount) => *amount,
+                weir_cwl::Computed::Expression(template) => {
+                    let slot = Slot::Resource(name.to_owned());
+                    let value = if let Some(value) = self.found(instance, &slot) {
+                        Value::clone(value)
+                    } else {
+                        let inputs = inputs.get_or_insert_with(|| Value::Record(object.clone()));
+                        let value = evaluate(template, inputs, &Value::Null, place.process_library.as_deref());
+                        match value.map_err(|message| expression(format!("{name}: {message}")))? {
+                            Some(value) => value,
+                            None => {
+                                self.want(instance, slot);
+                                continue;
+                            }
+                        }
+                    };
+                    let Some(amount) = value.as_f64() else {
+                        let found = value.type_name();
+                        return Err(expression(format!("{name}: `{}` must be a number, got {found}", template.source)));
+                    };
+                    amount
+                }
+            };
+            amounts.set(name, amount).map_err(rejected)?;
+        }
+        if matches!(self.state.instances[instance].stage, Stage::Preparing(_, 0)) {
+            self.make_ready(instance, amounts.request(&intent.policy.default_resources));
+        }
+        Ok(())
+    }
+
+    fn express(&mut self, instance: usize, object: Record) -> Prepared {
+        let intent = self.intent;
+        let place = &intent.graph.places[self.state.instances[instance].place];
+        let Process::ExpressionTool(tool) = &intent.package.processes[place.run.0] else { return Ok(()) };
+        let value = if let Some(value) = self.found(instance, &Slot::Expression) {
+            Value::clone(value)
+        } else {
+            let value =
+                evaluate(&tool.expression, &Value::Record(object), &Value::Null, place.process_library.as_deref());
+            match value.map_err(expression)? {
+                Some(value) => value,
+                None => {
+                    self.want(instance, Slot::Expression);
+                    return Ok(());
+                }
+            }
+        };
+        let Value::Record(mut results) = value else {
+            return Err(expression(format!(
+                "the expression must give an object with the outputs, got {}",
+                value.type_name()
+            )));
+        };
+        let mut outputs = Record::new();
+        for output in &tool.outputs {
+            let result = results.shift_remove(&output.id).unwrap_or_default();
+            let result = conform(&output.type_, result).map_err(|mismatch| Refusal {
+                class: FailureClass::OutputInvalid,
+                message: format!("output `{}`: {mismatch}", output.id),
+            })?;
+            outputs.insert(output.id.clone(), result);
+        }
+        self.succeed(instance, outputs);
+        Ok(())
+    }
+}
+
+/// What is to be loaded of an input of an ExpressionTool or a Workflow, if anything.
+fn loads(process: &Process, place: &crate::graph::Place, input: &InputParameter) -> Option<(bool, LoadListing)> {
+    let contents =
+        input.file.load_contents || input.input_binding.as_ref().is_some_and(|binding| binding.load_contents);
+    let required = place.effective.requirements.load_listing.or(place.effective.hints.load_listing);
+    let listing = match (input.file.load_listing.or(required), process) {
+        (Some(listing), _) => listing,
+        // Before v1.1 expressions saw every listing.
+        (None, Process::ExpressionTool(tool)) if tool.header.version == CwlVersion::V1_0 => LoadListing::Deep,
+        (None, _) => LoadListing::No,
+    };
+    (contents || listing != LoadListing::No).then_some((contents, listing))
+}
+
+/// Whether there is something to load in the value.
+fn lacks(value: &Value, contents: bool, listing: LoadListing) -> bool {
+    let mut lacks = false;
+    value.for_each_entry(&mut |entry| match entry {
+        EntryRef::File(file) => lacks |= contents && file.contents.is_none(),
+        EntryRef::Directory(directory) => lacks |= listing != LoadListing::No && directory.listing.is_none(),
+    });
+    lacks
+}
+
+/// The action that finds out what an instance wants.
+pub(crate) fn ask(intent: &Intent, state: &State, instance: usize, slot: &Slot) -> Option<Action> {
+    let place = &intent.graph.places[state.instances[instance].place];
+    let process = &intent.package.processes[place.run.0];
+    let path = state.path(&intent.graph, instance);
+    let entry = |id: &String| -> Option<(usize, &In)> {
+        place.inputs.iter().enumerate().find(|(_, input)| input.id == *id)
+    };
+    let evaluation = |template: &Template, inputs: Value, self_: Arc<Value>, library: &Option<Arc<[String]>>| {
+        Action::Evaluate(Evaluation {
+            instance: path.clone(),
+            slot: slot.clone(),
+            template: template.clone(),
+            inputs: Arc::new(inputs),
+            self_,
+            runtime: Arc::default(),
+            library: library.clone(),
+        })
+    };
+    let object = || process_object(intent, state, instance).map(Value::Record).ok();
+    match slot {
+        Slot::StepLoad(id) => {
+            let (index, input) = entry(id)?;
+            Some(Action::Load(Load {
+                instance: path,
+                slot: slot.clone(),
+                value: step_value(intent, state, instance, index, Until::Scattered),
+                contents: input.load_contents,
+                listing: input.load_listing.unwrap_or(LoadListing::No),
+                version: place.version,
+            }))
+        }
+        Slot::ValueFrom(id) => {
+            let (index, input) = entry(id)?;
+            let inputs = step_object(intent, state, instance, Until::Loaded);
+            let self_ = step_value(intent, state, instance, index, Until::Loaded);
+            Some(evaluation(input.value_from.as_ref()?, inputs, self_, &place.library))
+        }
+        Slot::When => {
+            let inputs = step_object(intent, state, instance, Until::ValueFrom);
+            Some(evaluation(place.when.as_ref()?, inputs, Arc::default(), &place.library))
+        }
+        Slot::InputLoad(id) => {
+            let parameter = process.header().inputs.iter().find(|input| input.id == *id)?;
+            let (contents, listing) = loads(process, place, parameter)?;
+            let value = process_object(intent, state, instance).ok()?.shift_remove(id)?;
+            let version = process.header().version;
+            let value = Arc::new(value);
+            Some(Action::Load(Load { instance: path, slot: slot.clone(), value, contents, listing, version }))
+        }
+        Slot::Resource(name) => {
+            let stated = resources::stated(&place.effective)?;
+            let (_, computed) = resources::fields(stated).find(|(field, _)| field == name)?;
+            let weir_cwl::Computed::Expression(template) = computed else { return None };
+            Some(evaluation(template, object()?, Arc::default(), &place.process_library))
+        }
+        Slot::Expression => {
+            let Process::ExpressionTool(tool) = process else { return None };
+            Some(evaluation(&tool.expression, object()?, Arc::default(), &place.process_library))
+        }
+    }
+}
