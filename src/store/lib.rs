@@ -1,1 +1,28 @@
-//! weir-store
+//! What weir keeps, over any `object_store::ObjectStore`: a directory when embedded, S3 in a cluster.
+//!
+//! | file | what stands there |
+//! |---|---|
+//! | [`layout`] | the keys of a job (design §7) |
+//! | [`journal`] | the append-only log of a job's events |
+//! | [`blob`] | content-addressed bytes of a job |
+//! | [`manifest`] | a directory as a list of blobs |
+
+pub mod blob;
+pub mod journal;
+pub mod layout;
+pub mod manifest;
+
+pub use journal::{Journal, JournalError};
+pub use layout::{JobKeys, RunId, Tenant};
+
+/// The store in the directory `root`, which is created if it does not exist.
+///
+/// Puts are atomic (written beside and linked into place), so a killed process leaves an object whole or absent. With
+/// `fsync` they also outlive a power failure, at the price of one disk flush each.
+pub fn directory(
+    root: &std::path::Path,
+    fsync: bool,
+) -> Result<std::sync::Arc<dyn object_store::ObjectStore>, object_store::Error> {
+    let store = object_store::local::LocalFileSystem::new_with_prefix(root)?.with_fsync(fsync);
+    Ok(std::sync::Arc::new(store))
+}

@@ -1,0 +1,284 @@
+//! Publishing: the final outputs are put into the job's output folder, as cwltool does, and described with size, checksum
+//! and their new locations (CWL v1.2 Command Line Tool Description, "File").
+//!
+//! Names do not depend on what is on the disk, and every file appears whole: publishing again after a kill gives the same
+//! tree.
+
+use std::collections::HashMap;
+use std::fs::{self, File as FsFile, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use sha1::{Digest as _, Sha1};
+use weir_cwl::value::percent_encode;
+use weir_cwl::{Directory, Entry, File, Record};
+
+use crate::location::local_path;
+
+/// Why the outputs cannot be published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The file system failed.
+    #[error("cannot {doing} `{path}`: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A name that would leave the output folder.
+    #[error("output `{0}` has no name that a file can have")]
+    Name(String),
+}
+
+/// Puts the Files and Directories of `outputs` into `folder` and returns the object with their new locations, paths, sizes
+/// and checksums. `owned` is the folder of the run's own files: these are hard-linked, all others copied.
+pub fn publish(outputs: Record, folder: &Path, owned: &Path) -> Result<Record, PublishError> {
+    fs::create_dir_all(folder).map_err(|source| io_error("create the folder", folder, source))?;
+    let mut publisher = Publisher { owned, taken: HashMap::new() };
+    outputs
+        .into_iter()
+        .map(|(name, value)| {
+            let value = value.map_entries(&mut |entry| publisher.place(entry, folder))?;
+            Ok((name, value))
+        })
+        .collect()
+}
+
+/// Describes what stands on the disk: a file with size and checksum, a directory with its whole listing.
+pub fn describe(path: &Path) -> Result<Entry, PublishError> {
+    let metadata = fs::metadata(path).map_err(|source| io_error("look at", path, source))?;
+    if metadata.is_dir() {
+        let listing = members(path)?.iter().map(|member| describe(member)).collect::<Result<_, _>>()?;
+        let (location, path, basename) = names(path);
+        return Ok(Entry::Directory(Directory {
+            location,
+            path,
+            basename,
+            listing: Some(listing),
+            ..Directory::default()
+        }));
+    }
+    let checksum = Some(checksum(path)?);
+    let size = Some(metadata.len());
+    let (location, path, basename) = names(path);
+    Ok(Entry::File(File { location, path, basename, size, checksum, ..File::default() }))
+}
+
+/// SHA-1 as CWL spells it.
+pub fn checksum(path: &Path) -> Result<String, PublishError> {
+    let mut hash = Sha1::new();
+    let mut read = || -> io::Result<()> {
+        let mut file = FsFile::open(path)?;
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(()),
+                length => hash.update(&buffer[..length]),
+            }
+        }
+    };
+    read().map_err(|source| io_error("read", path, source))?;
+    Ok(format!("sha1${}", hex::encode(hash.finalize())))
+}
+
+struct Publisher<'a> {
+    owned: &'a Path,
+    /// Targets given away, and what stands there: equal sources share a target.
+    taken: HashMap<PathBuf, Source>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Path(PathBuf),
+    Literal(usize),
+}
+
+impl Publisher<'_> {
+    fn place(&mut self, entry: Entry, folder: &Path) -> Result<Entry, PublishError> {
+        let name = entry.name().unwrap_or_else(|| "literal".to_owned());
+        if name.contains(['/', '\0']) || name == "." || name == ".." {
+            return Err(PublishError::Name(name));
+        }
+        // Something on the network stays there.
+        let source = match entry.location().map(local_path) {
+            Some(None) => return Ok(entry),
+            Some(Some(path)) => Some(path),
+            None => entry.path().map(PathBuf::from),
+        };
+        let key = source.clone().map_or(Source::Literal(self.taken.len()), Source::Path);
+        let target = self.target(folder, &name, key);
+        match entry {
+            Entry::File(file) => self.place_file(file, source.as_deref(), &target, folder).map(Entry::File),
+            Entry::Directory(directory) => {
+                self.place_directory(directory, source.as_deref(), &target).map(Entry::Directory)
+            }
+        }
+    }
+
+    /// The target of a name: `name`, or `name_2`, `name_3` … if other things have taken it.
+    fn target(&mut self, folder: &Path, name: &str, source: Source) -> PathBuf {
+        let mut target = folder.join(name);
+        let mut number = 1;
+        while self.taken.get(&target).is_some_and(|taken| *taken != source) {
+            number += 1;
+            target = folder.join(format!("{name}_{number}"));
+        }
+        self.taken.insert(target.clone(), source);
+        target
+    }
+
+    fn place_file(
+        &mut self,
+        file: File,
+        source: Option<&Path>,
+        target: &Path,
+        folder: &Path,
+    ) -> Result<File, PublishError> {
+        let known = match source {
+            Some(source) => {
+                self.link(source, target)?;
+                file.checksum
+            }
+            None => {
+                let contents = file.contents.as_deref().unwrap_or_default();
+                replace(target, |part| fs::write(part, contents))?;
+                None
+            }
+        };
+        let metadata = fs::metadata(target).map_err(|source| io_error("look at", target, source))?;
+        let checksum = known.map_or_else(|| checksum(target), Ok)?;
+        let secondary_files =
+            file.secondary_files.into_iter().map(|entry| self.place(entry, folder)).collect::<Result<_, _>>()?;
+        let (location, path, basename) = names(target);
+        let (size, checksum) = (Some(metadata.len()), Some(checksum));
+        Ok(File { location, path, basename, size, checksum, secondary_files, ..file })
+    }
+
+    fn place_directory(
+        &mut self,
+        directory: Directory,
+        source: Option<&Path>,
+        target: &Path,
+    ) -> Result<Directory, PublishError> {
+        fs::create_dir_all(target).map_err(|source| io_error("create the folder", target, source))?;
+        let listing = if let Some(source) = source {
+            self.link_directory(source, target)?;
+            members(target)?.iter().map(|member| describe(member)).collect::<Result<_, _>>()?
+        } else {
+            let listing = directory.listing.unwrap_or_default();
+            listing.into_iter().map(|entry| self.place(entry, target)).collect::<Result<_, _>>()?
+        };
+        let (location, path, basename) = names(target);
+        Ok(Directory { location, path, basename, listing: Some(listing), ..directory })
+    }
+
+    fn link_directory(&self, source: &Path, target: &Path) -> Result<(), PublishError> {
+        for member in members(source)? {
+            let Some(name) = member.file_name() else { continue };
+            let target = target.join(name);
+            let metadata = fs::metadata(&member).map_err(|source| io_error("look at", &member, source))?;
+            if metadata.is_dir() {
+                fs::create_dir_all(&target).map_err(|source| io_error("create the folder", &target, source))?;
+                self.link_directory(&member, &target)?;
+            } else {
+                self.link(&member, &target)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A hard link where the run owns the file and the file systems allow it, else a copy. The publication is the user's:
+    /// writable.
+    fn link(&self, source: &Path, target: &Path) -> Result<(), PublishError> {
+        let source = fs::canonicalize(source).map_err(|error| io_error("find", source, error))?;
+        let owned = source.starts_with(self.owned);
+        let before = fs::metadata(&source).map_err(|error| io_error("look at", &source, error))?;
+        let same = fs::symlink_metadata(target).is_ok_and(|t| t.ino() == before.ino() && t.dev() == before.dev());
+        if !same {
+            replace(target, |part| {
+                if owned && fs::hard_link(&source, part).is_ok() { Ok(()) } else { fs::copy(&source, part).map(|_| ()) }
+            })?;
+        }
+        let mode = before.permissions().mode();
+        if mode & 0o200 == 0 {
+            let writable = Permissions::from_mode(mode | 0o200);
+            fs::set_permissions(target, writable).map_err(|error| io_error("make writable", target, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a file beside its target and renames it into place. A file that stood there is replaced.
+fn replace(target: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), PublishError> {
+    let mut part = target.as_os_str().to_owned();
+    part.push(".weir-part");
+    let part = PathBuf::from(part);
+    let _ = fs::remove_file(&part);
+    make(&part).map_err(|source| io_error("write", &part, source))?;
+    fs::rename(&part, target).map_err(|source| io_error("write", target, source))
+}
+
+/// The members of a folder, sorted bytewise.
+fn members(folder: &Path) -> Result<Vec<PathBuf>, PublishError> {
+    let read = || -> io::Result<Vec<PathBuf>> { fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect() };
+    let mut members = read().map_err(|source| io_error("list", folder, source))?;
+    members.sort_unstable();
+    Ok(members)
+}
+
+/// Location, path and basename of what stands at `path`.
+fn names(path: &Path) -> (Option<String>, Option<String>, Option<String>) {
+    let text = path.to_string_lossy();
+    let basename = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    (Some(format!("file://{}", percent_encode(&text))), Some(text.into_owned()), basename)
+}
+
+fn io_error(doing: &'static str, path: &Path, source: io::Error) -> PublishError {
+    PublishError::Io { doing, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_cwl::Value;
+
+    use super::*;
+
+    fn file(path: &Path) -> Value {
+        Value::File(Box::new(File { location: names(path).0, ..File::default() }))
+    }
+
+    #[test]
+    fn outputs_get_names_of_their_own_and_a_second_time_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let (owned, target) = (root.join("run"), root.join("results"));
+        for (path, text) in [("1/a.txt", "one"), ("2/a.txt", "two"), ("3/d/x/y.txt", "deep")] {
+            let path = owned.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let directory = Directory { location: names(&owned.join("3/d")).0, ..Directory::default() };
+        let literal = File { basename: Some("l".into()), contents: Some("lit".into()), ..File::default() };
+        let outputs = Record::from_iter([
+            ("one".to_owned(), file(&owned.join("1/a.txt"))),
+            ("two".to_owned(), Value::Array(vec![file(&owned.join("2/a.txt")), file(&owned.join("1/a.txt"))])),
+            ("tree".to_owned(), Value::Directory(Box::new(directory))),
+            ("literal".to_owned(), Value::File(Box::new(literal))),
+            ("number".to_owned(), Value::Number(weir_cwl::Number::Int(1))),
+        ]);
+        let first = publish(outputs.clone(), &target, &owned).unwrap();
+        assert_eq!(publish(outputs, &target, &owned).unwrap(), first);
+        let text = |name: &str| fs::read_to_string(target.join(name)).unwrap();
+        assert_eq!((text("a.txt"), text("a.txt_2"), text("d/x/y.txt")), ("one".into(), "two".into(), "deep".into()));
+        assert_eq!(text("l"), "lit");
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 4);
+        let Value::File(one) = &first["one"] else { panic!() };
+        assert_eq!(one.size, Some(3));
+        assert_eq!(one.checksum.as_deref(), Some("sha1$fe05bcdcdc4928012781a5f1a2a77cbb5398e106"));
+        assert_eq!(one.path.as_deref(), target.join("a.txt").to_str());
+    }
+}

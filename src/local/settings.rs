@@ -1,0 +1,81 @@
+//! What the machine's owner decides: where state lives, what jobs may use, which programs stand for which images.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use weir_plan::observed::Capacity;
+use weir_store::Tenant;
+
+use crate::image::ImageMap;
+
+/// Settings of the embedded backend.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where journals, step outputs and logs are kept. Created if missing.
+    pub state_dir: PathBuf,
+    /// Whose jobs these are.
+    pub tenant: Tenant,
+    /// Cores that all steps of a job may use together.
+    pub cores: f64,
+    /// Mebibytes of memory that they may use together.
+    pub ram_mib: u64,
+    /// Steps at once; `None`: as many as cores and memory allow.
+    pub parallelism: Option<u32>,
+    /// Images that run natively.
+    pub images: ImageMap,
+    /// Programs that are found under these names before `PATH` is searched: the path of the program, which sees the
+    /// name as its own.
+    pub self_tools: BTreeMap<String, PathBuf>,
+    /// The program that becomes launcher and script worker when called by their names; this one unless set.
+    pub program: PathBuf,
+    /// `PATH` that tools see and that their programs are searched in.
+    pub path: String,
+    /// Keep the folders of attempts when a job has succeeded.
+    pub keep_attempts: bool,
+    /// Flush everything that is written to the journal to the disk: jobs then outlive a power failure too.
+    pub fsync: bool,
+    /// Between SIGTERM and SIGKILL when a tool is stopped.
+    pub grace: Duration,
+}
+
+impl Settings {
+    /// The defaults for this machine: all its cores and memory, state in `./.weir`, `weir-eo` is this program.
+    pub fn for_this_machine() -> std::io::Result<Self> {
+        let program = std::env::current_exe()?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = u32::try_from(cores).map_or(1.0, f64::from);
+        Ok(Self {
+            state_dir: PathBuf::from(".weir"),
+            tenant: "local".parse().map_err(std::io::Error::other)?,
+            cores,
+            ram_mib: memory_mib(),
+            parallelism: None,
+            images: ImageMap::default(),
+            self_tools: BTreeMap::from([("weir-eo".to_owned(), program.clone())]),
+            program,
+            path: std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned()),
+            keep_attempts: false,
+            fsync: false,
+            grace: Duration::from_secs(5),
+        })
+    }
+
+    /// What the planner may give to the steps of one job.
+    pub(crate) fn capacity(&self) -> Capacity {
+        Capacity { cores: Some(self.cores), ram_mib: Some(self.ram_mib), incarnations: self.parallelism }
+    }
+}
+
+/// Mebibytes of memory of this machine, or what its control group allows if that is less.
+fn memory_mib() -> u64 {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let total = read("/proc/meminfo").and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+    });
+    let total = total.map_or(u64::MAX, |kib| kib / 1024);
+    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limit = limits.into_iter().filter_map(read).find_map(|text| text.trim().parse::<u64>().ok());
+    limit.map_or(total, |bytes| total.min(bytes >> 20))
+}

@@ -1,0 +1,125 @@
+//! What a job is asked to do, pinned as event 0 of its journal: nothing outside of it decides what the job does, so that a
+//! resumed job does not depend on files that have changed since.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use weir_cwl::load::{Fetch, FetchError};
+use weir_cwl::{Record, Value};
+use weir_plan::{Intent, IntentError, OnFailure, Policy};
+
+/// The version of this format; a journal of another one is refused.
+const FORMAT: u32 = 1;
+
+/// A job as it was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobSpec {
+    /// Version of this format.
+    format: u32,
+    /// Absolute URL of the package; a fragment names the process to run.
+    pub entry: String,
+    /// Every text that the package is made of, by absolute URL without fragment.
+    pub documents: BTreeMap<String, String>,
+    /// The input object; locations are absolute.
+    pub inputs: Value,
+    /// Folder of the published outputs, absolute.
+    pub outdir: PathBuf,
+    /// Milliseconds after which the job is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_limit_ms: Option<u64>,
+    /// Counted attempts of one step instance, the first included.
+    pub attempts_max: u32,
+    /// Whether steps that do not depend on a failed one still run.
+    pub continue_on_failure: bool,
+}
+
+/// A pinned job that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// Written by another program.
+    #[error("event 0 of the journal is not a job of this version of weir: {0}")]
+    Unreadable(String),
+    /// The package is wrong.
+    #[error("{0}")]
+    Package(weir_cwl::Diagnostics),
+    /// The package and the inputs do not fit.
+    #[error(transparent)]
+    Intent(#[from] IntentError),
+}
+
+impl JobSpec {
+    /// A job that runs the process `entry` of these documents and publishes into `outdir`, everything else by default.
+    pub fn new(entry: String, documents: BTreeMap<String, String>, inputs: Record, outdir: PathBuf) -> Self {
+        Self {
+            format: FORMAT,
+            entry,
+            documents,
+            inputs: Value::Record(inputs),
+            outdir,
+            time_limit_ms: None,
+            attempts_max: weir_api::limits::ATTEMPTS_MAX,
+            continue_on_failure: false,
+        }
+    }
+
+    /// Reads the specification that event 0 pins.
+    pub fn from_json(spec: &serde_json::Value) -> Result<Self, SpecError> {
+        let unreadable = |reason: String| SpecError::Unreadable(reason);
+        let spec = Self::deserialize(spec).map_err(|error| unreadable(error.to_string()))?;
+        if spec.format == FORMAT { Ok(spec) } else { Err(unreadable(format!("format {}", spec.format))) }
+    }
+
+    /// The intent: package loaded from the pinned texts, inputs checked.
+    pub fn intent(&self) -> Result<Intent, SpecError> {
+        let package = weir_cwl::load(&self.entry, &Pinned(&self.documents)).map_err(SpecError::Package)?;
+        let Value::Record(inputs) = self.inputs.clone() else {
+            return Err(SpecError::Unreadable("the input object is no object".to_owned()));
+        };
+        let policy = Policy {
+            attempts_max: self.attempts_max,
+            time_limit_ms: self.time_limit_ms,
+            on_failure: if self.continue_on_failure { OnFailure::Continue } else { OnFailure::Stop },
+            ..Policy::default()
+        };
+        Ok(Intent::new(Arc::new(package), inputs, policy)?)
+    }
+}
+
+/// Gives the pinned texts and nothing else.
+struct Pinned<'a>(&'a BTreeMap<String, String>);
+
+impl Fetch for Pinned<'_> {
+    fn fetch(&self, url: &str) -> Result<String, FetchError> {
+        self.0.get(url).cloned().ok_or_else(|| FetchError("it is not among the job's pinned documents".to_owned()))
+    }
+}
+
+/// Writes down every text that passes, so that it can be pinned.
+#[derive(Debug)]
+pub struct Recorder<F> {
+    inner: F,
+    seen: Mutex<BTreeMap<String, String>>,
+}
+
+impl<F: Fetch> Recorder<F> {
+    /// Fetches through `inner`.
+    pub fn new(inner: F) -> Self {
+        Self { inner, seen: Mutex::default() }
+    }
+
+    /// The texts by URL.
+    pub fn into_documents(self) -> BTreeMap<String, String> {
+        self.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F: Fetch> Fetch for Recorder<F> {
+    fn fetch(&self, url: &str) -> Result<String, FetchError> {
+        let text = self.inner.fetch(url)?;
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(url.to_owned(), text.clone());
+        Ok(text)
+    }
+}
