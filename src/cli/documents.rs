@@ -1,41 +1,24 @@
-//! Fetches documents for the loader from files and by HTTP, within limits, and remembers every text, so that a job can
-//! pin what it was made of.
+//! Fetches documents for the loader from files and by HTTP, within limits.
 
-use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use indexmap::IndexMap;
 use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_FETCH_SECONDS_MAX};
 use weir_cwl::load::{Fetch, FetchError};
 use weir_cwl::uri;
 
-/// Documents by absolute URL.
-#[derive(Debug, Default)]
-pub struct Documents {
-    texts: RefCell<IndexMap<String, String>>,
-}
-
-impl Documents {
-    /// Every text that was fetched, by its URL, in the order of fetching.
-    pub fn into_texts(self) -> IndexMap<String, String> {
-        self.texts.into_inner()
-    }
-}
+/// The documents of this machine and of the web.
+#[derive(Debug, Clone, Copy)]
+pub struct Documents;
 
 impl Fetch for Documents {
     fn fetch(&self, url: &str) -> Result<String, FetchError> {
-        if let Some(text) = self.texts.borrow().get(url) {
-            return Ok(text.clone());
-        }
-        let text = match uri::to_path(url) {
+        match uri::to_path(url) {
             Some(path) => read_file(Path::new(&path)),
             None => read_http(url),
         }
-        .map_err(|error| FetchError(format!("{error:#}")))?;
-        self.texts.borrow_mut().insert(url.to_owned(), text.clone());
-        Ok(text)
+        .map_err(|error| FetchError(format!("{error:#}")))
     }
 }
 
