@@ -17,6 +17,7 @@
 //! evaluated here.
 
 pub mod check;
+pub mod command;
 pub mod conform;
 pub mod description;
 pub mod diagnostic;
@@ -25,7 +26,9 @@ pub mod expression;
 pub mod job;
 pub mod json;
 pub mod load;
+pub mod output;
 pub mod requirement;
+pub mod runtime;
 pub mod schema;
 pub mod source;
 pub mod stage_out;
