@@ -1,0 +1,188 @@
+//! The command line: what is typed, and which step it starts.
+
+use crate::crop::{self, Area};
+use crate::crs::Crs;
+use crate::item::Item;
+use crate::tiff::Compression;
+use crate::{normalized_difference, otsu, stac};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Raster steps of the water-bodies workflow: from satellite scenes to water masks with a STAC catalog.
+///
+/// Each step writes its results into the current folder. Inputs may be paths, file:, http(s):// or s3:// addresses.
+/// For s3:// the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_S3_ENDPOINT count.
+#[derive(Parser)]
+#[command(name = "weir-eo", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(Subcommand)]
+enum Step {
+    /// Cut an area out of one band of a scene: writes crop_<band>.tif
+    Crop {
+        /// STAC item of the scene (address), or a folder with catalog.json as stage_in makes it
+        #[arg(long, value_name = "ITEM")]
+        input_item: String,
+        /// Area of interest: minx,miny,maxx,maxy (longitude before latitude), e.g. -121.399,39.834,-120.74,40.472
+        #[arg(long, allow_hyphen_values = true, value_name = "BOX")]
+        aoi: Area,
+        /// Coordinate system of the area
+        #[arg(long, default_value = "EPSG:4326", value_name = "CODE")]
+        epsg: String,
+        /// Common name of the band (eo:bands), e.g. green or nir
+        #[arg(long, value_name = "NAME", value_parser = band_name)]
+        band: String,
+        /// Compression of the result
+        #[arg(long, value_enum, default_value = "none")]
+        compress: Compression,
+    },
+    /// Compute (first - second) / (first + second): writes norm_diff.tif
+    #[command(name = "normalized_difference", visible_aliases = ["norm_diff", "ndi"])]
+    NormalizedDifference {
+        /// First raster, e.g. crop_green.tif
+        first: String,
+        /// Second raster, on the same grid, e.g. crop_nir.tif
+        second: String,
+        /// Compression of the result
+        #[arg(long, value_enum, default_value = "none")]
+        compress: Compression,
+    },
+    /// Part water from land by Otsu's threshold: writes otsu.tif (1: above the threshold), a COG with overviews
+    Otsu {
+        /// Raster of the index, e.g. norm_diff.tif
+        raster: String,
+        /// Print the threshold and its type
+        #[arg(long)]
+        print_threshold: bool,
+        /// Compression of the result
+        #[arg(long, value_enum, default_value = "lzw")]
+        compress: Compression,
+    },
+    /// Describe masks by a STAC catalog: writes catalog.json and a folder for each item
+    Stac {
+        /// STAC item of a scene; repeat, once for each mask
+        #[arg(long, required = true, value_name = "ITEM")]
+        input_item: Vec<String>,
+        /// Mask of the scene in the same position; repeat
+        #[arg(long, required = true, value_name = "RASTER")]
+        water_body: Vec<String>,
+    },
+}
+
+fn band_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(['/', '\0']) || text.starts_with('.') {
+        return Err("a band's name becomes part of a file name: it cannot be empty, hold `/` or start with `.`".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// Runs one step. Exit code 0: done; 1: it failed, one line on stderr says why; 2: the command line is wrong.
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            // Nobody to tell if even this cannot be printed.
+            let _ = e.print();
+            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(arguments.step) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(message)) => {
+            let _ = Arguments::command().error(clap::error::ErrorKind::ValueValidation, message).print();
+            ExitCode::from(2)
+        }
+        Err(Failure::Step(error)) => {
+            let _ = writeln!(std::io::stderr(), "weir-eo: {}", one_line(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+enum Failure {
+    Usage(String),
+    Step(Box<dyn Error>),
+}
+
+impl<E: Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Step(Box::new(error))
+    }
+}
+
+/// An error and its causes, joined by colons, control characters made harmless.
+fn one_line(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let more = source.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = source.source();
+    }
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn run(step: Step) -> Result<(), Failure> {
+    let here = Path::new("");
+    match step {
+        Step::Crop { input_item, aoi, epsg, band, compress } => {
+            let crs = Crs::parse(&epsg)?;
+            let item = Item::read(&input_item)?;
+            crop::crop(&item, aoi, &crs, &band, compress, here)?;
+        }
+        Step::NormalizedDifference { first, second, compress } => {
+            normalized_difference::normalized_difference(&first, &second, compress, here)?;
+        }
+        Step::Otsu { raster, print_threshold, compress } => {
+            let (_, threshold) = otsu::otsu(&raster, compress, here)?;
+            if print_threshold {
+                print(&format!("threshold {threshold}"))?;
+            }
+        }
+        Step::Stac { input_item, water_body } => {
+            if input_item.len() != water_body.len() {
+                return Err(Failure::Usage(format!(
+                    "{} times --input-item, but {} times --water-body; each item needs its mask",
+                    input_item.len(),
+                    water_body.len()
+                )));
+            }
+            stac::stac(input_item.iter().map(String::as_str).zip(water_body.iter().map(String::as_str)), here)?;
+        }
+    }
+    Ok(())
+}
+
+fn print(line: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_area_may_start_with_a_minus() {
+        let line = ["weir-eo", "crop", "--input-item", "i", "--aoi", "-1.5,2,3,4", "--epsg", "EPSG:4326", "--band", "green"];
+        assert!(Arguments::try_parse_from(line).is_ok());
+    }
+
+    #[test]
+    fn a_band_cannot_leave_the_folder() {
+        assert!(band_name("../x").is_err() && band_name("a/b").is_err() && band_name("nir08").is_ok());
+    }
+}
