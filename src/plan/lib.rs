@@ -13,7 +13,7 @@
 
 pub mod action;
 #[cfg(any(test, feature = "sim"))]
-pub mod build;
+pub mod builder;
 mod evaluate;
 pub mod event;
 mod flow;
