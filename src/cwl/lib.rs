@@ -16,6 +16,7 @@
 //! Expressions that need JavaScript are handed to the caller through `expression::Evaluate`; parameter references are
 //! evaluated here.
 
+pub mod command;
 pub mod conform;
 pub mod document;
 pub mod expression;
@@ -24,7 +25,9 @@ pub mod check;
 pub mod diagnostic;
 pub mod job;
 pub mod load;
+pub mod output;
 pub mod requirement;
+pub mod runtime;
 pub mod schema;
 pub mod source;
 pub mod uri;
