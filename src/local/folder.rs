@@ -1,0 +1,84 @@
+//! Where the things of a run stand in the state directory: the store's keys as paths (design §7).
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use weir_plan::Incarnation;
+use weir_store::JobKeys;
+
+/// The folder of one run. Absolute and without symbolic links, so that it can be compared with what the kernel says.
+#[derive(Debug, Clone)]
+pub struct JobFolder {
+    root: PathBuf,
+}
+
+impl JobFolder {
+    /// The folder of a run below an absolute state directory.
+    pub fn new(state_dir: &Path, keys: &JobKeys) -> Self {
+        Self { root: state_dir.join(keys.root().as_ref()) }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Folder of all incarnations.
+    pub fn attempts(&self) -> PathBuf {
+        self.root.join("att")
+    }
+
+    /// Folder of one incarnation: `in`, `out`, `tmp`.
+    pub fn incarnation(&self, incarnation: Incarnation) -> PathBuf {
+        self.root.join("att").join(incarnation.0.to_string())
+    }
+
+    /// Folder of the logs.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// Log of this name, without suffix.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.root.join("logs").join(format!("{name}.log"))
+    }
+
+    /// What was fetched over http(s).
+    pub fn fetched(&self) -> PathBuf {
+        self.root.join("fetched")
+    }
+
+    /// Calrissian's usage report with measured values.
+    pub fn usage(&self) -> PathBuf {
+        self.root.join("usage.json")
+    }
+
+    /// The published output object.
+    pub fn results(&self) -> PathBuf {
+        self.root.join("results.json")
+    }
+}
+
+/// Removes a folder with everything in it, also where a tool took its own write permission away.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path);
+            fs::remove_dir_all(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn open_up(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+        return;
+    }
+    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+    for member in fs::read_dir(path).into_iter().flatten().flatten() {
+        open_up(&member.path());
+    }
+}

@@ -1,0 +1,69 @@
+//! Contents and listings that a step's expressions need (CWL v1.2, "loadContents", "loadListing").
+
+use weir_api::limits::{DOCUMENT_DEPTH_MAX, LOAD_CONTENTS_BYTES_MAX};
+use weir_cwl::command::{Kind, Probe};
+use weir_cwl::document::CwlVersion;
+use weir_cwl::schema::LoadListing;
+use weir_cwl::value::percent_encode;
+use weir_cwl::{Directory, Entry, File, Value};
+use weir_plan::action::Load;
+
+/// The value of `load` with `contents` and `listing` filled in; the message names the file.
+pub fn load(load: &Load, probe: &mut dyn Probe) -> Result<Value, String> {
+    let depth = match load.listing {
+        LoadListing::No => 0,
+        LoadListing::Shallow => 1,
+        LoadListing::Deep => DOCUMENT_DEPTH_MAX,
+    };
+    Value::clone(&load.value).map_entries(&mut |entry| {
+        Ok(match entry {
+            Entry::File(mut file) => {
+                if load.contents && file.contents.is_none() {
+                    file.contents = Some(contents(&file, load.version, probe)?);
+                }
+                Entry::File(file)
+            }
+            Entry::Directory(mut directory) => {
+                list(&mut directory, depth, probe)?;
+                Entry::Directory(directory)
+            }
+        })
+    })
+}
+
+fn contents(file: &File, version: CwlVersion, probe: &mut dyn Probe) -> Result<String, String> {
+    let location = file.location.as_deref().ok_or("loadContents: a File has neither location nor contents")?;
+    let limit = LOAD_CONTENTS_BYTES_MAX;
+    let mut bytes = probe.read(location, limit + 1)?;
+    if bytes.len() as u64 > limit {
+        if version >= CwlVersion::V1_2 {
+            return Err(format!("loadContents: `{location}` is larger than {limit} bytes (64 KiB)"));
+        }
+        bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
+    String::from_utf8(bytes).map_err(|_| format!("loadContents: `{location}` is not UTF-8 text"))
+}
+
+fn list(directory: &mut Directory, depth: usize, probe: &mut dyn Probe) -> Result<(), String> {
+    let Some(location) = directory.location.as_deref().filter(|_| depth > 0 && directory.listing.is_none()) else {
+        return Ok(());
+    };
+    let mut members = probe.list(location)?;
+    members.sort_unstable();
+    let base = location.trim_end_matches('/');
+    let mut listing = Vec::with_capacity(members.len());
+    for (name, kind) in members {
+        let location = Some(format!("{base}/{}", percent_encode(&name)));
+        let basename = Some(name);
+        listing.push(match kind {
+            Kind::File(size) => Entry::File(File { location, basename, size: Some(size), ..File::default() }),
+            Kind::Directory => {
+                let mut inner = Directory { location, basename, ..Directory::default() };
+                list(&mut inner, depth - 1, probe)?;
+                Entry::Directory(inner)
+            }
+        });
+    }
+    directory.listing = Some(listing);
+    Ok(())
+}
