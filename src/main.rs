@@ -1,2 +1,23 @@
-//! weir
-fn main() {}
+//! The program `weir`: parse, dispatch, exit code.
+//!
+//! One binary plays several parts, chosen by the name it is called by: `weir-eo` (the raster tools), `cwl-runner` (the
+//! contract of the CWL conformance suite), and the helpers that weir starts for itself, the launcher of tools and the
+//! worker that evaluates JavaScript.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before any thread exists: these parts give up rights or become a subreaper.
+    if weir_script::called_as_worker() {
+        return weir_script::worker_main();
+    }
+    if weir_local::launcher::called_as_launcher() {
+        return weir_local::launcher::launcher_main();
+    }
+    if cli::called_as("weir-eo") {
+        return weir_raster::main(std::env::args_os());
+    }
+    cli::main()
+}
