@@ -14,6 +14,9 @@ mod schema;
 mod tool;
 mod workflow;
 
+pub(crate) use fields::distance;
+pub(crate) use requirement::standalone as standalone_requirements;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
