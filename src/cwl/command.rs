@@ -23,6 +23,9 @@ pub use probe::{Kind, Probe};
 pub use staging::{Content, Layout, Placement};
 pub use workdir::WorkDirError;
 
+#[cfg(test)]
+mod tests;
+
 /// Everything an executor needs to run a tool once. All paths are absolute and in the tool's eyes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkOrder {

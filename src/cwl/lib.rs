@@ -18,6 +18,8 @@ pub mod command;
 pub mod conform;
 pub mod document;
 pub mod expression;
+#[cfg(test)]
+mod fixture;
 pub mod json;
 pub mod output;
 pub mod requirement;
