@@ -22,6 +22,9 @@ mod glob;
 
 pub use directory::{Found, OutputDirectory};
 
+#[cfg(test)]
+mod tests;
+
 /// A tool's own output object: where it stands in the output directory (CWL v1.2, §4.6).
 const OUTPUT_OBJECT: &str = "cwl.output.json";
 
