@@ -23,6 +23,9 @@ pub use probe::{Kind, Probe};
 pub use staging::{Content, Layout, Placement};
 pub use workdir::WorkDirError;
 
+#[cfg(test)]
+mod tests;
+
 /// Everything an executor needs to run a tool once. All paths are absolute and in the tool's eyes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkOrder {
@@ -72,7 +75,7 @@ pub enum CommandError {
         /// Which one.
         what: String,
         /// Why.
-        source: EvaluationError,
+        source: Box<EvaluationError>,
     },
     /// A negative time limit.
     #[error("ToolTimeLimit is {seconds} s; it must not be negative (0 means no limit)")]
@@ -200,7 +203,7 @@ impl Builder<'_> {
             let value = definition
                 .value
                 .evaluate(&self.context, self.scripts)
-                .map_err(|source| CommandError::Expression { what: what.clone(), source })?;
+                .map_err(|source| CommandError::Expression { what: what.clone(), source: source.into() })?;
             let value = if value.is_null() { String::new() } else { binding::text(&value) };
             if value.contains('\0') {
                 return Err(CommandError::Nul { what });
@@ -215,7 +218,7 @@ impl Builder<'_> {
         template
             .evaluate_text(&self.context, self.scripts)
             .map(|text| text.filter(|text| !text.is_empty()))
-            .map_err(|source| CommandError::Expression { what: what.to_owned(), source })
+            .map_err(|source| CommandError::Expression { what: what.to_owned(), source: source.into() })
     }
 
     fn redirection(
@@ -237,7 +240,7 @@ impl Builder<'_> {
         let Some(limit) = effective.time_limit() else { return Ok(None) };
         let seconds = limit
             .evaluate(&self.context, self.scripts)
-            .map_err(|source| CommandError::Expression { what: "ToolTimeLimit".to_owned(), source })?
+            .map_err(|source| CommandError::Expression { what: "ToolTimeLimit".to_owned(), source: source.into() })?
             .unwrap_or(0);
         match u64::try_from(seconds) {
             Ok(0) => Ok(None),
@@ -252,7 +255,7 @@ impl Builder<'_> {
         let Some(access) = effective.network_access() else { return Ok(default) };
         let access = access
             .evaluate(&self.context, self.scripts)
-            .map_err(|source| CommandError::Expression { what: "NetworkAccess".to_owned(), source })?;
+            .map_err(|source| CommandError::Expression { what: "NetworkAccess".to_owned(), source: source.into() })?;
         Ok(access.unwrap_or(default))
     }
 }

@@ -24,6 +24,8 @@ pub mod diagnostic;
 pub mod document;
 pub mod expression;
 pub mod job;
+#[cfg(test)]
+mod fixture;
 pub mod json;
 pub mod load;
 pub mod output;

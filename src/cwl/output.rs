@@ -22,6 +22,9 @@ mod glob;
 
 pub use directory::{Found, OutputDirectory};
 
+#[cfg(test)]
+mod tests;
+
 /// A tool's own output object: where it stands in the output directory (CWL v1.2, §4.6).
 const OUTPUT_OBJECT: &str = "cwl.output.json";
 
@@ -104,7 +107,7 @@ pub enum OutputError {
         /// Which expression.
         what: &'static str,
         /// Why.
-        source: EvaluationError,
+        source: Box<EvaluationError>,
     },
     /// A required secondary file.
     #[error("output `{output}`: `{primary}` needs its secondary file `{missing}`, which the tool did not write")]
@@ -308,7 +311,7 @@ impl Collector<'_> {
         template.evaluate(&context, self.scripts).map_err(|source| OutputError::Expression {
             output: self.output.to_owned(),
             what,
-            source,
+            source: source.into(),
         })
     }
 
@@ -377,7 +380,7 @@ impl Collector<'_> {
                 }
                 other => {
                     let source = template.wrong_type("a string or an array of strings", &other);
-                    return Err(OutputError::Expression { output: self.name(), what: "glob", source });
+                    return Err(OutputError::Expression { output: self.name(), what: "glob", source: source.into() });
                 }
             }
         }
@@ -518,7 +521,7 @@ impl Collector<'_> {
                         .map_err(|source| OutputError::Expression {
                             output: self.output.to_owned(),
                             what: "secondaryFiles `required`",
-                            source,
+                            source: source.into(),
                         })?
                         .unwrap_or(false)
                 }

@@ -68,7 +68,7 @@ pub enum ResourceError {
         /// The field.
         field: &'static str,
         /// Why.
-        source: EvaluationError,
+        source: Box<EvaluationError>,
     },
     /// A negative, infinite or absurdly large number.
     #[error("ResourceRequirement `{field}` is {value}; it must be a number from 0 to 10^15")]
@@ -145,8 +145,9 @@ pub fn resources(
     };
     let mut stated = Vec::new();
     for (field, computed) in effective.resource().into_iter().flat_map(Resource::fields) {
-        let value =
-            computed.evaluate(&context, scripts).map_err(|source| ResourceError::Expression { field, source })?;
+        let value = computed
+            .evaluate(&context, scripts)
+            .map_err(|source| ResourceError::Expression { field, source: source.into() })?;
         stated.extend(value.map(|value| (field, value)));
     }
     ResourceRequest::from_fields(|name| stated.iter().find(|(field, _)| *field == name).map(|(_, value)| *value))

@@ -58,7 +58,7 @@ pub enum InputError {
         /// Which expression.
         what: &'static str,
         /// Why.
-        source: EvaluationError,
+        source: Box<EvaluationError>,
     },
     /// A required secondary file.
     #[error("input `{input}`: `{primary}` needs its secondary file `{missing}`, which is not beside it")]
@@ -259,7 +259,7 @@ impl Preparation<'_> {
         template.evaluate(&context, self.scripts).map_err(|source| InputError::Expression {
             input: self.input.to_owned(),
             what,
-            source,
+            source: source.into(),
         })
     }
 
@@ -305,7 +305,7 @@ impl Preparation<'_> {
                         .map_err(|source| InputError::Expression {
                             input: self.input.to_owned(),
                             what: "secondaryFiles `required`",
-                            source,
+                            source: source.into(),
                         })?
                         .unwrap_or(true)
                 }

@@ -18,7 +18,7 @@ pub enum WorkDirError {
         /// Which expression.
         what: &'static str,
         /// Why.
-        source: EvaluationError,
+        source: Box<EvaluationError>,
     },
     /// A value that is no member of a listing.
     #[error("InitialWorkDirRequirement: a listing holds File, Directory and Dirent objects, not {found}")]
@@ -80,7 +80,7 @@ pub(super) fn evaluate(
     may_be_absolute: bool,
 ) -> Result<WorkDir, WorkDirError> {
     let mut builder = Builder { outdir, may_be_absolute, workdir: WorkDir::default() };
-    let expression = |what| move |source| WorkDirError::Expression { what, source };
+    let expression = |what| move |source: EvaluationError| WorkDirError::Expression { what, source: source.into() };
     match listing {
         InitialWorkDir::Expression(template) => {
             let value = template.evaluate(context, scripts).map_err(expression("listing"))?;
