@@ -119,3 +119,50 @@ pub fn describe(type_: &Type) -> String {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{array, field, optional, record_type, value};
+
+    fn check(type_: &Type, json: &str) -> Result<String, String> {
+        conform(type_, value(json)).map(|value| crate::json::compact(&value)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn integers_serve_as_floats_but_not_the_other_way() {
+        assert_eq!(check(&Type::Float, "3"), Ok("3".to_owned()));
+        insta::assert_snapshot!(check(&Type::Int, "3.0").unwrap_err(), @"expected int, found float 3.0");
+        insta::assert_snapshot!(check(&Type::Int, "3000000000").unwrap_err(), @"expected int, found integer 3000000000");
+        assert!(check(&Type::Long, "3000000000").is_ok());
+    }
+
+    #[test]
+    fn any_is_anything_but_null_and_the_string_null_is_a_string() {
+        assert!(check(&Type::Any, "null").is_err());
+        assert!(check(&Type::Any, "\"null\"").is_ok());
+        assert!(check(&array(Type::Any), "[null]").is_err());
+    }
+
+    #[test]
+    fn a_mismatch_says_where_it_is() {
+        let band = record_type(vec![field("name", Type::String, None), field("index", optional(Type::Int), None)]);
+        let bands = record_type(vec![field("bands", array(band), None)]);
+        assert_eq!(
+            check(&bands, r#"{"bands": [{"name": "a"}]}"#),
+            Ok(r#"{"bands":[{"name":"a","index":null}]}"#.to_owned())
+        );
+        let wrong = r#"{"bands": [{"name": "a"}, {"name": 3}]}"#;
+        insta::assert_snapshot!(check(&bands, wrong).unwrap_err(), @"`bands[1].name`: expected string, found integer 3");
+        insta::assert_snapshot!(check(&optional(bands), wrong).unwrap_err(), @"`bands[1].name`: expected string, found integer 3");
+    }
+
+    #[test]
+    fn unions_and_enums_are_described_in_full() {
+        let symbols =
+            crate::schema::EnumType { name: None, symbols: vec!["a".to_owned(), "b".to_owned()], input_binding: None };
+        let type_ = Type::Union(vec![Type::Int, Type::Enum(Box::new(symbols))]);
+        insta::assert_snapshot!(check(&type_, "\"c\"").unwrap_err(), @r#"expected int | one of a, b, found string "c""#);
+        assert!(check(&type_, "\"b\"").is_ok());
+    }
+}

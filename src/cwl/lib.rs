@@ -14,11 +14,16 @@
 //! Expressions that need JavaScript are handed to the caller through `expression::Evaluate`; parameter references are
 //! evaluated here.
 
+pub mod command;
 pub mod conform;
 pub mod document;
 pub mod expression;
+#[cfg(test)]
+mod fixture;
 pub mod json;
+pub mod output;
 pub mod requirement;
+pub mod runtime;
 pub mod schema;
 pub mod source;
 pub mod value;

@@ -2,6 +2,7 @@
 //!
 //! One field a class: "is it there" is a look at a field, never a search in a list.
 
+use crate::document::{CwlVersion, Header};
 use crate::expression::{Computed, Template};
 use crate::schema::LoadListing;
 use crate::source::Span;
@@ -143,10 +144,101 @@ pub struct Effective {
 }
 
 impl Effective {
-    /// Adds the level outside of this one: what is stated already stays, what is not is taken over.
+    /// What a process states itself.
+    pub fn of(header: &Header) -> Self {
+        Self { requirements: header.requirements.clone(), hints: header.hints.clone() }
+    }
+
+    /// Adds the level outside of this one: what is stated already stays, what is not is taken over. A class is replaced
+    /// as a whole, never merged. Because requirements are looked at before hints, an outer requirement overrides an inner
+    /// hint and an inner requirement overrides both.
     #[must_use]
     pub fn inherit(self, outer_requirements: &Requirements, outer_hints: &Requirements) -> Self {
-        let _ = (outer_requirements, outer_hints);
-        self
+        Self { requirements: self.requirements.or(outer_requirements), hints: self.hints.or(outer_hints) }
+    }
+
+    fn find<'a, T: ?Sized>(&'a self, field: impl Fn(&'a Requirements) -> Option<&'a T>) -> Option<&'a T> {
+        field(&self.requirements).or_else(|| field(&self.hints))
+    }
+
+    /// `DockerRequirement`, and whether it is required rather than hinted.
+    pub fn docker(&self) -> Option<(&Docker, bool)> {
+        match (&self.requirements.docker, &self.hints.docker) {
+            (Some(docker), _) => Some((docker, true)),
+            (None, Some(docker)) => Some((docker, false)),
+            (None, None) => None,
+        }
+    }
+
+    /// `ResourceRequirement`
+    pub fn resource(&self) -> Option<&Resource> {
+        self.find(|level| level.resource.as_ref())
+    }
+
+    /// `EnvVarRequirement`, in written order.
+    pub fn env_var(&self) -> &[EnvironmentDef] {
+        self.find(|level| level.env_var.as_deref()).unwrap_or_default()
+    }
+
+    /// `expressionLib`; `None` where JavaScript is not allowed.
+    pub fn javascript_library(&self) -> Option<&[String]> {
+        self.find(|level| level.inline_javascript.as_ref()).map(|javascript| javascript.expression_lib.as_slice())
+    }
+
+    /// `InitialWorkDirRequirement`
+    pub fn initial_work_dir(&self) -> Option<&InitialWorkDir> {
+        self.find(|level| level.initial_work_dir.as_ref())
+    }
+
+    /// Whether `ShellCommandRequirement` is there.
+    pub fn shell_command(&self) -> bool {
+        self.find(|level| level.shell_command.as_ref()).is_some()
+    }
+
+    /// `ToolTimeLimit`, seconds.
+    pub fn time_limit(&self) -> Option<&Computed<i64>> {
+        self.find(|level| level.time_limit.as_ref())
+    }
+
+    /// `InplaceUpdateRequirement`
+    pub fn inplace_update(&self) -> bool {
+        self.find(|level| level.inplace_update.as_ref()).copied().unwrap_or(false)
+    }
+
+    /// `NetworkAccess`, if stated. Without it v1.0 documents may use the network and later ones may not.
+    pub fn network_access(&self) -> Option<&Computed<bool>> {
+        self.find(|level| level.network_access.as_ref())
+    }
+
+    /// `LoadListingRequirement`, or the default of the version: v1.0 documents load everything, later ones nothing.
+    pub fn load_listing(&self, version: CwlVersion) -> LoadListing {
+        let default = if version == CwlVersion::V1_0 { LoadListing::Deep } else { LoadListing::No };
+        self.find(|level| level.load_listing.as_ref()).copied().unwrap_or(default)
+    }
+}
+
+impl Requirements {
+    /// This level over `outer`.
+    fn or(self, outer: &Self) -> Self {
+        let mut unsupported = self.unsupported;
+        unsupported.extend(outer.unsupported.iter().cloned());
+        Self {
+            inline_javascript: self.inline_javascript.or_else(|| outer.inline_javascript.clone()),
+            docker: self.docker.or_else(|| outer.docker.clone()),
+            env_var: self.env_var.or_else(|| outer.env_var.clone()),
+            initial_work_dir: self.initial_work_dir.or_else(|| outer.initial_work_dir.clone()),
+            resource: self.resource.or_else(|| outer.resource.clone()),
+            shell_command: self.shell_command.or(outer.shell_command),
+            load_listing: self.load_listing.or(outer.load_listing),
+            time_limit: self.time_limit.or_else(|| outer.time_limit.clone()),
+            work_reuse: self.work_reuse.or_else(|| outer.work_reuse.clone()),
+            network_access: self.network_access.or_else(|| outer.network_access.clone()),
+            inplace_update: self.inplace_update.or(outer.inplace_update),
+            scatter: self.scatter.or(outer.scatter),
+            subworkflow: self.subworkflow.or(outer.subworkflow),
+            multiple_input: self.multiple_input.or(outer.multiple_input),
+            step_input_expression: self.step_input_expression.or(outer.step_input_expression),
+            unsupported,
+        }
     }
 }

@@ -391,3 +391,101 @@ impl<T: FromValue + Clone> Computed<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Scripts, template, value};
+
+    const INPUTS: &str = r#"{"n": 5, "x": 0.5, "text": "ab\"c", "list": [1, [2]], "object": {"b": null, "a": [1.0, "z"]},
+        "length": 7, "own": {"length": 3}, "odd name": {"it's": true},
+        "file": {"class": "File", "location": "file:///d/a.tar.gz", "path": "/in/a.tar.gz", "size": 9}}"#;
+
+    fn evaluated(source: &str, library: Option<&[String]>) -> Result<Value, String> {
+        let inputs = value(INPUTS);
+        let runtime = value(r#"{"cores": 2}"#);
+        let context = Context { inputs: &inputs, self_: &Value::Null, runtime: &runtime, library };
+        let mut scripts = Scripts(vec![("inputs.text.length", "4"), ("1 + 1", "2"), ("return null", "null")]);
+        template(source).evaluate(&context, &mut scripts).map_err(|error| error.to_string())
+    }
+
+    fn strictly(source: &str) -> Result<Value, String> {
+        evaluated(source, None)
+    }
+
+    #[test]
+    fn a_lone_reference_keeps_its_type() {
+        assert_eq!(strictly("$(inputs.n)"), Ok(Value::from(5)));
+        assert_eq!(strictly(" $(inputs.list[1][0]) \n"), Ok(Value::from(2)));
+        assert_eq!(strictly("$(null)"), Ok(Value::Null));
+        assert_eq!(strictly("$(inputs['odd name']['it\\'s'])"), Ok(true.into()));
+        assert_eq!(strictly("$(inputs)"), Ok(value(INPUTS)));
+        assert_eq!(strictly("$(inputs.text[1])"), Ok("b".into()));
+    }
+
+    #[test]
+    fn text_around_references_makes_a_string() {
+        assert_eq!(strictly("-$(inputs.n)"), Ok("-5".into()));
+        assert_eq!(strictly("  $(inputs.text) $(inputs.x)\n"), Ok("ab\"c 0.5".into()));
+        assert_eq!(
+            strictly("$(inputs.object)$(null)$(runtime.cores)"),
+            Ok(r#"{"a": [1.0, "z"], "b": null}null2"#.into())
+        );
+        assert_eq!(strictly("  as it is \n"), Ok("  as it is \n".into()));
+    }
+
+    #[test]
+    fn derived_members_of_files_are_computed() {
+        for (member, expected) in
+            [("basename", "a.tar.gz"), ("nameroot", "a.tar"), ("nameext", ".gz"), ("dirname", "/in"), ("class", "File")]
+        {
+            assert_eq!(strictly(&format!("$(inputs.file.{member})")), Ok(expected.into()));
+        }
+        assert_eq!(strictly("$(inputs.file.size)"), Ok(Value::from(9)));
+    }
+
+    #[test]
+    fn length_is_of_arrays_only_and_a_member_of_that_name_wins() {
+        assert_eq!(strictly("$(inputs.list.length)"), Ok(Value::from(2)));
+        assert_eq!(strictly("$(inputs.length)"), Ok(Value::from(7)));
+        assert_eq!(strictly("$(inputs.own.length)"), Ok(Value::from(3)));
+        insta::assert_snapshot!(strictly("$(inputs.text.length)").unwrap_err(), @"`$(inputs.text.length)`: `inputs.text` is string, which has no `length`");
+        assert!(strictly("$(inputs.list.length.x)").is_err());
+        assert_eq!(
+            evaluated("$(inputs.text.length)", Some(&[])),
+            Ok(Value::from(4)),
+            "with JavaScript it is JavaScript"
+        );
+    }
+
+    #[test]
+    fn errors_name_the_reference_and_what_there_is() {
+        let error = |source: &str| strictly(source).unwrap_err();
+        insta::assert_snapshot!(error("$(inputs.own.lenght)"), @"`$(inputs.own.lenght)`: `inputs.own` has no `lenght`; it has `length`");
+        insta::assert_snapshot!(error("$(inputs.list[2])"), @"`$(inputs.list[2])`: `inputs.list` has 2 elements, index 2 is beyond them");
+        insta::assert_snapshot!(error("$(self.x)"), @"`$(self.x)`: `self` is null, which has no `x`");
+        insta::assert_snapshot!(error("$(inputs.file.contents)"), @"`$(inputs.file.contents)`: `inputs.file` has no `contents`; it has `class`, `location`, `path`, `basename`, `nameroot`, `nameext`, `dirname`, `size`");
+        insta::assert_snapshot!(error("$(null.x)"), @"`$(null.x)` is JavaScript, not a parameter reference, and InlineJavascriptRequirement is missing");
+        insta::assert_snapshot!(error("a ${ return 1 }"), @"`${ return 1 }` is JavaScript, not a parameter reference, and InlineJavascriptRequirement is missing");
+    }
+
+    #[test]
+    fn scripts_run_where_they_are_allowed() {
+        assert_eq!(evaluated("$(1 + 1)", Some(&[])), Ok(Value::from(2)));
+        assert_eq!(evaluated("<$(1 + 1)${ return null }>", Some(&[])), Ok("<2null>".into()));
+        insta::assert_snapshot!(evaluated("$(2 + 2)", Some(&[])).unwrap_err(), @"`$(2 + 2)`: unknown script 2 + 2");
+    }
+
+    #[test]
+    fn computed_values_are_checked_for_their_type() {
+        let inputs = value(INPUTS);
+        let context = Context { inputs: &inputs, self_: &Value::Null, runtime: &Value::Null, library: None };
+        let mut scripts = Scripts::default();
+        let mut of = |source: &str| {
+            Computed::<i64>::Expression(template(source)).evaluate(&context, &mut scripts).map_err(|e| e.to_string())
+        };
+        assert_eq!(of("$(inputs.n)"), Ok(Some(5)));
+        assert_eq!(of("$(null)"), Ok(None));
+        insta::assert_snapshot!(of("$(inputs.x)").unwrap_err(), @"`$(inputs.x)` gave float 0.5 where an integer is needed");
+    }
+}
