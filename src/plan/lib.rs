@@ -33,6 +33,8 @@ pub mod progress;
 mod resources;
 mod retry;
 mod scatter;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod state;
 mod step_input;
 
