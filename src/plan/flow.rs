@@ -395,3 +395,6 @@ impl<'a> Flow<'a> {
 fn as_f64(count: usize) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests;

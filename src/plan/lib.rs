@@ -14,6 +14,9 @@
 pub mod action;
 #[cfg(any(test, feature = "sim"))]
 pub mod builder;
+pub mod check;
+#[cfg(any(test, feature = "sim"))]
+pub mod drive;
 mod evaluate;
 pub mod event;
 mod flow;
@@ -26,6 +29,7 @@ pub mod observed;
 pub mod path;
 pub mod plan;
 mod prepare;
+pub mod progress;
 mod resources;
 mod retry;
 mod scatter;
@@ -39,4 +43,5 @@ pub use intent::{Intent, IntentError, OnFailure, Policy};
 pub use observed::Observed;
 pub use path::InstancePath;
 pub use plan::plan;
+pub use progress::Progress;
 pub use state::State;

@@ -252,7 +252,7 @@ impl Room {
     }
 
     /// Takes the room if there is some. A step beyond the whole capacity runs alone rather than never.
-    fn admit(&mut self, resources: Resources) -> bool {
+    pub fn admit(&mut self, resources: Resources) -> bool {
         // Sums of fractions such as 0.1 are not exact.
         let fits = resources.cores <= self.cores + 1e-6 && resources.ram_mib <= self.ram_mib && self.incarnations > 0;
         if fits || self.is_empty {
