@@ -62,6 +62,20 @@ impl Diagnostics {
         }
     }
 
+    /// Orders the messages as the places stand in their texts, text by text.
+    pub fn sort(&mut self) {
+        let mut urls: Vec<String> = Vec::new();
+        for span in self.0.iter().filter_map(|diagnostic| diagnostic.span.as_ref()) {
+            if !urls.contains(&span.source.url) {
+                urls.push(span.source.url.clone());
+            }
+        }
+        self.0.sort_by_key(|diagnostic| {
+            let place = |span: &Span| (urls.iter().position(|url| *url == span.source.url), span.line, span.column);
+            diagnostic.span.as_ref().map(place)
+        });
+    }
+
     /// Whether any of the messages is an error.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)

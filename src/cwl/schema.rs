@@ -198,7 +198,8 @@ pub struct OutputBinding {
 /// As the type DSL writes it, where it can: `string[]?`. Records and enums show their short names.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let short = |name: &Option<String>| name.as_deref().and_then(|name| name.rsplit(['#', '/']).next()).map(str::to_owned);
+        let short =
+            |name: &Option<String>| name.as_deref().and_then(|name| name.rsplit(['#', '/']).next()).map(str::to_owned);
         match self {
             Self::Null => f.write_str("null"),
             Self::Boolean => f.write_str("boolean"),

@@ -101,9 +101,9 @@ impl Node {
             Data::Number(number) => Value::Number(number.clone()),
             Data::Text(text) => Value::String(text.clone()),
             Data::List(items) => Value::Array(items.iter().map(Node::to_value).collect()),
-            Data::Map(map) => {
-                Value::Record(map.iter().map(|(key, member)| (key.clone(), member.value.to_value())).collect::<Record>())
-            }
+            Data::Map(map) => Value::Record(
+                map.iter().map(|(key, member)| (key.clone(), member.value.to_value())).collect::<Record>(),
+            ),
         }
     }
 }

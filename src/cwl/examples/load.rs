@@ -31,7 +31,11 @@ fn main() -> std::io::Result<()> {
     let root = std::env::args().nth(1).or_else(|| std::env::var("CWL_SUITE").ok()).unwrap_or_else(|| ".".to_owned());
     let root = std::fs::canonicalize(root)?;
     let mut found = Vec::new();
-    if root.is_dir() { documents(&root, &mut found)? } else { found.push(root) }
+    if root.is_dir() {
+        documents(&root, &mut found)?
+    } else {
+        found.push(root)
+    }
     found.sort();
     let (mut loaded, mut refused) = (0, 0);
     for path in &found {

@@ -135,7 +135,11 @@ impl Loader<'_> {
                 let message = format!("{what} must be true or false, not {}", node.kind());
                 let diagnostic = Diagnostic::error(&node.span, message);
                 let is_word = node.as_text().is_some_and(|text| ["yes", "no", "on", "off"].contains(&text));
-                self.report(if is_word { diagnostic.help("YAML 1.2 knows `true` and `false` only") } else { diagnostic });
+                self.report(if is_word {
+                    diagnostic.help("YAML 1.2 knows `true` and `false` only")
+                } else {
+                    diagnostic
+                });
                 None
             }
         }
@@ -173,11 +177,8 @@ impl Loader<'_> {
     pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str, key: &str) -> Option<Vec<Item<'n>>> {
         match &node.data {
             Data::Map(map) => {
-                let items = map.iter().map(|(id, member)| Item {
-                    id: id.clone(),
-                    span: &member.key_span,
-                    node: &member.value,
-                });
+                let items =
+                    map.iter().map(|(id, member)| Item { id: id.clone(), span: &member.key_span, node: &member.value });
                 Some(items.collect())
             }
             Data::List(list) => {

@@ -138,9 +138,9 @@ impl Loader<'_> {
     fn fragment(&mut self, imported: Node, fragment: &str, reference: &Node) -> Option<Node> {
         let members = imported.get("$graph").and_then(Node::as_list).or(imported.as_list());
         let is_meant = |node: &&Node| {
-            ["id", "name"].iter().any(|key| {
-                node.get(key).and_then(Node::as_text).is_some_and(|id| short_id(id) == short_id(fragment))
-            })
+            ["id", "name"]
+                .iter()
+                .any(|key| node.get(key).and_then(Node::as_text).is_some_and(|id| short_id(id) == short_id(fragment)))
         };
         let found = members.unwrap_or(std::slice::from_ref(&imported)).iter().find(is_meant).cloned();
         if found.is_none() {

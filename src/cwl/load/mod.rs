@@ -14,6 +14,9 @@ mod schema;
 mod tool;
 mod workflow;
 
+pub(crate) use fields::distance;
+pub(crate) use requirement::standalone as standalone_requirements;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -113,6 +116,7 @@ impl<'f> Loader<'f> {
 
     fn package(mut self, url: &str, fragment: Option<&str>) -> Result<Package, Diagnostics> {
         let loaded = self.entry(url, fragment);
+        self.diagnostics.sort();
         let processes: Option<Vec<Process>> = self.processes.into_iter().collect();
         match (loaded, processes) {
             (Some((document, entry)), Some(processes)) if !self.diagnostics.has_errors() => {
@@ -308,3 +312,6 @@ fn collect_runs(node: &Node, called: &mut Vec<String>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

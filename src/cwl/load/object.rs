@@ -71,9 +71,8 @@ impl Reader<'_> {
         // Derived members are computed anew; what the document says of them may be stale.
         let derived = ["class", "location", "path", "dirname", "nameroot", "nameext"];
         let members = map.iter().map(|(key, member)| (key, &member.value));
-        let extra = self.record(members.filter(|(key, _)| {
-            !known.contains(&key.as_str()) && !derived.contains(&key.as_str())
-        }))?;
+        let extra =
+            self.record(members.filter(|(key, _)| !known.contains(&key.as_str()) && !derived.contains(&key.as_str())))?;
         let location = self.location(map)?;
         let basename = self.text(map, "basename")?;
         if basename.as_deref().is_some_and(|name| name.contains('/')) {

@@ -59,7 +59,10 @@ impl Loader<'_> {
     ) -> Option<ProcessIndex> {
         let Some(node) = document.process(id) else {
             let ids = document.ids();
-            let diagnostic = Diagnostic::error(wanted_at, format!("there is no process '#{id}' in {}", document.url));
+            let diagnostic = Diagnostic::error(
+                wanted_at,
+                format!("there is no process '#{id}' in {}", document.root.span.source.name),
+            );
             let near = ids.iter().map(|known| (super::fields::distance(id, known), known)).min();
             self.report(match near {
                 Some((edits, known)) if edits <= 2 => diagnostic.help(format!("did you mean '#{known}'?")),

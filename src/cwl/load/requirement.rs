@@ -5,7 +5,6 @@ use super::schema::{boolean_literal, integer_literal};
 use super::{Loader, Scope, expand_prefix, fields};
 use crate::diagnostic::Diagnostic;
 use crate::document::CwlVersion;
-use crate::expression::Computed;
 use crate::requirement::{
     Docker, EnvironmentDef, InitialWorkDir, InlineJavascript, Requirements, Resource, Unsupported, WorkDirEntry,
 };
@@ -259,6 +258,6 @@ pub(crate) fn standalone(
 
 /// Whether a requirement's literal is set to a value; for tests of the upgrade rules.
 #[cfg(test)]
-pub(super) fn is_literal<T: PartialEq>(computed: Option<&Computed<T>>, value: &T) -> bool {
-    matches!(computed, Some(Computed::Literal(literal)) if literal == value)
+pub(super) fn is_literal<T: PartialEq>(computed: Option<&crate::expression::Computed<T>>, value: &T) -> bool {
+    matches!(computed, Some(crate::expression::Computed::Literal(literal)) if literal == value)
 }

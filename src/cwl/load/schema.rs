@@ -88,7 +88,9 @@ impl Loader<'_> {
         let near = known.map(|known| (super::fields::distance(name, known), known)).min();
         let diagnostic = Diagnostic::error(&node.span, format!("there is no type '{name}'"));
         self.report(match near {
-            Some((edits, known)) if edits <= 2 && edits < name.len() => diagnostic.help(format!("did you mean '{known}'?")),
+            Some((edits, known)) if edits <= 2 && edits < name.len() => {
+                diagnostic.help(format!("did you mean '{known}'?"))
+            }
             _ => diagnostic.help("name a CWL type, or define it in a SchemaDefRequirement"),
         });
         None
@@ -167,8 +169,16 @@ impl Loader<'_> {
         }
         if matches!(plain, "array" | "record" | "enum") {
             let message = format!("'{plain}' alone is no type");
-            let rest = if plain == "array" { "items: string" } else if plain == "enum" { "symbols: [a, b]" } else { "fields: {…}" };
-            self.report(Diagnostic::error(&node.span, message).help(format!("write `type: {{type: {plain}, {rest}}}`")));
+            let rest = if plain == "array" {
+                "items: string"
+            } else if plain == "enum" {
+                "symbols: [a, b]"
+            } else {
+                "fields: {…}"
+            };
+            self.report(
+                Diagnostic::error(&node.span, message).help(format!("write `type: {{type: {plain}, {rest}}}`")),
+            );
             return None;
         }
         if matches!(plain, "stdin" | "stdout" | "stderr") {
@@ -491,7 +501,8 @@ impl Loader<'_> {
         let Some(requirements) = requirements else { return };
         let found: Vec<&Node> = match &requirements.data {
             Data::List(items) => {
-                let is_schema = |node: &&Node| node.get("class").and_then(Node::as_text) == Some("SchemaDefRequirement");
+                let is_schema =
+                    |node: &&Node| node.get("class").and_then(Node::as_text) == Some("SchemaDefRequirement");
                 items.iter().filter(is_schema).collect()
             }
             Data::Map(map) => map.get("SchemaDefRequirement").map(|member| &member.value).into_iter().collect(),

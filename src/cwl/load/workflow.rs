@@ -32,9 +32,10 @@ impl Loader<'_> {
         let items = self.items(steps_node, "steps", "id")?;
         self.unique(&items, "steps");
         let ports = Ports {
-            workflow: fields.get("id").and_then(Node::as_text).map_or_else(String::new, |id| {
-                uri::split_fragment(id).1.unwrap_or(id).to_owned()
-            }),
+            workflow: fields
+                .get("id")
+                .and_then(Node::as_text)
+                .map_or_else(String::new, |id| uri::split_fragment(id).1.unwrap_or(id).to_owned()),
             inputs: header.inputs.iter().map(|input| input.id.clone()).collect(),
             steps: items.iter().map(|item| (short_id(&item.id).to_owned(), outputs_of(item.node))).collect(),
         };
@@ -106,7 +107,7 @@ impl Loader<'_> {
             }
         };
         let scatter_nodes = (fields.get("scatter"), fields.get("scatterMethod"));
-        let scatter = self.scatter(scatter_nodes, inputs.as_deref().unwrap_or_default());
+        let scatter = inputs.as_deref().and_then(|inputs| self.scatter(scatter_nodes, inputs));
         let when_node = fields.get("when");
         if let Some(node) = when_node {
             self.since(node, "when", CwlVersion::V1_2, scope);
@@ -174,13 +175,7 @@ impl Loader<'_> {
     }
 
     /// `source` or `outputSource` with `linkMerge` and `pickValue`.
-    fn link(
-        &mut self,
-        source: Option<&Node>,
-        fields: &mut Fields<'_>,
-        ports: &Ports,
-        scope: &Scope,
-    ) -> Option<Link> {
+    fn link(&mut self, source: Option<&Node>, fields: &mut Fields<'_>, ports: &Ports, scope: &Scope) -> Option<Link> {
         let link_merge = fields.get("linkMerge").and_then(|node| match self.string(node, "linkMerge")?.as_str() {
             "merge_nested" => Some(LinkMerge::Nested),
             "merge_flattened" => Some(LinkMerge::Flattened),
@@ -255,14 +250,16 @@ impl Loader<'_> {
                 scattered.push(id);
             } else {
                 let ids: Vec<&str> = inputs.iter().map(|input| input.id.as_str()).collect();
-                let diagnostic = Diagnostic::error(&node.span, format!("scatter over '{id}', which is no input of the step"));
+                let diagnostic =
+                    Diagnostic::error(&node.span, format!("scatter over '{id}', which is no input of the step"));
                 self.report(diagnostic.help(format!("the step's `in` has: {}", ids.join(", "))));
             }
         }
         let method = match how {
             None => {
                 if names.len() > 1 {
-                    let diagnostic = Diagnostic::warning(&over.span, "scatter over several inputs states no scatterMethod");
+                    let diagnostic =
+                        Diagnostic::warning(&over.span, "scatter over several inputs states no scatterMethod");
                     self.report(diagnostic.help("it is taken as dotproduct"));
                 }
                 ScatterMethod::DotProduct
@@ -310,7 +307,9 @@ impl Ports {
                 "'{path}' is a step: write {}",
                 outputs.iter().map(|output| format!("{path}/{output}")).collect::<Vec<_>>().join(" or ")
             )),
-            None => diagnostic.help(format!("it has: {}; outputs of steps are written step/output", list(&self.inputs))),
+            None => {
+                diagnostic.help(format!("it has: {}; outputs of steps are written step/output", list(&self.inputs)))
+            }
         }
     }
 }
