@@ -4,12 +4,13 @@ use crate::crop::{self, Area};
 use crate::crs::Crs;
 use crate::item::Item;
 use crate::tiff::Compression;
-use crate::{normalized_difference, otsu, stac};
+use crate::destination::Destination;
+use crate::{normalized_difference, otsu, stac, stage_in, stage_out};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Raster steps of the water-bodies workflow: from satellite scenes to water masks with a STAC catalog.
@@ -74,6 +75,36 @@ enum Step {
         #[arg(long, required = true, value_name = "RASTER")]
         water_body: Vec<String>,
     },
+    /// Download a scene: writes catalog.json and a folder with the item and its assets
+    #[command(name = "stage_in")]
+    StageIn {
+        /// STAC item of the scene (address)
+        item: String,
+        /// Key of an asset to download; repeat. Default: all
+        #[arg(long = "asset", value_name = "KEY")]
+        assets: Vec<String>,
+    },
+    /// Publish results: <id>/catalog.json, <id>/<id>/collection.json, items and assets, into a folder or bucket
+    #[command(name = "stage_out")]
+    StageOut {
+        /// Folder with catalog.json (as stac writes it), or with any files, or one file
+        folder: PathBuf,
+        /// Bucket of the S3 store (the short form: stage_out FOLDER BUCKET SUB_PATH)
+        #[arg(conflicts_with = "to", requires = "sub_path")]
+        bucket: Option<String>,
+        /// Where in the bucket; its last part is the results' id
+        #[arg(conflicts_with = "id")]
+        sub_path: Option<String>,
+        /// Destination: a folder or s3://bucket[/prefix]
+        #[arg(long, required_unless_present = "bucket", value_name = "DIR|URL")]
+        to: Option<String>,
+        /// Id of the results, e.g. the job's
+        #[arg(long, required_unless_present = "bucket", value_name = "ID")]
+        id: Option<String>,
+        /// Whose results they are: another owner cannot write over them. Default: the id
+        #[arg(long, value_name = "TOKEN")]
+        owner: Option<String>,
+    },
 }
 
 fn band_name(text: &str) -> Result<String, String> {
@@ -118,7 +149,7 @@ impl<E: Error + 'static> From<E> for Failure {
 }
 
 /// An error and its causes, joined by colons, control characters made harmless.
-fn one_line(error: &dyn Error) -> String {
+pub(crate) fn one_line(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
@@ -157,6 +188,26 @@ fn run(step: Step) -> Result<(), Failure> {
                 )));
             }
             stac::stac(input_item.iter().map(String::as_str).zip(water_body.iter().map(String::as_str)), here)?;
+        }
+        Step::StageIn { item, assets } => {
+            let staged = stage_in::stage_in(&item, &assets, here)?;
+            for missing in staged.missing {
+                let _ = writeln!(std::io::stderr(), "weir-eo: warning: left out: {missing}");
+            }
+        }
+        Step::StageOut { folder, bucket, sub_path, to, id, owner } => {
+            let (to, id) = match (bucket.zip(sub_path), to.zip(id)) {
+                (Some((bucket, sub_path)), _) => {
+                    let sub_path = sub_path.trim_matches('/');
+                    let (prefix, id) = sub_path.rsplit_once('/').unwrap_or(("", sub_path));
+                    (Destination::bucket(&bucket, prefix)?, id.to_owned())
+                }
+                (_, Some((to, id))) => (Destination::parse(&to)?, id),
+                _ => return Err(Failure::Usage("give --to and --id, or a bucket and a sub-path".into())),
+            };
+            stage_out::check_id(&id).map_err(Failure::Usage)?;
+            let url = stage_out::stage_out(&folder, &to, &id, owner.as_deref().unwrap_or(&id))?;
+            print(&url)?;
         }
     }
     Ok(())

@@ -51,7 +51,8 @@ pub fn now() -> String {
     utc(jiff::Timestamp::now())
 }
 
-fn utc(time: jiff::Timestamp) -> String {
+/// A time in the form that [`datetime`] gives.
+pub fn utc(time: jiff::Timestamp) -> String {
     let format = if time.subsec_microsecond() == 0 && time.subsec_millisecond() == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S.%6fZ" };
     time.strftime(format).to_string()
 }

@@ -1,8 +1,9 @@
 //! The raster steps of the water-bodies workflow, as library and as the program `weir-eo`.
 //!
-//! One file a step: [`crop`], [`normalized_difference`], [`otsu`], [`stac`].
+//! One file a step: [`stage_in`], [`crop`], [`normalized_difference`], [`otsu`], [`stac`], [`stage_out`].
 //! Below them, pure: [`tiff`] (format), [`threshold`], [`overview`], [`band_statistics`], [`sample`] (casts), [`crs`],
-//! [`item`] and [`document`] (STAC). At the edges: [`source`] (files, HTTP, S3), [`output`] (files whole or not at all).
+//! [`item`] and [`document`] (STAC). At the edges: [`source`] (files, HTTP, S3), [`output`] (files whole or not
+//! at all), [`destination`] (folder or bucket).
 //! [`limits`] holds every limit. The arithmetic is that of the Python reference (rasterio 1.4 on GDAL 3.9,
 //! scikit-image 0.25, rio-stac 0.11, numpy 2): every pixel and every statistic is equal.
 #![expect(
@@ -17,6 +18,7 @@ pub mod band_statistics;
 mod cli;
 pub mod crop;
 pub mod crs;
+pub mod destination;
 pub mod document;
 pub mod item;
 pub mod limits;
@@ -27,7 +29,11 @@ pub mod overview;
 pub mod sample;
 pub mod source;
 pub mod stac;
+pub mod stage_in;
+pub mod stage_out;
 pub mod threshold;
 pub mod tiff;
 
 pub use cli::main;
+
+pub(crate) use cli::one_line;

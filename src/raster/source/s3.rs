@@ -115,7 +115,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// Percent-encodes all but unreserved characters; slashes stay if `slashes`.
-fn encode(text: &str, slashes: bool) -> String {
+pub fn encode(text: &str, slashes: bool) -> String {
     text.bytes().fold(String::new(), |mut out, b| {
         match b {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(b as char),
