@@ -249,6 +249,8 @@ impl Running {
             }
             std::thread::sleep(REAP_WAIT);
         }
+        // Kept locked while the process ends: a request that is still being served must not start its tool now.
+        std::mem::forget(tools);
     }
 }
 

@@ -1,11 +1,43 @@
-//! The embedded executor: jobs as child processes of one machine, state in a directory (design §2, §7).
+//! The embedded backend: jobs as child processes of one machine, state in a directory (design §2, §7).
+//!
+//! The way of a job, one direction:
+//!
+//! | step | file |
+//! |---|---|
+//! | a job as it was asked for becomes event 0 | [`spec`], [`backend`] |
+//! | the loop: observe, plan, journal, perform | [`run`] |
+//! | a launch becomes a tool that can start: inputs, work order, files in place, program found | [`order`], [`files`], [`fetch`], [`stage`], [`image`] |
+//! | the tool runs and is measured | [`attempt`], [`process`], [`launcher`], [`log`] |
+//! | what it left becomes its output object | [`attempt`], [`outdir`] |
+//! | the final outputs are published, usage is reported | [`publish`], [`usage`] |
+//!
+//! A program that uses this crate must call [`launcher::launcher_main`] when [`launcher::called_as_launcher`], and
+//! [`weir_script::worker_main`] when [`weir_script::called_as_worker`], before anything else.
 
+pub mod attempt;
+pub mod backend;
 pub mod fetch;
+pub mod files;
+pub mod folder;
 pub mod image;
 pub mod launcher;
+pub mod load;
 pub mod location;
 pub mod lock;
 pub mod log;
+pub mod order;
+pub mod outdir;
 pub mod process;
 pub mod publish;
+pub mod run;
+pub mod script;
+pub mod settings;
+pub mod spec;
+pub mod stage;
 pub mod sweep;
+pub mod usage;
+
+pub use backend::{BackendError, LocalBackend};
+pub use run::{Control, Finished, Observer};
+pub use settings::Settings;
+pub use spec::{JobSpec, Recorder};

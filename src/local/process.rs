@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub struct Launcher {
     requests: tokio::sync::Mutex<ChildStdin>,
     waiting: Waiting,
     next: AtomicU64,
+    lost: Arc<AtomicBool>,
 }
 
 /// A tool that was handed to the launcher.
@@ -65,6 +66,8 @@ impl Launcher {
         let replies = child.stdout.take().ok_or_else(missing)?;
         let waiting = Waiting::default();
         let heard = Arc::clone(&waiting);
+        let lost = Arc::new(AtomicBool::new(false));
+        let is_lost = Arc::clone(&lost);
         tokio::spawn(async move {
             let mut lines = BufReader::new(replies).lines();
             while let Ok(Some(line)) = lines.next_line().await {
@@ -80,11 +83,17 @@ impl Launcher {
                     let _ = waiter.send(end);
                 }
             }
+            is_lost.store(true, Ordering::SeqCst);
             // Dropping the senders tells every waiter that the launcher is lost.
             heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
             let _ = child.wait().await;
         });
-        Ok(Self { requests: tokio::sync::Mutex::new(requests), waiting, next: AtomicU64::new(1) })
+        Ok(Self { requests: tokio::sync::Mutex::new(requests), waiting, next: AtomicU64::new(1), lost })
+    }
+
+    /// Whether the launcher has ended, though it was not asked to.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
     }
 
     /// Hands a tool over. Returns before it has started.

@@ -42,7 +42,9 @@ pub struct Settings {
 impl Settings {
     /// The defaults for this machine: all its cores and memory, state in `./.weir`, `weir-eo` is this program.
     pub fn for_this_machine() -> std::io::Result<Self> {
-        let program = std::env::current_exe()?;
+        // Leads to the running program even after an upgrade has replaced its file; the launcher is the same program.
+        let link = PathBuf::from("/proc/self/exe");
+        let program = if link.exists() { link } else { std::env::current_exe()? };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cores = u32::try_from(cores).map_or(1.0, f64::from);
         Ok(Self {

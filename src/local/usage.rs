@@ -188,7 +188,8 @@ mod tests {
             },
         };
         let mut report = Report::default();
-        for event in [start(1, 0), start(2, 500), end(1, 0, 1000), start(3, 1000), end(2, 500, 1500), end(3, 1000, 3600)]
+        for event in
+            [start(1, 0), start(2, 500), end(1, 0, 1000), start(3, 1000), end(2, 500, 1500), end(3, 1000, 3600)]
         {
             report.observe(&event);
         }

@@ -1,0 +1,177 @@
+//! The embedded backend: accepts jobs and runs them on this machine.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use object_store::ObjectStore;
+use tokio::sync::watch;
+use weir_plan::{Event, Recorded};
+use weir_script::{Pool, WorkerCommand};
+use weir_store::{JobKeys, Journal, JournalError, RunId};
+
+use crate::attempt::now;
+use crate::folder::JobFolder;
+use crate::lock::{LockError, RunLock};
+use crate::process::Launcher;
+use crate::run::{Control, Finished, Observer, Run};
+use crate::script::Scripts;
+use crate::settings::Settings;
+use crate::spec::{JobSpec, SpecError};
+
+/// Why a job could not be accepted or its run had to be given up. A job that fails is no error: see [`Finished`].
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The state directory is unusable.
+    #[error("cannot {doing} `{path}`: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the state directory `{path}`: {source}")]
+    Store {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: object_store::Error,
+    },
+    /// The journal failed, or another process has taken the job over.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Another process runs the job.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// There is already a job of this id.
+    #[error("there is already a job `{0}`; resume it, or choose another id")]
+    Exists(RunId),
+    /// There is no such job.
+    #[error("there is no job `{0}` in `{1}`")]
+    Unknown(RunId, PathBuf),
+    /// The job itself is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The journal does not fit the package.
+    #[error(transparent)]
+    Fold(#[from] weir_plan::FoldError),
+    /// A defect of weir.
+    #[error("a task of weir failed: {0}")]
+    Task(String),
+}
+
+/// Runs jobs as child processes; state in one directory.
+#[derive(Debug, Clone)]
+pub struct LocalBackend {
+    settings: Arc<Settings>,
+    store: Arc<dyn ObjectStore>,
+    scripts: Scripts,
+    tools: Arc<Tools>,
+}
+
+/// The launcher of tools, started when first needed and again if it was killed.
+#[derive(Debug)]
+pub struct Tools {
+    program: PathBuf,
+    launcher: Mutex<Option<Arc<Launcher>>>,
+}
+
+impl Tools {
+    /// The running launcher. Must be called in a tokio runtime.
+    pub fn launcher(&self) -> io::Result<Arc<Launcher>> {
+        let mut slot = self.launcher.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(launcher) = slot.as_ref().filter(|launcher| !launcher.is_lost()) {
+            return Ok(Arc::clone(launcher));
+        }
+        let launcher = Arc::new(Launcher::start(&self.program)?);
+        *slot = Some(Arc::clone(&launcher));
+        Ok(launcher)
+    }
+}
+
+impl LocalBackend {
+    /// Opens the state directory, creating it if it does not exist.
+    pub fn open(mut settings: Settings) -> Result<Self, BackendError> {
+        let path = settings.state_dir.clone();
+        let io = |doing: &'static str| {
+            let path = path.clone();
+            move |source| BackendError::Io { doing, path, source }
+        };
+        fs::create_dir_all(&path).map_err(io("create the state directory"))?;
+        // Compared with what the kernel says of processes and links: absolute, without symbolic links.
+        settings.state_dir = path.canonicalize().map_err(io("find the state directory"))?;
+        let store = weir_store::directory(&settings.state_dir, settings.fsync)
+            .map_err(|source| BackendError::Store { path: settings.state_dir.clone(), source })?;
+        let worker = WorkerCommand {
+            program: settings.program.clone(),
+            arg0: weir_script::ARG0.into(),
+            ..WorkerCommand::this_program().map_err(io("find this program for"))?
+        };
+        let tools = Arc::new(Tools { program: settings.program.clone(), launcher: Mutex::default() });
+        Ok(Self { settings: Arc::new(settings), store, scripts: Scripts(Pool::new(worker)), tools })
+    }
+
+    /// The settings, paths made absolute.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The folder of a run: logs, `usage.json`, `results.json`.
+    pub fn folder(&self, run: &RunId) -> JobFolder {
+        JobFolder::new(&self.settings.state_dir, &self.keys(run))
+    }
+
+    /// Accepts a job: validates it and makes it durable as event 0 (invariant I4). Runs nothing.
+    pub async fn submit(&self, run: &RunId, spec: &JobSpec) -> Result<(), BackendError> {
+        spec.intent()?;
+        let (mut journal, events) = Journal::open(Arc::clone(&self.store), self.keys(run)).await?;
+        if !events.is_empty() {
+            return Err(BackendError::Exists(run.clone()));
+        }
+        let spec = serde_json::to_value(spec).map_err(|error| SpecError::Unreadable(error.to_string()))?;
+        match journal.append(&[Recorded { at: now(), event: Event::Accepted { spec } }]).await {
+            Err(JournalError::Superseded { .. }) => Err(BackendError::Exists(run.clone())),
+            other => Ok(other?),
+        }
+    }
+
+    /// Runs an accepted job to its end, from wherever an earlier run was interrupted (invariant I1). A job that is over
+    /// gives its end again. Only one process can run a job at a time.
+    ///
+    /// `observer` sees every batch of events once it is durable. Must be called in a tokio runtime.
+    pub async fn run(
+        &self,
+        run: &RunId,
+        control: watch::Receiver<Control>,
+        observer: &mut dyn Observer,
+    ) -> Result<Finished, BackendError> {
+        let folder = self.folder(run);
+        if !folder.root().is_dir() {
+            return Err(BackendError::Unknown(run.clone(), self.settings.state_dir.clone()));
+        }
+        let _lock = RunLock::take(folder.root())?;
+        let (journal, events) = Journal::open(Arc::clone(&self.store), self.keys(run)).await?;
+        let Some(Event::Accepted { spec }) = events.first().map(|recorded| &recorded.event) else {
+            return Err(BackendError::Unknown(run.clone(), self.settings.state_dir.clone()));
+        };
+        let spec = JobSpec::from_json(spec)?;
+        let run = Run::new(
+            Arc::clone(&self.settings),
+            Arc::clone(&self.tools),
+            self.scripts.clone(),
+            spec,
+            folder,
+            journal,
+            events,
+        )?;
+        run.to_end(control, observer).await
+    }
+
+    fn keys(&self, run: &RunId) -> JobKeys {
+        JobKeys::new(self.settings.tenant.clone(), run.clone())
+    }
+}

@@ -1,0 +1,242 @@
+//! From a launch to a tool that can be started: the work order is built, its files are put into place, its program is
+//! found.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use weir_api::FailureClass;
+use weir_api::limits::DOCUMENT_BYTES_MAX;
+use weir_cwl::command::{CommandError, InputError, Layout, WorkOrder};
+use weir_cwl::requirement::Docker;
+use weir_cwl::runtime::Runtime;
+use weir_cwl::{CommandLineTool, Process};
+use weir_plan::action::Launch;
+
+use crate::attempt::Context;
+use crate::files::Files;
+use crate::folder::remove_tree;
+use crate::launcher::{Sink, Tool};
+use crate::log;
+use crate::stage::{StageError, materialise};
+
+/// Bytes of one argument: the kernel's limit (`MAX_ARG_STRLEN`, 32 pages). Checked for a better message than `E2BIG`.
+const ARGUMENT_BYTES_MAX: usize = 128 << 10;
+
+/// A tool ready to start, and what is needed to understand what it leaves behind.
+#[derive(Debug)]
+pub struct Prepared {
+    /// For the launcher.
+    pub process: Tool,
+    /// As CWL sees it.
+    pub order: WorkOrder,
+    /// Its surroundings.
+    pub runtime: Runtime,
+    /// How long it may run.
+    pub time_limit: Option<Duration>,
+    /// Its log.
+    pub log: PathBuf,
+    /// Where in the log its own lines begin.
+    pub log_start: u64,
+}
+
+/// Why a tool cannot be started.
+#[derive(Debug)]
+pub struct Refusal {
+    /// One word.
+    pub class: FailureClass,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl Refusal {
+    fn new(class: FailureClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into() }
+    }
+
+    fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
+        Self::new(class_of(error), format!("cannot {doing} `{}`: {error}", path.display()))
+    }
+}
+
+/// The class of a failure of our own file operations.
+pub fn class_of(error: &io::Error) -> FailureClass {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureClass::OutOfDisk,
+        _ => FailureClass::Platform,
+    }
+}
+
+/// Prepares one incarnation. Blocks: reads inputs, evaluates scripts, fetches.
+pub fn prepare(context: &Context, launch: &Launch) -> Result<Prepared, Refusal> {
+    let Process::CommandLineTool(tool) = &context.intent.package().processes[launch.tool.0] else {
+        return Err(Refusal::new(FailureClass::Unsupported, "only a CommandLineTool can be launched"));
+    };
+    let base_command = native_command(context, launch)?;
+    let folder = context.folder.incarnation(launch.incarnation);
+    let (inputs, out, tmp) = (folder.join("in"), folder.join("out"), folder.join("tmp"));
+    // Started but never claimed by an earlier weir: what it prepared is not trusted.
+    remove_tree(&folder).map_err(|error| Refusal::io("remove", &folder, &error))?;
+    for path in [&out, &tmp] {
+        fs::create_dir_all(path).map_err(|error| Refusal::io("create the folder", path, &error))?;
+    }
+    let runtime = Runtime {
+        outdir: text(&out),
+        tmpdir: text(&tmp),
+        cores: launch.resources.cores,
+        ram_mib: launch.resources.ram_mib,
+        outdir_size_mib: launch.resources.outdir_mib,
+        tmpdir_size_mib: launch.resources.tmpdir_mib,
+        exit_code: None,
+    };
+    let layout = Layout { inputs: text(&inputs), in_place: false, in_container: false, base_command };
+    let mut files = Files::new(&context.fetched);
+    let mut scripts = context.scripts.clone();
+    let order =
+        WorkOrder::build(tool, &launch.requirements, &launch.inputs, &runtime, &layout, &mut files, &mut scripts)
+            .map_err(|error| Refusal::new(class_of_command(&error), error.to_string()))?;
+    materialise(&order.placements, order.in_place_update, &mut files).map_err(|error| {
+        let class = match &error {
+            StageError::Source(_) => FailureClass::StageIn,
+            StageError::Io { source, .. } => class_of(source),
+        };
+        Refusal::new(class, error.to_string())
+    })?;
+    let (log, log_start) = begin_log(context, launch)?;
+    let process = process(context, tool, &order, &out, &log)?;
+    let time_limit = order.time_limit;
+    Ok(Prepared { process, order, runtime, time_limit, log, log_start })
+}
+
+/// What replaces `baseCommand`: the image map's prefix. A required image that is not mapped cannot run here.
+fn native_command(context: &Context, launch: &Launch) -> Result<Option<Vec<String>>, Refusal> {
+    let Some((docker, required)) = launch.requirements.docker() else { return Ok(None) };
+    if let Some(prefix) = image(docker).and_then(|image| context.settings.images.get(image)) {
+        return Ok((!prefix.is_empty()).then(|| prefix.to_vec()));
+    }
+    if !required {
+        return Ok(None);
+    }
+    let image = image(docker).unwrap_or("(none)");
+    let message = format!(
+        "the tool requires the container image `{image}`, and there are no containers here; map the image to a local \
+         program, or make DockerRequirement a hint if the program is installed"
+    );
+    Err(Refusal::new(FailureClass::Unsupported, message))
+}
+
+fn image(docker: &Docker) -> Option<&str> {
+    docker.pull.as_deref().or(docker.image_id.as_deref())
+}
+
+fn class_of_command(error: &CommandError) -> FailureClass {
+    match error {
+        CommandError::Input(InputError::NotFound { .. } | InputError::Probe { .. }) => FailureClass::StageIn,
+        CommandError::Input(InputError::Expression { .. }) | CommandError::Expression { .. } => {
+            FailureClass::Expression
+        }
+        _ => FailureClass::Rejected,
+    }
+}
+
+fn begin_log(context: &Context, launch: &Launch) -> Result<(PathBuf, u64), Refusal> {
+    let path = context.folder.log(&launch.log);
+    let start = log::begin(&path, launch.attempt, launch.incarnation.0)
+        .map_err(|error| Refusal::io("write the log", &path, &error))?;
+    Ok((path, start))
+}
+
+fn process(
+    context: &Context,
+    tool: &CommandLineTool,
+    order: &WorkOrder,
+    out: &Path,
+    log: &Path,
+) -> Result<Tool, Refusal> {
+    let mut env = order.env.clone();
+    if !env.iter().any(|(name, _)| name == "PATH") {
+        env.insert(0, ("PATH".to_owned(), context.settings.path.clone()));
+    }
+    let Some((arg0, args)) = order.argv.split_first() else {
+        return Err(Refusal::new(FailureClass::Rejected, "the command line is empty"));
+    };
+    check_size(&order.argv)?;
+    let path = env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path.as_str());
+    let program = find_program(context, arg0, path, out).ok_or_else(|| not_found(tool, order, arg0, path))?;
+    let sink = |name: &Option<String>| -> Result<Sink, Refusal> {
+        let Some(name) = name else { return Ok(Sink::Append(log.to_owned())) };
+        let path = out.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|error| Refusal::io("create the folder", parent, &error))?;
+        }
+        Ok(Sink::File(path))
+    };
+    let (mut stdout, mut stderr) = (sink(&order.stdout)?, sink(&order.stderr)?);
+    if let (Sink::File(first), Sink::File(second)) = (&stdout, &stderr)
+        && first == second
+    {
+        // Both write into one file: it is emptied here, then both append.
+        let path = first.clone();
+        fs::write(&path, "").map_err(|error| Refusal::io("write", &path, &error))?;
+        stdout = Sink::Append(path.clone());
+        stderr = Sink::Append(path);
+    }
+    Ok(Tool {
+        program,
+        arg0: arg0.clone(),
+        args: args.to_vec(),
+        env,
+        cwd: out.to_owned(),
+        stdin: order.stdin.as_ref().map(PathBuf::from),
+        stdout,
+        stderr,
+    })
+}
+
+fn check_size(argv: &[String]) -> Result<(), Refusal> {
+    let total: usize = argv.iter().map(String::len).sum();
+    let longest = argv.iter().map(String::len).max().unwrap_or(0);
+    if longest < ARGUMENT_BYTES_MAX && total < DOCUMENT_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "the command line has {total} bytes, its longest argument {longest}; an argument holds at most \
+         {ARGUMENT_BYTES_MAX}: pass the value in a file"
+    );
+    Err(Refusal::new(FailureClass::Rejected, message))
+}
+
+/// The program that a name means: a path, a tool of our own, or the first executable of that name in `PATH`.
+fn find_program(context: &Context, name: &str, path: &str, cwd: &Path) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(cwd.join(name)).filter(|program| is_executable(program));
+    }
+    if let Some(program) = context.settings.self_tools.get(name) {
+        return Some(program.clone());
+    }
+    path.split(':').map(|folder| cwd.join(folder).join(name)).find(|program| is_executable(program))
+}
+
+fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+fn not_found(tool: &CommandLineTool, order: &WorkOrder, name: &str, path: &str) -> Refusal {
+    let place =
+        if name.contains('/') { "is no executable file".to_owned() } else { format!("is not in PATH ({path})") };
+    let message = format!("tool `{}`: program `{name}` {place}", tool.header.id);
+    match order.docker.as_ref().and_then(|(docker, _)| image(docker)) {
+        Some(image) => {
+            let advice =
+                format!("{message}; it belongs to the image `{image}`, which is not mapped to a local program");
+            Refusal::new(FailureClass::Unsupported, advice)
+        }
+        None => Refusal::new(FailureClass::ToolFailed, message),
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

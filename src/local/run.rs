@@ -1,0 +1,426 @@
+//! The loop of a job. Its steps, in order:
+//!
+//! 1. **observe**: what happened since (ends of incarnations, results of scripts, orders from outside) becomes events;
+//! 2. **plan**: the core says what to do next; events that it wants recorded are folded and it is asked again;
+//! 3. **journal**: all events of the round become durable in one append, claims of new incarnations among them;
+//! 4. **perform**: only now anything happens in the world: tools start, are stopped, outputs are published;
+//! 5. wait for the next thing to happen.
+//!
+//! State changes by folding only, and nothing is performed before what allows it is durable (invariants I1, I2, I4).
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use weir_api::{FailureClass, Phase};
+use weir_cwl::expression::Context as ExpressionContext;
+use weir_cwl::{Record, Value};
+use weir_plan::action::{Evaluation, Launch, Load};
+use weir_plan::event::{Failure, Slot};
+use weir_plan::{
+    Action, Event, Incarnation, InstancePath, Intent, Observed, Outcome, Recorded, State, Timestamp, fold, plan,
+};
+use weir_store::Journal;
+
+use crate::attempt::{self, Context, Stop, class_of_publish, now, oom_kills};
+use crate::backend::{BackendError, Tools};
+use crate::fetch::Fetched;
+use crate::files::Files;
+use crate::folder::{JobFolder, remove_tree};
+use crate::load::load;
+use crate::publish::{PublishError, publish};
+use crate::script::Scripts;
+use crate::settings::Settings;
+use crate::spec::JobSpec;
+use crate::sweep::sweep;
+use crate::usage::Report;
+
+/// Rounds of planning without anything performed. The core asks for a bounded number of records; more is a defect.
+const ROUNDS_MAX: u32 = 1_000_000;
+/// Longest wait for anything; planning again costs nothing.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Orders from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Control {
+    /// Go on.
+    #[default]
+    Run,
+    /// Dismiss the job: tools get SIGTERM and the grace of the settings.
+    Cancel,
+    /// Dismiss the job now: tools get SIGKILL.
+    Now,
+}
+
+/// Sees what a job does.
+pub trait Observer: Send {
+    /// `events` are durable, and `state` holds them.
+    fn durable(&mut self, intent: &Intent, state: &State, events: &[Recorded]);
+}
+
+/// Sees nothing.
+impl Observer for () {
+    fn durable(&mut self, _: &Intent, _: &State, _: &[Recorded]) {}
+}
+
+/// How a job ended.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Successful, Failed or Dismissed.
+    pub phase: Phase,
+    /// The output object, published locations; empty unless successful.
+    pub outputs: Record,
+    /// Why, unless successful.
+    pub failure: Option<Failure>,
+    /// What its steps used.
+    pub report: Report,
+    /// Where its logs and reports stand.
+    pub folder: JobFolder,
+}
+
+/// Something that happened while the loop waited.
+#[derive(Debug)]
+enum News {
+    Ended(Incarnation, Box<Outcome>),
+    Evaluated(InstancePath, Slot, Result<Value, String>),
+    Published(Result<Record, PublishError>),
+}
+
+/// A job that is being run.
+#[derive(Debug)]
+pub struct Run {
+    context: Arc<Context>,
+    spec: JobSpec,
+    journal: Journal,
+    state: State,
+    report: Report,
+    observed: Observed,
+    /// Incarnations that run, and the order to end them.
+    live: HashMap<Incarnation, watch::Sender<Option<Stop>>>,
+    /// Scripts and loads under way.
+    asked: BTreeSet<(InstancePath, Slot)>,
+    publishing: bool,
+    grace: Duration,
+    sender: mpsc::UnboundedSender<News>,
+    news: mpsc::UnboundedReceiver<News>,
+    /// Events of this round, folded and not yet durable.
+    batch: Vec<Recorded>,
+    /// Claims carry it: it differs from that of every other run of this job.
+    epoch: u64,
+}
+
+impl Run {
+    /// Takes up a job where its journal ends.
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        tools: Arc<Tools>,
+        scripts: Scripts,
+        spec: JobSpec,
+        folder: JobFolder,
+        journal: Journal,
+        events: Vec<Recorded>,
+    ) -> Result<Self, BackendError> {
+        let intent = Arc::new(spec.intent()?);
+        let mut state = State::default();
+        let mut report = Report::default();
+        for recorded in &events {
+            fold(&intent, &mut state, recorded)?;
+            report.observe(recorded);
+        }
+        let (sender, news) = mpsc::unbounded_channel();
+        let observed = Observed { capacity: settings.capacity(), ..Observed::default() };
+        let (grace, epoch) = (settings.grace, journal.epoch() + 1);
+        let fetched = Fetched::new(folder.fetched());
+        let oom_kills = AtomicU64::new(oom_kills());
+        let context = Arc::new(Context { settings, intent, folder, fetched, scripts, tools, oom_kills });
+        Ok(Self {
+            context,
+            spec,
+            journal,
+            state,
+            report,
+            observed,
+            live: HashMap::new(),
+            asked: BTreeSet::new(),
+            publishing: false,
+            grace,
+            sender,
+            news,
+            batch: Vec::new(),
+            epoch,
+        })
+    }
+
+    /// Runs the job to its end.
+    pub(crate) async fn to_end(
+        mut self,
+        mut control: watch::Receiver<Control>,
+        observer: &mut dyn Observer,
+    ) -> Result<Finished, BackendError> {
+        if self.state.finished().is_none() {
+            self.begin().await?;
+            if let Err(error) = self.work(&mut control, observer).await {
+                self.give_up().await;
+                return Err(error);
+            }
+        }
+        self.end().await
+    }
+
+    /// Ends what an earlier run left behind, and announces the new epoch.
+    async fn begin(&mut self) -> Result<(), BackendError> {
+        let folder = self.context.folder.clone();
+        let is_resumed = self.epoch > 1;
+        let prepared = blocking(move || {
+            if is_resumed {
+                let killed = sweep(&folder.attempts());
+                tracing::debug!(killed, "processes of an interrupted run");
+            }
+            let logs = folder.logs();
+            fs::create_dir_all(&logs).map_err(|source| BackendError::Io {
+                doing: "create the folder",
+                path: logs,
+                source,
+            })
+        });
+        prepared.await??;
+        self.happened(Event::Epoch { epoch: self.epoch })
+    }
+
+    async fn work(
+        &mut self,
+        control: &mut watch::Receiver<Control>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), BackendError> {
+        let mut ordered = Control::Run;
+        loop {
+            let order = *control.borrow_and_update();
+            if order > ordered {
+                ordered = order;
+                self.ordered(order)?;
+            }
+            let (actions, wake_at) = self.plan()?;
+            if !self.batch.is_empty() {
+                let batch = std::mem::take(&mut self.batch);
+                self.journal.append(&batch).await?;
+                observer.durable(&self.context.intent, &self.state, &batch);
+            }
+            if self.state.finished().is_some() {
+                return Ok(());
+            }
+            for action in actions {
+                self.perform(action);
+            }
+            let wait = wake_at.map_or(WAIT_MAX, |at| Duration::from_millis(at.0.saturating_sub(now().0)).min(WAIT_MAX));
+            tokio::select! {
+                Some(news) = self.news.recv() => {
+                    self.take(news)?;
+                    while let Ok(news) = self.news.try_recv() {
+                        self.take(news)?;
+                    }
+                }
+                Ok(()) = control.changed() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Folds an event that happened now; it becomes durable with this round's batch.
+    fn happened(&mut self, event: Event) -> Result<(), BackendError> {
+        let recorded = Recorded { at: now(), event };
+        fold(&self.context.intent, &mut self.state, &recorded)?;
+        self.report.observe(&recorded);
+        self.batch.push(recorded);
+        Ok(())
+    }
+
+    fn take(&mut self, news: News) -> Result<(), BackendError> {
+        match news {
+            News::Ended(incarnation, outcome) => {
+                self.live.remove(&incarnation);
+                self.happened(Event::Ended { incarnation, outcome: *outcome })
+            }
+            News::Evaluated(instance, slot, result) => {
+                self.asked.remove(&(instance.clone(), slot.clone()));
+                self.happened(Event::Evaluated { instance, slot, result })
+            }
+            News::Published(Ok(outputs)) => {
+                self.happened(Event::Finished { phase: Phase::Successful, outputs, failure: None })
+            }
+            News::Published(Err(error)) => {
+                let (class, message) = (class_of_publish(&error), format!("the outputs cannot be published: {error}"));
+                let failure = Failure { class, message, instance: None, exit_code: None, stderr_tail: None };
+                let (phase, outputs) = (Phase::Failed, Record::new());
+                self.happened(Event::Finished { phase, outputs, failure: Some(failure) })
+            }
+        }
+    }
+
+    /// Somebody wants the job to stop.
+    fn ordered(&mut self, order: Control) -> Result<(), BackendError> {
+        if order == Control::Now {
+            self.grace = Duration::ZERO;
+            for stop in self.live.values() {
+                stop.send_replace(Some(Stop { class: FailureClass::Dismissed, grace: Duration::ZERO }));
+            }
+        }
+        let message = "the job was cancelled".to_owned();
+        self.happened(Event::StopRequested { class: FailureClass::Dismissed, message })
+    }
+
+    /// Plans until nothing is left to record; claims what is to be launched.
+    fn plan(&mut self) -> Result<(Vec<Action>, Option<Timestamp>), BackendError> {
+        for _ in 0..ROUNDS_MAX {
+            let plan = plan(&self.context.intent, &self.state, &self.observed, now());
+            let mut recorded = false;
+            let mut actions = Vec::with_capacity(plan.actions.len());
+            for action in plan.actions {
+                match action {
+                    Action::Record(event) => {
+                        recorded = true;
+                        self.happened(event)?;
+                    }
+                    other => actions.push(other),
+                }
+            }
+            if recorded {
+                continue;
+            }
+            for action in &actions {
+                if let Action::Launch(launch) = action {
+                    self.observed.present.insert(launch.incarnation);
+                    let uid = format!("epoch-{}-process-{}", self.epoch, launch.incarnation.0);
+                    self.happened(Event::Claimed { incarnation: launch.incarnation, uid })?;
+                }
+            }
+            return Ok((actions, plan.wake_at));
+        }
+        Err(BackendError::Task("planning does not come to rest".to_owned()))
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            // Planning has recorded them.
+            Action::Record(_) => {}
+            Action::Launch(launch) => self.launch(launch),
+            Action::Kill { incarnation, class } => {
+                if let Some(stop) = self.live.get(&incarnation).filter(|stop| stop.borrow().is_none()) {
+                    stop.send_replace(Some(Stop { class, grace: self.grace }));
+                }
+            }
+            // Its outputs may be another step's inputs, so its folder stays until the job is over.
+            Action::Remove { incarnation } => {
+                self.observed.present.remove(&incarnation);
+            }
+            Action::Evaluate(evaluation) => {
+                if self.asked.insert((evaluation.instance.clone(), evaluation.slot.clone())) {
+                    self.evaluate(evaluation);
+                }
+            }
+            Action::Load(load) => {
+                if self.asked.insert((load.instance.clone(), load.slot.clone())) {
+                    self.load(load);
+                }
+            }
+            Action::Publish { outputs } => {
+                if !std::mem::replace(&mut self.publishing, true) {
+                    self.publish(outputs);
+                }
+            }
+        }
+    }
+
+    fn launch(&mut self, launch: Launch) {
+        let incarnation = launch.incarnation;
+        let (stop, stopped) = watch::channel(None);
+        self.live.insert(incarnation, stop);
+        let (context, sender) = (Arc::clone(&self.context), self.sender.clone());
+        tokio::spawn(async move {
+            let outcome = attempt::run(context, Arc::new(launch), stopped).await;
+            // Nobody listens any more when the run was given up.
+            let _ = sender.send(News::Ended(incarnation, Box::new(outcome)));
+        });
+    }
+
+    fn evaluate(&self, evaluation: Evaluation) {
+        let (sender, mut scripts) = (self.sender.clone(), self.context.scripts.clone());
+        tokio::task::spawn_blocking(move || {
+            let context = ExpressionContext {
+                inputs: &evaluation.inputs,
+                self_: &evaluation.self_,
+                runtime: &evaluation.runtime,
+                library: evaluation.library.as_deref(),
+            };
+            let result = evaluation.template.evaluate(&context, &mut scripts).map_err(|error| error.to_string());
+            let _ = sender.send(News::Evaluated(evaluation.instance, evaluation.slot, result));
+        });
+    }
+
+    fn load(&self, asked: Load) {
+        let (sender, context) = (self.sender.clone(), Arc::clone(&self.context));
+        tokio::task::spawn_blocking(move || {
+            let result = load(&asked, &mut Files::new(&context.fetched));
+            let _ = sender.send(News::Evaluated(asked.instance, asked.slot, result));
+        });
+    }
+
+    fn publish(&self, outputs: Record) {
+        let (sender, context) = (self.sender.clone(), Arc::clone(&self.context));
+        let target = self.spec.outdir.clone();
+        tokio::task::spawn_blocking(move || {
+            let _ = sender.send(News::Published(publish(outputs, &target, context.folder.root())));
+        });
+    }
+
+    /// The journal failed or belongs to another: every tool is killed, and nothing is written any more.
+    async fn give_up(&mut self) {
+        for stop in self.live.values() {
+            stop.send_replace(Some(Stop { class: FailureClass::Disrupted, grace: Duration::ZERO }));
+        }
+        while !self.live.is_empty() {
+            match self.news.recv().await {
+                Some(News::Ended(incarnation, _)) => drop(self.live.remove(&incarnation)),
+                Some(_) => {}
+                None => break,
+            }
+        }
+    }
+
+    /// Writes the reports and removes what is needed no more. Doing it again changes nothing.
+    async fn end(self) -> Result<Finished, BackendError> {
+        let finished = self.state.finished().cloned();
+        let finished = finished.ok_or_else(|| BackendError::Task("the job is not over".to_owned()))?;
+        let (context, report) = (self.context, self.report);
+        let (phase, outputs, failure) = (finished.phase, finished.outputs, finished.failure);
+        let folder = context.folder.clone();
+        let keeps = context.settings.keep_attempts;
+        let usage = report.to_json(context.settings.cores, context.settings.ram_mib);
+        let results = weir_cwl::json::pretty(&Value::Record(outputs.clone()));
+        blocking(move || {
+            let write = |path: std::path::PathBuf, text: &str| {
+                fs::write(&path, text).map_err(|source| BackendError::Io { doing: "write", path, source })
+            };
+            write(folder.usage(), &format!("{usage:#}\n"))?;
+            if phase == Phase::Successful {
+                write(folder.results(), &format!("{results}\n"))?;
+                if !keeps {
+                    for path in [folder.attempts(), folder.fetched()] {
+                        if let Err(error) = remove_tree(&path) {
+                            tracing::warn!(path = %path.display(), %error, "could not be removed");
+                        }
+                    }
+                }
+            }
+            Ok::<_, BackendError>(())
+        })
+        .await??;
+        Ok(Finished { phase, outputs, failure, report, folder: context.folder.clone() })
+    }
+}
+
+async fn blocking<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> Result<T, BackendError> {
+    tokio::task::spawn_blocking(task).await.map_err(|error| BackendError::Task(error.to_string()))
+}

@@ -1,0 +1,32 @@
+//! Jobs of small shell tools, run by the backend with real processes: this program starts itself again as launcher and as
+//! script worker, as `weir` does.
+
+mod jobs {
+    pub mod bench;
+    pub mod fixture;
+    pub mod kill;
+    pub mod ordinary;
+    pub mod processes;
+}
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    if weir_local::launcher::called_as_launcher() {
+        return weir_local::launcher::launcher_main();
+    }
+    if weir_script::called_as_worker() {
+        return weir_script::worker_main();
+    }
+    if std::env::args().next().as_deref() == Some(jobs::fixture::RUNNER) {
+        return jobs::fixture::runner_main();
+    }
+    let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(jobs::ordinary::trials());
+    trials.extend(jobs::processes::trials());
+    trials.extend(jobs::kill::trials());
+    trials.extend(jobs::bench::trials());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
