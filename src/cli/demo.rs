@@ -1,8 +1,12 @@
 //! `weir demo`: the example package, its inputs and its scenes in a folder, then exactly what `weir run` does.
 
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+
+use super::{DemoArgs, documents, run};
 
 const PACKAGE: &str = include_str!("../../manifests/water-bodies/water-bodies.cwl");
 
@@ -32,15 +36,15 @@ const SCENES: [Scene; 2] = [
 ];
 
 /// The files of the example.
-pub struct Example {
+struct Example {
     /// The package.
-    pub package: std::path::PathBuf,
+    package: PathBuf,
     /// Its inputs, with absolute `file:` URLs of the scenes' items.
-    pub inputs: std::path::PathBuf,
+    inputs: PathBuf,
 }
 
 /// Writes the example under `dir`. What is there already is written again, so that a second demo is like the first.
-pub fn write_example(dir: &Path) -> Result<Example> {
+fn write_example(dir: &Path) -> Result<Example> {
     let write = |path: &Path, content: &[u8]| {
         std::fs::write(path, content).with_context(|| format!("cannot write the example to {}", path.display()))
     };
@@ -58,8 +62,7 @@ pub fn write_example(dir: &Path) -> Result<Example> {
         for (name, content) in scene.assets {
             write(&folder.join(name), content)?;
         }
-        let url = url::Url::from_file_path(&item).map_err(|()| anyhow::anyhow!("{} has no URL", item.display()))?;
-        items.push_str(&format!("  - {url}\n"));
+        let _ = writeln!(items, "  - {}", documents::file_url(&item)?);
     }
     let example = Example { package: dir.join("water-bodies.cwl"), inputs: dir.join("inputs.yaml") };
     write(&example.package, PACKAGE.as_bytes())?;
@@ -69,4 +72,14 @@ pub fn write_example(dir: &Path) -> Result<Example> {
     );
     write(&example.inputs, inputs.as_bytes())?;
     Ok(example)
+}
+
+/// Writes the example and runs it.
+pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
+    let example = write_example(&args.dir)?;
+    let mut execution = args.execution.clone();
+    let stage_out = execution.stage_out.get_or_insert_with(|| "weir-results".to_owned()).clone();
+    let (package, inputs) = (example.package.display().to_string(), example.inputs.display().to_string());
+    let by_hand = format!("weir run {package} {inputs} --stage-out {stage_out}");
+    run::start(&package, Some(&example.inputs), &[], &execution, Some(&by_hand))
 }

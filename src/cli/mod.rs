@@ -1,10 +1,68 @@
 //! The command line: what the user typed ([`Command`]) becomes validated settings in each command's own file.
 
-pub mod demo;
+mod conformance;
+mod demo;
+mod documents;
+mod execution;
+mod inputs;
+mod progress;
+mod run;
+mod summary;
+mod validate;
 
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+/// Exit codes (CWL v1.2 has 33 for what an implementation does not support; 130 is the shell's for Ctrl-C).
+pub mod exit {
+    /// Something is wrong with the package, its inputs, or a step failed.
+    pub const FAILURE: u8 = 1;
+    /// The package needs something that weir does not support here.
+    pub const UNSUPPORTED: u8 = 33;
+    /// The job was cancelled.
+    pub const CANCELLED: u8 = 130;
+}
+
+/// Whether this program was called by the given name.
+pub fn called_as(name: &str) -> bool {
+    let called = std::env::args_os().next().unwrap_or_default();
+    std::path::Path::new(&called).file_name().is_some_and(|file| file == name)
+}
+
+/// Parses, dispatches, reports what went wrong on one line.
+pub fn main() -> ExitCode {
+    let command = if called_as("cwl-runner") {
+        Command::CwlRunner(CwlRunner::parse().args)
+    } else {
+        Cli::parse().command
+    };
+    let done = match command {
+        Command::Demo(args) => demo::demo(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Validate(args) => validate::validate(&args),
+        Command::CwlRunner(args) => conformance::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("{}", describe(&error));
+        ExitCode::from(exit::FAILURE)
+    })
+}
+
+/// Messages of the loader stand for themselves; all others are one line.
+fn describe(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<weir_cwl::Diagnostics>() {
+        Some(diagnostics) => diagnostics.to_string(),
+        None => format!("weir: {error:#}"),
+    }
+}
+
+/// Writes a line to stdout. A reader that went away is no failure.
+fn print_line(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
 
 /// Runs Earth-observation application packages (CWL): on this machine with nothing installed, or on Kubernetes.
 #[derive(Debug, Parser)]
@@ -111,23 +169,26 @@ pub struct ValidateArgs {
     pub quiet: bool,
 }
 
+#[derive(Debug, Parser)]
+#[command(name = "cwl-runner", version, about = "Runs one CWL process and prints its output object")]
+struct CwlRunner {
+    #[command(flatten)]
+    args: CwlRunnerArgs,
+}
+
 /// Options of `cwl-runner`, the contract of `cwltest`.
 #[derive(Debug, Args)]
 pub struct CwlRunnerArgs {
-    /// The process
+    /// The process: a CWL file or URL, with `#process` to choose one in it
+    #[arg(value_name = "PROCESS")]
     pub process: String,
-    /// The input object: a file
-    pub job: Option<String>,
-    /// Inputs as `--name value`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub rest: Vec<String>,
+    /// The input object: a YAML or JSON file
+    #[arg(value_name = "JOB")]
+    pub job: Option<PathBuf>,
     /// Where the outputs go
-    #[arg(long, default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = ".")]
     pub outdir: PathBuf,
     /// Print nothing but the output object and errors
     #[arg(long, short)]
     pub quiet: bool,
-    /// Run tools that require a container on this machine
-    #[arg(long)]
-    pub no_container: bool,
 }

@@ -73,6 +73,15 @@ impl InputObject {
         }
     }
 
+    /// Takes over the members of another object; where both have one, the other's wins.
+    pub fn overlay(&mut self, other: Self) {
+        match (&mut self.root.data, other.root.data) {
+            (Data::Map(members), Data::Map(others)) => members.extend(others),
+            (mine, others @ Data::Map(_)) => *mine = others,
+            _ => {}
+        }
+    }
+
     /// `cwl:tool`: the absolute reference of the process that the object is meant for.
     pub fn tool(&self) -> Option<String> {
         let node = self.root.get("cwl:tool")?;

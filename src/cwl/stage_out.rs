@@ -1,6 +1,8 @@
 //! Results that outlive a job: a step `node_stage_out` behind every Directory output of the entry process, as the
 //! platforms of OGC 20-089r1 add it (Best Practice for Earth Observation Application Package, §7.5 "stage-out").
 
+use serde::{Deserialize, Serialize};
+
 use crate::document::{Header, Link, Package, Port, Process, ProcessIndex, Step, StepInput, Workflow, WorkflowOutput};
 use crate::expression::{Part, Script, ScriptKind, Template};
 use crate::requirement::{InlineJavascript, Requirements};
@@ -8,13 +10,16 @@ use crate::schema::Type;
 use crate::value::Value;
 
 /// Where results go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageOut {
     /// A directory, or `s3://bucket[/prefix]`.
     pub to: String,
     /// First segment of every key: the job's id.
     pub id: String,
 }
+
+/// The built-in stage-out tool.
+pub const TOOL: &str = include_str!("stage_out.cwl");
 
 /// Names of the stage-out tool's inputs and output.
 const CATALOG: &str = "catalog";

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use object_store::ObjectStore;
 use tokio::sync::watch;
@@ -112,7 +113,7 @@ impl LocalBackend {
             ..WorkerCommand::this_program().map_err(io("find this program for"))?
         };
         let tools = Arc::new(Tools { program: settings.program.clone(), launcher: Mutex::default() });
-        Ok(Self { settings: Arc::new(settings), store, scripts: Scripts(Pool::new(worker)), tools })
+        Ok(Self { settings: Arc::new(settings), store, scripts: Scripts(Pool::new(&worker)), tools })
     }
 
     /// The settings, paths made absolute.
@@ -123,6 +124,19 @@ impl LocalBackend {
     /// The folder of a run: logs, `usage.json`, `results.json`.
     pub fn folder(&self, run: &RunId) -> JobFolder {
         JobFolder::new(&self.settings.state_dir, &self.keys(run))
+    }
+
+    /// The jobs in the state directory, each with the time of its last change.
+    pub fn runs(&self) -> Vec<(RunId, SystemTime)> {
+        let jobs = self.settings.state_dir.join(self.settings.tenant.as_str()).join("jobs");
+        let folders = fs::read_dir(jobs).into_iter().flatten().flatten();
+        folders
+            .filter_map(|folder| {
+                let id = folder.file_name().to_str()?.parse().ok()?;
+                let journal = self.folder(&id).root().join("journal");
+                Some((id, fs::metadata(journal).ok()?.modified().ok()?))
+            })
+            .collect()
     }
 
     /// Accepts a job: validates it and makes it durable as event 0 (invariant I4). Runs nothing.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use weir_cwl::load::{Fetch, FetchError};
+use weir_cwl::stage_out::{self, StageOut};
 use weir_cwl::{Record, Value};
 use weir_plan::{Intent, IntentError, OnFailure, Policy};
 
@@ -27,6 +28,9 @@ pub struct JobSpec {
     pub inputs: Value,
     /// Folder of the published outputs, absolute.
     pub outdir: PathBuf,
+    /// Where Directory outputs are published as STAC catalogs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage_out: Option<StageOut>,
     /// Milliseconds after which the job is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_limit_ms: Option<u64>,
@@ -59,6 +63,7 @@ impl JobSpec {
             documents,
             inputs: Value::Record(inputs),
             outdir,
+            stage_out: None,
             time_limit_ms: None,
             attempts_max: weir_api::limits::ATTEMPTS_MAX,
             continue_on_failure: false,
@@ -74,7 +79,12 @@ impl JobSpec {
 
     /// The intent: package loaded from the pinned texts, inputs checked.
     pub fn intent(&self) -> Result<Intent, SpecError> {
-        let package = weir_cwl::load(&self.entry, &Pinned(&self.documents)).map_err(SpecError::Package)?;
+        let mut package = weir_cwl::load(&self.entry, &Pinned(&self.documents)).map_err(SpecError::Package)?;
+        if let Some(stage_out) = &self.stage_out {
+            let nothing = BTreeMap::new();
+            let tool = weir_cwl::load_text("weir:stage_out.cwl", stage_out::TOOL, None, &Pinned(&nothing)).map_err(SpecError::Package)?;
+            package = stage_out::with_stage_out(package, &tool, stage_out);
+        }
         let Value::Record(inputs) = self.inputs.clone() else {
             return Err(SpecError::Unreadable("the input object is no object".to_owned()));
         };

@@ -1,0 +1,33 @@
+//! `cwl-runner [--outdir=DIR] [--quiet] PROCESS [JOB]`: the contract of the official conformance suite. stdout holds the
+//! output object and nothing else; exit 33 says that something is not supported.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use weir_local::{JobSpec, LocalBackend, Recorder, Settings};
+
+use super::documents::{self, Documents};
+use super::progress::Display;
+use super::{CwlRunnerArgs, execution, inputs, run, summary};
+
+/// Runs one process in a state directory of its own, which is removed at the end.
+pub fn run(args: &CwlRunnerArgs) -> Result<ExitCode> {
+    let entry = documents::reference(&args.process)?;
+    let recorder = Recorder::new(Documents);
+    let package = weir_cwl::load(&entry, &recorder)?;
+    if let Some(refused) = run::findings(&package)? {
+        return Ok(refused);
+    }
+    let inputs = inputs::read(args.job.as_deref(), &[], &package)?;
+    run::warn(&inputs.warnings);
+    let state = tempfile::Builder::new().prefix("weir-").tempdir().context("cannot create a temporary folder")?;
+    let mut settings = Settings::for_this_machine().context("cannot look at this machine")?;
+    settings.state_dir = state.path().to_owned();
+    let backend = LocalBackend::open(settings)?;
+    let id = execution::new_id(None)?;
+    let spec =
+        JobSpec::new(entry, recorder.into_documents(), inputs.values, execution::absolute(&args.outdir)?);
+    let finished = execution::run(&backend, &id, Some(&spec), &mut Display::new(args.quiet))?;
+    summary::print_outputs(&finished);
+    Ok(execution::exit_code(&finished))
+}

@@ -1,0 +1,65 @@
+//! The input object from a file and from `--input NAME=VALUE`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use weir_cwl::job::{InputObject, Inputs};
+use weir_cwl::{Package, Type};
+
+use super::documents::{self, Documents};
+
+/// Reads and checks the inputs of the package's entry.
+pub fn read(file: Option<&Path>, assignments: &[String], package: &Package) -> Result<Inputs> {
+    let mut object = match file {
+        Some(path) => {
+            let url = documents::file_url(path)?;
+            let text = weir_cwl::load::Fetch::fetch(&Documents, &url).map_err(|error| anyhow!("{error}"))?;
+            InputObject::parse(&url, &text)?
+        }
+        None => InputObject::parse(&here()?, "{}")?,
+    };
+    for assignment in assignments {
+        object.overlay(InputObject::parse(&here()?, &yaml_of(assignment, package)?)?);
+    }
+    Ok(object.inputs(package)?)
+}
+
+/// Relative locations on the command line resolve against the working directory.
+fn here() -> Result<String> {
+    let directory = std::env::current_dir().context("cannot find the working directory")?;
+    let text = directory.to_str().context("the path of the working directory is not UTF-8")?;
+    Ok(format!("{}/--input", weir_cwl::uri::from_path(text)))
+}
+
+/// `NAME=VALUE` as a YAML mapping. Where the input is a string the value is taken as it is; where it is a File or a
+/// Directory it is a path or URL.
+fn yaml_of(assignment: &str, package: &Package) -> Result<String> {
+    let Some((name, value)) = assignment.split_once('=') else {
+        bail!("--input {assignment}: write it as NAME=VALUE");
+    };
+    let inputs = &package.processes[package.entry.0].header().inputs;
+    let Some(input) = inputs.iter().find(|input| input.id == name) else {
+        let known = inputs.iter().map(|input| input.id.as_str()).collect::<Vec<_>>().join(", ");
+        bail!("--input {assignment}: the process has no input `{name}`; it has: {known}");
+    };
+    let quoted = serde_json::Value::from(value);
+    let is = |wanted: &[Type]| alternatives(&input.type_).all(|type_| *type_ == Type::Null || wanted.contains(type_));
+    let value = if is(&[Type::String]) {
+        quoted.to_string()
+    } else if is(&[Type::File]) {
+        format!("{{class: File, path: {quoted}}}")
+    } else if is(&[Type::Directory]) {
+        format!("{{class: Directory, path: {quoted}}}")
+    } else {
+        value.to_owned()
+    };
+    Ok(format!("{}: {value}", serde_json::Value::from(name)))
+}
+
+fn alternatives(type_: &Type) -> impl Iterator<Item = &Type> {
+    match type_ {
+        Type::Union(types) => types.as_slice(),
+        other => std::slice::from_ref(other),
+    }
+    .iter()
+}

@@ -1,0 +1,119 @@
+//! `weir run`: package and inputs become a job, the job runs, its end is told.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use weir_cwl::stage_out::StageOut;
+use weir_cwl::{Diagnostics, Package};
+use weir_local::{JobSpec, LocalBackend, Recorder};
+use weir_store::RunId;
+
+use super::documents::{self, Documents};
+use super::progress::Display;
+use super::{ExecutionArgs, RunArgs, execution, exit, inputs, summary};
+
+/// Folder of the outputs of jobs that do not say otherwise.
+const RESULTS: &str = "weir-results";
+
+/// Runs a package, or goes on with an interrupted job.
+pub fn run(args: &RunArgs) -> Result<ExitCode> {
+    if args.execution.resume.is_some() {
+        if args.package.is_some() {
+            bail!("--resume takes everything from the interrupted job: leave the package and the inputs out");
+        }
+        return resume(&args.execution);
+    }
+    let package = args.package.as_deref().context("name a package to run")?;
+    start(package, args.inputs.as_deref(), &args.input, &args.execution, None)
+}
+
+/// Starts a new job. `by_hand` is shown at the end as the command that does the same.
+pub fn start(
+    package: &str,
+    inputs_file: Option<&std::path::Path>,
+    assignments: &[String],
+    args: &ExecutionArgs,
+    by_hand: Option<&str>,
+) -> Result<ExitCode> {
+    let entry = documents::reference(package)?;
+    let recorder = Recorder::new(Documents);
+    let loaded = weir_cwl::load(&entry, &recorder)?;
+    if let Some(refused) = findings(&loaded)? {
+        return Ok(refused);
+    }
+    let inputs = inputs::read(inputs_file, assignments, &loaded)?;
+    warn(&inputs.warnings);
+    let id = execution::new_id(args.job_id.as_deref())?;
+    let outdir = match &args.outdir {
+        Some(outdir) => outdir.clone(),
+        None => std::path::Path::new(RESULTS).join(id.as_str()),
+    };
+    let mut spec =
+        JobSpec::new(entry, recorder.into_documents(), inputs.values, execution::absolute(&outdir)?);
+    spec.time_limit_ms = args.time_limit.map(|seconds| seconds * 1000);
+    spec.stage_out = args.stage_out.as_deref().map(|to| stage_out(to, &id)).transpose()?;
+    let backend = LocalBackend::open(execution::settings(args)?)?;
+    finish(&backend, &id, Some(&spec), args, by_hand)
+}
+
+fn resume(args: &ExecutionArgs) -> Result<ExitCode> {
+    let backend = LocalBackend::open(execution::settings(args)?)?;
+    let id = execution::id_to_resume(args.resume.as_deref().unwrap_or_default(), &backend)?;
+    finish(&backend, &id, None, args, None)
+}
+
+fn finish(
+    backend: &LocalBackend,
+    id: &RunId,
+    spec: Option<&JobSpec>,
+    args: &ExecutionArgs,
+    by_hand: Option<&str>,
+) -> Result<ExitCode> {
+    let mut display = Display::new(args.quiet || args.json);
+    display.begin(id, spec.is_none());
+    let ended = execution::run(backend, id, spec, &mut display);
+    display.end();
+    let finished = ended.with_context(|| format!("job {id}"))?;
+    if args.json {
+        summary::print_json(id, &finished);
+    } else if args.quiet {
+        summary::print_outputs(&finished);
+    } else {
+        summary::print(id, &finished, by_hand);
+    }
+    Ok(execution::exit_code(&finished))
+}
+
+/// Tells what `check` finds. `Some` is the exit code of a package that cannot run here.
+pub fn findings(package: &Package) -> Result<Option<ExitCode>> {
+    let found = weir_cwl::check::check(package);
+    if found.has_errors() {
+        return Err(found.into());
+    }
+    warn(&found);
+    let unsupported = weir_cwl::check::unsupported(package);
+    for one in &unsupported {
+        eprintln!("{}: error: weir does not support `{}`", one.span, one.class);
+    }
+    Ok((!unsupported.is_empty()).then(|| ExitCode::from(exit::UNSUPPORTED)))
+}
+
+/// Shows warnings.
+pub fn warn(diagnostics: &Diagnostics) {
+    for diagnostic in &diagnostics.0 {
+        eprintln!("{diagnostic}\n");
+    }
+}
+
+/// A directory becomes absolute: the step runs in a folder of its own.
+fn stage_out(to: &str, id: &RunId) -> Result<StageOut> {
+    let to = match to.split_once("://") {
+        Some(("s3", _)) => to.to_owned(),
+        Some((scheme, _)) => bail!("--stage-out {to}: weir publishes to directories and s3://, not to {scheme}://"),
+        None => {
+            let directory = execution::absolute(std::path::Path::new(to))?;
+            directory.to_str().with_context(|| format!("the path {} is not UTF-8", directory.display()))?.to_owned()
+        }
+    };
+    Ok(StageOut { to, id: id.as_str().to_owned() })
+}
