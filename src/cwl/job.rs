@@ -158,7 +158,9 @@ pub fn check_inputs(process: &Process, mut values: Record) -> Result<Record, Inp
     let mut checked = Record::new();
     let mut errors = Vec::new();
     for input in &process.header().inputs {
-        let value = values.swap_remove(&input.id).unwrap_or_default();
+        let given = values.swap_remove(&input.id);
+        let is_given = given.is_some();
+        let value = given.unwrap_or_default();
         if value == Value::Null && (input.default.is_some() || allows_null(&input.type_)) {
             if input.default.is_none() {
                 checked.insert(input.id.clone(), Value::Null);
@@ -168,8 +170,8 @@ pub fn check_inputs(process: &Process, mut values: Record) -> Result<Record, Inp
         if value == Value::Null {
             let doc = input.label.as_ref().or(input.doc.as_ref());
             errors.push(InputError {
-                pointer: String::new(),
-                message: format!("the input '{}' is missing", input.id),
+                pointer: if is_given { format!("/{}", escape(&input.id)) } else { String::new() },
+                message: format!("the input '{}' is {}", input.id, if is_given { "null" } else { "missing" }),
                 help: Some(match doc {
                     Some(doc) => format!("give `{}` of type {}: {}", input.id, input.type_, doc.trim()),
                     None => format!("give `{}` of type {}", input.id, input.type_),

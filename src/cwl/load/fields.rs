@@ -65,6 +65,7 @@ impl Loader<'_> {
 
     /// Ends it: extension fields come back, unknown plain ones are reported. A likely misspelling is an error, because
     /// ignoring it would run something else than what was written.
+    #[expect(clippy::needless_pass_by_value, reason = "nothing is read after the end")]
     pub(super) fn finish(&mut self, fields: Fields<'_>) -> IndexMap<String, Value> {
         let mut extensions = IndexMap::new();
         for (key, Member { key_span, value }) in fields.map {
@@ -208,7 +209,7 @@ impl Loader<'_> {
     }
 
     /// Reports ids that stand twice among siblings.
-    pub(super) fn unique<'n>(&mut self, items: &[Item<'n>], what: &str) {
+    pub(super) fn unique(&mut self, items: &[Item<'_>], what: &str) {
         let mut seen: IndexMap<&str, &Span> = IndexMap::new();
         for item in items {
             if let Some(first) = seen.get(short_id(&item.id)) {

@@ -231,10 +231,11 @@ impl Loader<'_> {
         }
         // Steps of an inline workflow in a packed document have longer paths: `#main/outer/run/inner/out`.
         let tail = path.rsplitn(3, '/').take(2).collect::<Vec<_>>();
-        if let ([output, step], Some(_)) = (tail.as_slice(), fragment.filter(|path| path.matches('/').count() > 2)) {
-            if let Some(port) = ports.find(&format!("{step}/{output}")).or_else(|| ports.find(output)) {
-                return Some(port);
-            }
+        if let [output, step] = tail.as_slice()
+            && fragment.is_some_and(|path| path.matches('/').count() > 2)
+            && let Some(port) = ports.find(&format!("{step}/{output}")).or_else(|| ports.find(output))
+        {
+            return Some(port);
         }
         self.report(ports.missing(inside.unwrap_or(path), node));
         None
