@@ -1,4 +1,4 @@
-//! Whether a value is of a type (CWL v1.2, "CWLType"; Avro's rules for unions and promotion).
+//! Whether a value is of a type (CWL v1.2, "`CWLType`"; Avro's rules for unions and promotion).
 
 use crate::schema::Type;
 use crate::value::{Number, Record, Value};
@@ -24,13 +24,16 @@ pub fn conform(type_: &Type, value: Value) -> Result<Value, Mismatch> {
         | (Type::Float | Type::Double, Value::Number(_))
         | (Type::String, Value::String(_))
         | (Type::File, Value::File(_))
-        | (Type::Directory, Value::Directory(_)) => true,
+        | (Type::Directory, Value::Directory(_))
+        // What is in these is checked below.
+        | (Type::Array(_), Value::Array(_))
+        | (Type::Record(_), Value::Record(_))
+        | (Type::Union(_), _) => true,
         (Type::Int, Value::Number(number)) => number.to_i64().is_some_and(|value| i32::try_from(value).is_ok()),
         // CWL's long is 64 bits; larger integers are let through exactly, as the reference implementation does.
         (Type::Long, Value::Number(number)) => matches!(number, Number::Int(_) | Number::Big(_)),
         (Type::Any, value) => !value.is_null(),
         (Type::Enum(symbols), Value::String(text)) => symbols.symbols.iter().any(|symbol| symbol == text),
-        (Type::Array(_), Value::Array(_)) | (Type::Record(_), Value::Record(_)) | (Type::Union(_), _) => true,
         _ => false,
     };
     if !fits {

@@ -216,7 +216,7 @@ pub fn collect(
     Ok(outputs)
 }
 
-/// Checks what an ExpressionTool gave against its outputs. Outputs that it left out are null.
+/// Checks what an `ExpressionTool` gave against its outputs. Outputs that it left out are null.
 pub fn check_outputs(outputs: &[OutputParameter], value: Value) -> Result<Record, OutputError> {
     let Value::Record(mut members) = value else { return Err(OutputError::NotAnObject { found: value.type_name() }) };
     let mut checked = Record::new();
@@ -318,9 +318,8 @@ impl Collector<'_> {
     /// The tool's own output object, which replaces all bindings.
     fn output_object(&mut self) -> Result<Option<Record>, OutputError> {
         let wrong = |message: String| OutputError::OutputObject { message };
-        let size = match self.outdir.look(OUTPUT_OBJECT).map_err(wrong)? {
-            Some(Found { kind: Kind::File(size), .. }) => size,
-            _ => return Ok(None),
+        let Some(Found { kind: Kind::File(size), .. }) = self.outdir.look(OUTPUT_OBJECT).map_err(wrong)? else {
+            return Ok(None);
         };
         if size > OUTPUT_OBJECT_BYTES_MAX {
             return Err(wrong(format!("it has {size} bytes; the limit is {OUTPUT_OBJECT_BYTES_MAX}")));
@@ -469,7 +468,7 @@ impl Collector<'_> {
         let (path, location, basename) = (Some(absolute), Some(location), Some(name));
         Ok(match found.kind {
             Kind::File(size) => Entry::File(File { path, location, basename, size: Some(size), ..File::default() }),
-            Kind::Directory => Entry::Directory(Directory { path, location, basename, ..Directory::default() }),
+            Kind::Directory => Entry::Directory(Directory { location, path, basename, ..Directory::default() }),
         })
     }
 

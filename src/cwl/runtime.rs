@@ -1,5 +1,5 @@
 //! `runtime` as expressions see it, and what a step asks for (CWL v1.2 Command Line Tool Description, §4.4 "Runtime
-//! environment" and "ResourceRequirement").
+//! environment" and "`ResourceRequirement`").
 
 use weir_api::limits::{DEFAULT_CORES, DEFAULT_DISK_MIB, DEFAULT_RAM_MIB};
 
@@ -59,7 +59,7 @@ pub struct ResourceRequest {
     pub outdir_mib: u64,
 }
 
-/// A ResourceRequirement that asks for nothing possible.
+/// A `ResourceRequirement` that asks for nothing possible.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ResourceError {
     /// An expression failed.
@@ -130,7 +130,7 @@ impl ResourceRequest {
     }
 }
 
-/// Evaluates the effective ResourceRequirement for an input object.
+/// Evaluates the effective `ResourceRequirement` for an input object.
 pub fn resources(
     effective: &Effective,
     inputs: &Record,

@@ -1,4 +1,4 @@
-//! The command line (CWL v1.2 Command Line Tool Description, §4.1 "Input binding" and "CommandLineBinding").
+//! The command line (CWL v1.2 Command Line Tool Description, §4.1 "Input binding" and "`CommandLineBinding`").
 
 use std::cmp::Ordering;
 

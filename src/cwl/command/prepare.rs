@@ -424,7 +424,7 @@ pub(crate) fn text_of(bytes: Vec<u8>, truncated: bool) -> Option<String> {
 }
 
 /// The name of a secondary file by a pattern: each leading `^` removes one extension, the rest is appended (CWL v1.2,
-/// "SecondaryFileSchema").
+/// "`SecondaryFileSchema`").
 pub(crate) fn secondary_name(primary: &str, pattern: &str) -> String {
     let suffix = pattern.trim_start_matches('^');
     let carets = pattern.len() - suffix.len();

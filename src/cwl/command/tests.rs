@@ -469,14 +469,14 @@ fn the_innermost_requirement_wins_and_any_requirement_beats_a_hint() {
     };
     let none = Requirements::default;
     let cores = |effective: &Effective| {
-        crate::runtime::resources(effective, &Record::new(), &mut Scripts::default()).unwrap().cores
+        crate::runtime::resources(effective, &Record::new(), &mut Scripts::default()).unwrap().cores.to_string()
     };
     let tool_hint = Effective { requirements: none(), hints: level(1.5) };
-    assert_eq!(cores(&tool_hint), 1.5);
-    assert_eq!(cores(&tool_hint.clone().inherit(&none(), &level(3.0))), 1.5, "inner hint over outer hint");
+    assert_eq!(cores(&tool_hint), "1.5");
+    assert_eq!(cores(&tool_hint.clone().inherit(&none(), &level(3.0))), "1.5", "inner hint over outer hint");
     let under_step = tool_hint.inherit(&level(2.0), &none());
-    assert_eq!(cores(&under_step), 2.0, "outer requirement over inner hint");
-    assert_eq!(cores(&under_step.inherit(&level(4.0), &none())), 2.0, "step over workflow");
+    assert_eq!(cores(&under_step), "2", "outer requirement over inner hint");
+    assert_eq!(cores(&under_step.inherit(&level(4.0), &none())), "2", "step over workflow");
     let tool_requirement = Effective { requirements: level(1.0), hints: none() };
-    assert_eq!(cores(&tool_requirement.inherit(&level(2.0), &none())), 1.0, "tool over step");
+    assert_eq!(cores(&tool_requirement.inherit(&level(2.0), &none())), "1", "tool over step");
 }

@@ -1,5 +1,5 @@
 //! `InitialWorkDirRequirement`: what stands in the output directory before the tool starts (CWL v1.2 Command Line Tool
-//! Description, "InitialWorkDirRequirement" and "Dirent").
+//! Description, "`InitialWorkDirRequirement`" and "Dirent").
 
 use std::collections::BTreeMap;
 

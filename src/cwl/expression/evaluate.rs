@@ -104,7 +104,7 @@ impl Template {
             parts = rest;
         }
         if let [single] = parts {
-            return self.part(single, context, scripts);
+            return part_value(single, context, scripts);
         }
         let last = parts.len().saturating_sub(1);
         let mut joined = String::new();
@@ -112,7 +112,7 @@ impl Template {
             match part {
                 Part::Text(text) if at == 0 => joined.push_str(text.trim_start()),
                 Part::Text(text) if at == last => joined.push_str(text.trim_end()),
-                _ => joined.push_str(&interpolated(&self.part(part, context, scripts)?)),
+                _ => joined.push_str(&interpolated(&part_value(part, context, scripts)?)),
             }
         }
         Ok(Value::String(joined))
@@ -126,11 +126,11 @@ impl Template {
         scripts: &mut dyn Evaluate,
     ) -> Result<Value, EvaluationError> {
         if let [single @ (Part::Reference(_) | Part::Script(_))] = self.parts.as_slice() {
-            return self.part(single, context, scripts);
+            return part_value(single, context, scripts);
         }
         let mut joined = String::new();
         for part in &self.parts {
-            joined.push_str(&interpolated(&self.part(part, context, scripts)?));
+            joined.push_str(&interpolated(&part_value(part, context, scripts)?));
         }
         Ok(Value::String(joined))
     }
@@ -151,41 +151,36 @@ impl Template {
     pub(crate) fn wrong_type(&self, expected: &'static str, found: &Value) -> EvaluationError {
         EvaluationError::WrongType { expression: shown(&self.source), expected, found: described(found) }
     }
+}
 
-    fn part(&self, part: &Part, context: &Context<'_>, scripts: &mut dyn Evaluate) -> Result<Value, EvaluationError> {
-        match part {
-            Part::Text(text) => Ok(Value::String(text.clone())),
-            Part::Reference(reference) => match reference.resolve(context) {
-                Ok(value) => Ok(value),
-                // Where JavaScript is allowed a parameter reference is JavaScript too: `$(inputs.text.length)`.
-                Err(_) if context.library.is_some() => {
-                    let script = Script { kind: ScriptKind::Expression, source: reference.to_string() };
-                    self.script(&script, context, scripts)
-                }
-                Err(error) => Err(error),
-            },
-            Part::Script(script) => self.script(script, context, scripts),
-        }
+fn part_value(part: &Part, context: &Context<'_>, scripts: &mut dyn Evaluate) -> Result<Value, EvaluationError> {
+    match part {
+        Part::Text(text) => Ok(Value::String(text.clone())),
+        Part::Reference(reference) => match reference.resolve(context) {
+            Ok(value) => Ok(value),
+            // Where JavaScript is allowed a parameter reference is JavaScript too: `$(inputs.text.length)`.
+            Err(_) if context.library.is_some() => {
+                let script = Script { kind: ScriptKind::Expression, source: reference.to_string() };
+                script_value(&script, context, scripts)
+            }
+            Err(error) => Err(error),
+        },
+        Part::Script(script) => script_value(script, context, scripts),
     }
+}
 
-    fn script(
-        &self,
-        script: &Script,
-        context: &Context<'_>,
-        scripts: &mut dyn Evaluate,
-    ) -> Result<Value, EvaluationError> {
-        let expression = match script.kind {
-            ScriptKind::Expression => shown(&format!("$({})", script.source)),
-            ScriptKind::Body => shown(&format!("${{{}}}", script.source)),
-        };
-        if context.library.is_none() {
-            return Err(EvaluationError::NoJavascript { expression });
-        }
-        let value = scripts
-            .evaluate(script, context)
-            .map_err(|message| EvaluationError::Script { expression: expression.clone(), message })?;
-        value.recognise().map_err(|error| EvaluationError::Script { expression, message: error.to_string() })
+fn script_value(script: &Script, context: &Context<'_>, scripts: &mut dyn Evaluate) -> Result<Value, EvaluationError> {
+    let expression = match script.kind {
+        ScriptKind::Expression => shown(&format!("$({})", script.source)),
+        ScriptKind::Body => shown(&format!("${{{}}}", script.source)),
+    };
+    if context.library.is_none() {
+        return Err(EvaluationError::NoJavascript { expression });
     }
+    let value = scripts
+        .evaluate(script, context)
+        .map_err(|message| EvaluationError::Script { expression: expression.clone(), message })?;
+    value.recognise().map_err(|error| EvaluationError::Script { expression, message: error.to_string() })
 }
 
 /// A value in a message: its type, and itself where it is short.
