@@ -1,7 +1,10 @@
 //! Packages and the processes in them (CWL v1.2 Workflow Description, §4.1; Command Line Tool Description, §4).
 
+use std::fmt;
+
 use indexmap::IndexMap;
 
+use crate::diagnostic::Diagnostics;
 use crate::expression::Template;
 use crate::requirement::Requirements;
 use crate::schema::{CommandLineBinding, InputParameter, OutputParameter, Type};
@@ -17,6 +20,12 @@ pub struct Package {
     pub entry: ProcessIndex,
     /// Document-level metadata that weir reads: `s:softwareVersion`, `s:author` and the like, as written.
     pub metadata: IndexMap<String, Value>,
+    /// `$namespaces`: prefix to IRI. Input objects may use them in formats.
+    pub namespaces: IndexMap<String, String>,
+    /// `$schemas` as absolute URLs: ontologies that format checks may need, fetched by nobody before.
+    pub schemas: Vec<String>,
+    /// What is doubtful or ignored in the documents.
+    pub warnings: Diagnostics,
 }
 
 /// An index into [`Package::processes`].
@@ -267,5 +276,15 @@ impl Process {
             Self::Workflow(workflow) => &workflow.header,
             Self::Operation(operation) => &operation.header,
         }
+    }
+}
+
+impl fmt::Display for CwlVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V1_0 => "v1.0",
+            Self::V1_1 => "v1.1",
+            Self::V1_2 => "v1.2",
+        })
     }
 }

@@ -2,33 +2,43 @@
 //!
 //! The way through this crate, in order:
 //!
-//! 1. [`source`]: text with spans, so that every later message can show `file:line:column` and the line.
-//! 2. `load`: YAML or JSON text becomes a resolved [`Package`]: `$import`, `$include`, `$graph`, references, map and list
+//! 1. [`yaml`]: YAML or JSON text becomes a tree with spans ([`source`]), so that every later message
+//!    ([`diagnostic`]) can show `file:line:column` and the line.
+//! 2. [`load`]: YAML or JSON text becomes a resolved [`Package`]: `$import`, `$include`, `$graph`, references, map and list
 //!    forms, type abbreviations. Text is fetched through a trait; this crate opens no file and no socket.
 //! 3. [`document`], [`schema`], [`requirement`], [`expression`]: the model. It holds parsed things only; nobody reads the
 //!    raw document after `load`.
-//! 4. `check`: links and types between steps, unsupported features by name.
+//! 4. [`check`]: links and types between steps, unsupported features by name.
+//!    [`job`]: an input object becomes the typed record of a process's inputs.
 //! 5. `command`: a tool and its input object become a work order (argv, environment, redirections, files to place).
 //! 6. `output`: what a tool left behind becomes its output object.
 //!
 //! Expressions that need JavaScript are handed to the caller through `expression::Evaluate`; parameter references are
 //! evaluated here.
 
+pub mod check;
 pub mod command;
 pub mod conform;
+pub mod diagnostic;
 pub mod document;
 pub mod expression;
 #[cfg(test)]
 mod fixture;
+pub mod job;
 pub mod json;
+pub mod load;
 pub mod output;
 pub mod requirement;
 pub mod runtime;
 pub mod schema;
 pub mod source;
+pub mod uri;
 pub mod value;
+pub mod yaml;
 
+pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{CommandLineTool, ExpressionTool, Package, Process, ProcessIndex, Workflow};
 pub use expression::{Computed, Template};
+pub use load::{Fetch, FetchError, load, load_text};
 pub use schema::Type;
 pub use value::{Directory, Entry, File, Number, Record, Value};

@@ -1,5 +1,7 @@
 //! Types and the parameters that carry them (CWL v1.2, "CWLType", "InputArraySchema" and the like).
 
+use std::fmt;
+
 use crate::expression::{Computed, Template};
 use crate::value::Value;
 
@@ -191,4 +193,40 @@ pub struct OutputBinding {
     pub load_listing: Option<LoadListing>,
     /// `outputEval`
     pub output_eval: Option<Template>,
+}
+
+/// As the type DSL writes it, where it can: `string[]?`. Records and enums show their short names.
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short =
+            |name: &Option<String>| name.as_deref().and_then(|name| name.rsplit(['#', '/']).next()).map(str::to_owned);
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Boolean => f.write_str("boolean"),
+            Self::Int => f.write_str("int"),
+            Self::Long => f.write_str("long"),
+            Self::Float => f.write_str("float"),
+            Self::Double => f.write_str("double"),
+            Self::String => f.write_str("string"),
+            Self::File => f.write_str("File"),
+            Self::Directory => f.write_str("Directory"),
+            Self::Any => f.write_str("Any"),
+            Self::Array(array) => match &array.items {
+                items @ Self::Union(_) => write!(f, "({items})[]"),
+                items => write!(f, "{items}[]"),
+            },
+            Self::Record(record) => f.write_str(short(&record.name).as_deref().unwrap_or("record")),
+            Self::Enum(symbols) => match short(&symbols.name) {
+                Some(name) => f.write_str(&name),
+                None => write!(f, "enum({})", symbols.symbols.join(", ")),
+            },
+            Self::Union(members) => match members.as_slice() {
+                [Self::Null, other] | [other, Self::Null] => write!(f, "{other}?"),
+                members => {
+                    let members: Vec<_> = members.iter().map(ToString::to_string).collect();
+                    f.write_str(&members.join(" | "))
+                }
+            },
+        }
+    }
 }

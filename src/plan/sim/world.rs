@@ -64,7 +64,7 @@ pub fn tell(seed: u64, planner: Planner, is_loud: bool) -> Story {
         last_uid: 0,
         runs: BTreeMap::new(),
         facts: Facts::default(),
-        last_seen: Observed::default(),
+        last_seen: Observed { capacity, ..Observed::default() },
         published: None,
         is_loud,
         lines: Vec::new(),

@@ -1,0 +1,59 @@
+//! Loads every CWL document below a directory and prints what does not load: `cargo run -p weir-cwl --example load -- DIR`.
+
+#![allow(clippy::print_stdout, reason = "the listing is what this program is for")]
+
+use std::path::{Path, PathBuf};
+
+use weir_cwl::{Fetch, FetchError, load, uri};
+
+struct Files;
+
+impl Fetch for Files {
+    fn fetch(&self, url: &str) -> Result<String, FetchError> {
+        let path = uri::to_path(url).ok_or_else(|| FetchError("only files are read here".to_owned()))?;
+        std::fs::read_to_string(path).map_err(|error| FetchError(error.to_string()))
+    }
+}
+
+fn documents(directory: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            documents(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "cwl") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn main() -> std::io::Result<()> {
+    let root = std::env::args().nth(1).or_else(|| std::env::var("CWL_SUITE").ok()).unwrap_or_else(|| ".".to_owned());
+    let root = std::fs::canonicalize(root)?;
+    let mut found = Vec::new();
+    if root.is_dir() {
+        documents(&root, &mut found)?
+    } else {
+        found.push(root)
+    }
+    found.sort();
+    let (mut loaded, mut refused) = (0, 0);
+    for path in &found {
+        match load(&uri::from_path(&path.to_string_lossy()), &Files) {
+            Ok(package) => {
+                loaded += 1;
+                let mut notes = package.warnings.clone();
+                notes.0.extend(weir_cwl::check::check(&package).0);
+                if !notes.0.is_empty() {
+                    println!("== {}\n{notes}\n", path.display());
+                }
+            }
+            Err(diagnostics) => {
+                refused += 1;
+                println!("== REFUSED {}\n{diagnostics}\n", path.display());
+            }
+        }
+    }
+    println!("{loaded} of {} documents load, {refused} are refused", found.len());
+    Ok(())
+}

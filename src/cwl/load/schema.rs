@@ -1,0 +1,557 @@
+//! Types, parameters and bindings (CWL v1.2 Command Line Tool Description, §5.1 and "Type DSL").
+
+use std::collections::HashMap;
+
+use super::fields::Item;
+use super::{Loader, Scope, expand_prefix, short_id};
+use crate::diagnostic::Diagnostic;
+use crate::document::CwlVersion;
+use crate::expression::{Computed, Template};
+use crate::requirement::Requirements;
+use crate::schema::{
+    ArrayType, CommandLineBinding, EnumType, FileTreatment, InputParameter, LoadListing, OutputBinding,
+    OutputParameter, RecordField, RecordType, SecondaryFile, Type,
+};
+use crate::uri;
+use crate::value::Number;
+use crate::yaml::{Data, Node};
+
+/// Types that one package may consist of after references are followed: types that refer to types grow without bound.
+const TYPES_MAX: usize = 20_000;
+
+/// Named types by IRI, and what is under way.
+#[derive(Default)]
+pub(super) struct Definitions {
+    by_iri: HashMap<String, Node>,
+    /// Names being resolved, outermost first: CWL types have no recursion.
+    open: Vec<String>,
+    resolved: usize,
+}
+
+/// A parameter's type, or one of the shortcuts that stand for a File and a stream.
+pub(super) enum ParameterType {
+    Plain(Type),
+    Stdin,
+    Stdout,
+    Stderr,
+}
+
+/// A type and how the document wrote it.
+pub(super) struct WrittenType {
+    pub(super) type_: ParameterType,
+    pub(super) source: String,
+}
+
+impl Loader<'_> {
+    /// Makes the types of a `SchemaDefRequirement` known, to `scope` by their short names.
+    pub(super) fn define(&mut self, types: &Node, scope: &mut Scope) {
+        let Some(list) = types.as_list() else {
+            self.error(&types.span, format!("types must be a list, not {}", types.kind()));
+            return;
+        };
+        for node in list {
+            let Some(name) = node.get("name").and_then(Node::as_text) else {
+                self.error(&node.span, "each type of a SchemaDefRequirement needs a name");
+                continue;
+            };
+            let fragment = uri::split_fragment(name).1.unwrap_or(name);
+            let iri = format!("{}#{fragment}", node.span.source.url);
+            scope.types.insert(short_id(name).to_owned(), iri.clone());
+            scope.types.insert(fragment.to_owned(), iri.clone());
+            self.types.by_iri.insert(iri, node.clone());
+        }
+    }
+
+    /// The IRI of a type that a document refers to by name.
+    fn named(&mut self, name: &str, node: &Node, scope: &Scope) -> Option<String> {
+        let target = uri::join(&node.span.source.url, name);
+        let local = format!("{}#{name}", node.span.source.url);
+        let short = scope.types.get(name).or_else(|| scope.types.get(uri::split_fragment(name).1?));
+        for iri in [Some(&local), Some(&target), short].into_iter().flatten() {
+            if self.types.by_iri.contains_key(iri) {
+                return Some(iri.clone());
+            }
+        }
+        // A reference into a text that no SchemaDefRequirement imports, such as one of the built-in schemas.
+        let (url, fragment) = uri::split_fragment(&target);
+        if fragment.is_some() && url != node.span.source.url {
+            let document = self.document(url, Some(&node.span))?;
+            let types = document.root.get("types").unwrap_or(&document.root).clone();
+            if types.as_list().is_some() {
+                self.define(&types, &mut scope.clone());
+            }
+            if self.types.by_iri.contains_key(&target) {
+                return Some(target);
+            }
+        }
+        let known = scope.types.keys().map(String::as_str).chain(PRIMITIVES.iter().map(|(name, _)| *name));
+        let near = known.map(|known| (super::fields::distance(name, known), known)).min();
+        let diagnostic = Diagnostic::error(&node.span, format!("there is no type '{name}'"));
+        self.report(match near {
+            Some((edits, known)) if edits <= 2 && edits < name.len() => {
+                diagnostic.help(format!("did you mean '{known}'?"))
+            }
+            _ => diagnostic.help("name a CWL type, or define it in a SchemaDefRequirement"),
+        });
+        None
+    }
+
+    /// The type of a parameter.
+    pub(super) fn parameter_type(&mut self, node: &Node, scope: &Scope) -> Option<WrittenType> {
+        let source = node.as_text().map(str::to_owned);
+        let stream = match node.as_text() {
+            Some("stdin") => Some(ParameterType::Stdin),
+            Some("stdout") => Some(ParameterType::Stdout),
+            Some("stderr") => Some(ParameterType::Stderr),
+            _ => None,
+        };
+        let type_ = match stream {
+            Some(stream) => stream,
+            None => ParameterType::Plain(self.type_(node, scope)?),
+        };
+        let source = source.unwrap_or_else(|| match &type_ {
+            ParameterType::Plain(type_) => type_.to_string(),
+            _ => String::new(),
+        });
+        Some(WrittenType { type_, source })
+    }
+
+    /// A type in any of its forms.
+    pub(super) fn type_(&mut self, node: &Node, scope: &Scope) -> Option<Type> {
+        self.types.resolved += 1;
+        if self.types.resolved > TYPES_MAX {
+            self.error(&node.span, format!("the package's types consist of more than {TYPES_MAX} parts"));
+            return None;
+        }
+        match &node.data {
+            Data::Text(text) => self.type_text(text, node, scope),
+            Data::List(members) => {
+                let members: Vec<_> = members.iter().map(|member| self.type_(member, scope)).collect();
+                let mut flat = Vec::new();
+                for member in members.into_iter().collect::<Option<Vec<_>>>()? {
+                    match member {
+                        Type::Union(inner) => flat.extend(inner),
+                        other => flat.push(other),
+                    }
+                }
+                if flat.is_empty() {
+                    self.error(&node.span, "a union of no types allows no value");
+                    return None;
+                }
+                Some(if flat.len() == 1 { flat.remove(0) } else { Type::Union(flat) })
+            }
+            Data::Map(_) => self.type_schema(node, scope),
+            _ => {
+                self.error(&node.span, format!("a type must be a name, a list or a mapping, not {}", node.kind()));
+                None
+            }
+        }
+    }
+
+    fn type_text(&mut self, text: &str, node: &Node, scope: &Scope) -> Option<Type> {
+        if let Some(inner) = text.strip_suffix('?') {
+            return Some(match self.type_text(inner, node, scope)? {
+                Type::Union(members) if members.contains(&Type::Null) => Type::Union(members),
+                Type::Union(members) => Type::Union([vec![Type::Null], members].concat()),
+                inner => Type::Union(vec![Type::Null, inner]),
+            });
+        }
+        if let Some(inner) = text.strip_suffix("[]") {
+            let items = self.type_text(inner, node, scope)?;
+            return Some(Type::Array(Box::new(ArrayType { items, input_binding: None })));
+        }
+        let plain = ["cwl:", "xsd:", "https://w3id.org/cwl/cwl#", "http://www.w3.org/2001/XMLSchema#"]
+            .iter()
+            .find_map(|prefix| text.strip_prefix(prefix))
+            .unwrap_or(text);
+        if let Some((_, type_)) = PRIMITIVES.iter().find(|(name, _)| *name == plain) {
+            return Some(type_.clone());
+        }
+        if matches!(plain, "array" | "record" | "enum") {
+            let message = format!("'{plain}' alone is no type");
+            let rest = if plain == "array" {
+                "items: string"
+            } else if plain == "enum" {
+                "symbols: [a, b]"
+            } else {
+                "fields: {…}"
+            };
+            self.report(
+                Diagnostic::error(&node.span, message).help(format!("write `type: {{type: {plain}, {rest}}}`")),
+            );
+            return None;
+        }
+        if matches!(plain, "stdin" | "stdout" | "stderr") {
+            self.error(&node.span, format!("'{plain}' may stand only as the whole type of a parameter"));
+            return None;
+        }
+        let iri = self.named(&expand_prefix(text, &scope.namespaces), node, scope)?;
+        if self.types.open.contains(&iri) {
+            self.error(&node.span, format!("the type '{text}' contains itself"));
+            return None;
+        }
+        let definition = self.types.by_iri.get(&iri)?.clone();
+        self.types.open.push(iri);
+        let type_ = self.type_(&definition, scope);
+        self.types.open.pop();
+        type_
+    }
+
+    fn type_schema(&mut self, node: &Node, scope: &Scope) -> Option<Type> {
+        let mut fields = self.fields(node, "a type")?;
+        let Some(kind) = fields.get("type") else {
+            self.error(&node.span, "a type written as a mapping needs the field 'type'");
+            return None;
+        };
+        let name = fields.get("name").and_then(Node::as_text).map(|name| self.iri_of(name, node));
+        fields.allow(&["label", "doc"]);
+        let Some(kind_text) = kind.as_text() else {
+            // `type: {type: [null, string]}` and deeper: the inner one is meant.
+            return self.type_(kind, scope);
+        };
+        let input_binding = fields.get("inputBinding").and_then(|node| self.input_binding(node, scope));
+        let type_ = match kind_text {
+            "array" => {
+                let Some(items) = fields.get("items") else {
+                    self.error(&node.span, "an array type needs the field 'items'");
+                    return None;
+                };
+                Type::Array(Box::new(ArrayType { items: self.type_(items, scope)?, input_binding }))
+            }
+            "record" => {
+                let record_fields = match fields.get("fields") {
+                    Some(list) => self.record_fields(list, scope)?,
+                    None => Vec::new(),
+                };
+                Type::Record(Box::new(RecordType { name, fields: record_fields, input_binding }))
+            }
+            "enum" => {
+                let Some(symbols) = fields.get("symbols") else {
+                    self.error(&node.span, "an enum type needs the field 'symbols'");
+                    return None;
+                };
+                let symbols = self.strings(symbols, "symbols")?.into_iter();
+                let symbols = symbols.map(|(symbol, _)| match uri::split_fragment(&symbol).1 {
+                    Some(_) => short_id(&symbol).to_owned(),
+                    None => symbol,
+                });
+                Type::Enum(Box::new(EnumType { name, symbols: symbols.collect(), input_binding }))
+            }
+            text => return self.type_text(text, kind, scope),
+        };
+        self.finish(fields);
+        Some(type_)
+    }
+
+    fn iri_of(&self, name: &str, node: &Node) -> String {
+        let fragment = uri::split_fragment(name).1.unwrap_or(name);
+        if uri::is_absolute(name) { name.to_owned() } else { format!("{}#{fragment}", node.span.source.url) }
+    }
+
+    fn record_fields(&mut self, node: &Node, scope: &Scope) -> Option<Vec<RecordField>> {
+        let items = self.items(node, "fields", "name")?;
+        self.unique(&items, "a record");
+        let fields: Vec<_> = items.iter().map(|item| self.record_field(item, scope)).collect();
+        fields.into_iter().collect()
+    }
+
+    fn record_field(&mut self, item: &Item<'_>, scope: &Scope) -> Option<RecordField> {
+        let name = short_id(&item.id).to_owned();
+        if item.node.as_map().is_none() {
+            let type_ = self.type_(item.node, scope)?;
+            let (file, label, doc) = (FileTreatment::default(), None, None);
+            return Some(RecordField { name, type_, label, doc, file, input_binding: None, output_binding: None });
+        }
+        let mut fields = self.fields(item.node, "a record field")?;
+        fields.allow(&["name", "default", "id"]);
+        let file = self.file_treatment(&mut fields, scope);
+        let label = self.label(fields.get("label"));
+        let doc = self.doc(fields.get("doc"));
+        let input_binding = fields.get("inputBinding").and_then(|node| self.input_binding(node, scope));
+        let output_binding = fields.get("outputBinding").and_then(|node| self.output_binding(node, scope));
+        let Some(type_) = fields.get("type") else {
+            self.error(item.span, format!("the record field '{name}' needs a type"));
+            return None;
+        };
+        // `{type: array, items: …}` written as the field itself is a type, not a field.
+        let type_ = match type_.as_text() {
+            Some("array" | "record" | "enum") => self.type_schema(item.node, scope)?,
+            _ => self.type_(type_, scope)?,
+        };
+        fields.allow(&["items", "symbols", "fields"]);
+        self.finish(fields);
+        Some(RecordField { name, type_, label, doc, file, input_binding, output_binding })
+    }
+
+    /// Inputs of a process, and the stream that is connected to one of type `stdin`.
+    pub(super) fn inputs(&mut self, node: &Node, scope: &Scope) -> Option<(Vec<InputParameter>, Option<String>)> {
+        let items = self.items(node, "inputs", "id")?;
+        self.unique(&items, "inputs");
+        let mut stdin = None;
+        let mut inputs = Vec::with_capacity(items.len());
+        let mut complete = true;
+        for item in &items {
+            match self.input(item, scope) {
+                Some((input, is_stdin)) => {
+                    if is_stdin {
+                        stdin = Some(input.id.clone());
+                    }
+                    inputs.push(input);
+                }
+                None => complete = false,
+            }
+        }
+        complete.then_some((inputs, stdin))
+    }
+
+    fn input(&mut self, item: &Item<'_>, scope: &Scope) -> Option<(InputParameter, bool)> {
+        let id = short_id(&item.id).to_owned();
+        let (mut label, mut doc, mut default, mut input_binding) = (None, None, None, None);
+        let mut file = FileTreatment::default();
+        let type_node = if item.node.as_map().is_some() {
+            let mut fields = self.fields(item.node, "an input")?;
+            fields.allow(&["id", "name"]);
+            file = self.file_treatment(&mut fields, scope);
+            label = self.label(fields.get("label"));
+            doc = self.doc(fields.get("doc"));
+            default = fields.get_or_null("default").and_then(|node| self.object(node, &scope.namespaces));
+            if let Some(binding) = fields.get("inputBinding") {
+                input_binding = self.input_binding(binding, scope);
+            }
+            let type_ = fields.get("type");
+            self.finish(fields);
+            type_
+        } else {
+            Some(item.node)
+        };
+        let Some(type_node) = type_node else {
+            self.error(item.span, format!("the input '{id}' needs a type"));
+            return None;
+        };
+        let WrittenType { type_, source: type_source } = self.parameter_type(type_node, scope)?;
+        // v1.0 has it on the binding, and later versions still read it there.
+        file.load_contents |= input_binding.as_ref().is_some_and(|binding| binding.load_contents);
+        let (type_, is_stdin) = match type_ {
+            ParameterType::Plain(type_) => (type_, false),
+            ParameterType::Stdin => {
+                self.since(type_node, "the type 'stdin'", CwlVersion::V1_1, scope);
+                file.streamable = true;
+                (Type::File, true)
+            }
+            ParameterType::Stdout | ParameterType::Stderr => {
+                self.error(&type_node.span, format!("an input cannot be of type '{type_source}'"));
+                return None;
+            }
+        };
+        Some((InputParameter { id, type_, type_source, label, doc, default, file, input_binding }, is_stdin))
+    }
+
+    /// An output of a tool, and the stream that it stands for, if it does.
+    pub(super) fn output(&mut self, item: &Item<'_>, scope: &Scope) -> Option<(OutputParameter, ParameterType)> {
+        let id = short_id(&item.id).to_owned();
+        let (mut label, mut doc, mut output_binding) = (None, None, None);
+        let mut file = FileTreatment::default();
+        let type_node = if item.node.as_map().is_some() {
+            let mut fields = self.fields(item.node, "an output")?;
+            fields.allow(&["id", "name"]);
+            file = self.file_treatment(&mut fields, scope);
+            label = self.label(fields.get("label"));
+            doc = self.doc(fields.get("doc"));
+            output_binding = fields.get("outputBinding").and_then(|node| self.output_binding(node, scope));
+            let type_ = fields.get("type");
+            self.finish(fields);
+            type_
+        } else {
+            Some(item.node)
+        };
+        let Some(type_node) = type_node else {
+            self.error(item.span, format!("the output '{id}' needs a type"));
+            return None;
+        };
+        let WrittenType { type_: written, source: type_source } = self.parameter_type(type_node, scope)?;
+        let type_ = match &written {
+            ParameterType::Plain(type_) => type_.clone(),
+            ParameterType::Stdout | ParameterType::Stderr => Type::File,
+            ParameterType::Stdin => {
+                self.error(&type_node.span, "an output cannot be of type 'stdin'");
+                return None;
+            }
+        };
+        Some((OutputParameter { id, type_, type_source, label, doc, file, output_binding }, written))
+    }
+
+    /// What inputs, outputs and record fields say about Files.
+    fn file_treatment(&mut self, fields: &mut super::fields::Fields<'_>, scope: &Scope) -> FileTreatment {
+        let secondary_files = match fields.get("secondaryFiles") {
+            Some(node) => self.secondary_files(node, scope),
+            None => Vec::new(),
+        };
+        let format = match fields.get("format") {
+            Some(node) => self.formats(node, scope),
+            None => Vec::new(),
+        };
+        let load_contents = fields.get("loadContents");
+        if let Some(node) = load_contents {
+            self.since(node, "loadContents on a parameter", CwlVersion::V1_1, scope);
+        }
+        FileTreatment {
+            secondary_files,
+            streamable: self.boolean(fields.get("streamable"), "streamable").unwrap_or(false),
+            format,
+            load_contents: self.boolean(load_contents, "loadContents").unwrap_or(false),
+            load_listing: fields.get("loadListing").and_then(|node| self.load_listing(node)),
+        }
+    }
+
+    fn formats(&mut self, node: &Node, scope: &Scope) -> Vec<Template> {
+        let texts = self.strings(node, "format").unwrap_or_default();
+        let expand = |text: &str, node: &Node| {
+            if text.contains("$(") || text.contains("${") {
+                return text.to_owned();
+            }
+            let expanded = expand_prefix(text, &scope.namespaces);
+            // An IRI may have a scheme that no path has (`urn:…`): only what has no colon at all is relative.
+            if expanded.contains(':') { expanded } else { uri::join(&node.span.source.url, &expanded) }
+        };
+        texts.iter().filter_map(|(text, node)| self.template(node, &expand(text, node), scope)).collect()
+    }
+
+    /// The secondaryFiles DSL: a pattern, an expression, a mapping, or a list of them.
+    fn secondary_files(&mut self, node: &Node, scope: &Scope) -> Vec<SecondaryFile> {
+        let nodes = node.as_list().unwrap_or(std::slice::from_ref(node));
+        nodes.iter().filter_map(|node| self.secondary_file(node, scope)).collect()
+    }
+
+    fn secondary_file(&mut self, node: &Node, scope: &Scope) -> Option<SecondaryFile> {
+        if let Some(text) = node.as_text() {
+            let (pattern, required) = match text.strip_suffix('?') {
+                Some(pattern) => (pattern, Some(Computed::Literal(false))),
+                None => (text, None),
+            };
+            return Some(SecondaryFile { pattern: self.template(node, pattern, scope)?, required });
+        }
+        let mut fields = self.fields(node, "an entry of secondaryFiles")?;
+        self.since(node, "a mapping in secondaryFiles", CwlVersion::V1_1, scope);
+        let pattern = fields.get("pattern");
+        let required = self.computed(fields.get("required"), "required", scope, boolean_literal);
+        self.finish(fields);
+        let Some(pattern) = pattern else {
+            self.error(&node.span, "an entry of secondaryFiles needs the field 'pattern'");
+            return None;
+        };
+        let text = self.string(pattern, "pattern")?;
+        let (text, required) = match (text.strip_suffix('?'), required) {
+            (Some(short), None) => (short, Some(Computed::Literal(false))),
+            (_, required) => (text.as_str(), required),
+        };
+        Some(SecondaryFile { pattern: self.template(pattern, text, scope)?, required })
+    }
+
+    pub(super) fn load_listing(&mut self, node: &Node) -> Option<LoadListing> {
+        match self.string(node, "loadListing")?.as_str() {
+            "no_listing" => Some(LoadListing::No),
+            "shallow_listing" => Some(LoadListing::Shallow),
+            "deep_listing" => Some(LoadListing::Deep),
+            other => {
+                let diagnostic = Diagnostic::error(&node.span, format!("unknown loadListing '{other}'"));
+                self.report(diagnostic.help("write no_listing, shallow_listing or deep_listing"));
+                None
+            }
+        }
+    }
+
+    /// `inputBinding`, and a mapping in `arguments`.
+    pub(super) fn input_binding(&mut self, node: &Node, scope: &Scope) -> Option<CommandLineBinding> {
+        let mut fields = self.fields(node, "a command line binding")?;
+        let position = fields.get("position");
+        if let Some(node) = position.filter(|node| node.as_text().is_some()) {
+            self.since(node, "a position that is an expression", CwlVersion::V1_1, scope);
+        }
+        let mut text = |loader: &mut Self, key| fields.get(key).and_then(|node| loader.string(node, key));
+        let prefix = text(self, "prefix");
+        let item_separator = text(self, "itemSeparator");
+        let binding = CommandLineBinding {
+            position: self.computed(position, "position", scope, integer_literal),
+            prefix,
+            separate: self.boolean(fields.get("separate"), "separate"),
+            item_separator,
+            value_from: self.text_template(fields.get("valueFrom"), "valueFrom", scope),
+            shell_quote: self.boolean(fields.get("shellQuote"), "shellQuote"),
+            load_contents: self.boolean(fields.get("loadContents"), "loadContents").unwrap_or(false),
+        };
+        self.finish(fields);
+        Some(binding)
+    }
+
+    fn output_binding(&mut self, node: &Node, scope: &Scope) -> Option<OutputBinding> {
+        let mut fields = self.fields(node, "an output binding")?;
+        let globs = fields.get("glob").and_then(|node| self.strings(node, "glob")).unwrap_or_default();
+        let binding = OutputBinding {
+            glob: globs.iter().filter_map(|(text, node)| self.template(node, text, scope)).collect(),
+            load_contents: self.boolean(fields.get("loadContents"), "loadContents").unwrap_or(false),
+            load_listing: fields.get("loadListing").and_then(|node| self.load_listing(node)),
+            output_eval: self.text_template(fields.get("outputEval"), "outputEval", scope),
+        };
+        self.finish(fields);
+        Some(binding)
+    }
+
+    /// Makes the SchemaDefRequirement among requirements or hints known before anything refers to its types.
+    pub(super) fn define_types_of(&mut self, requirements: Option<&Node>, scope: &mut Scope) {
+        let Some(requirements) = requirements else { return };
+        let found: Vec<&Node> = match &requirements.data {
+            Data::List(items) => {
+                let is_schema =
+                    |node: &&Node| node.get("class").and_then(Node::as_text) == Some("SchemaDefRequirement");
+                items.iter().filter(is_schema).collect()
+            }
+            Data::Map(map) => map.get("SchemaDefRequirement").map(|member| &member.value).into_iter().collect(),
+            _ => Vec::new(),
+        };
+        for requirement in found {
+            match requirement.get("types") {
+                Some(types) => self.define(types, scope),
+                None => self.error(&requirement.span, "a SchemaDefRequirement needs the field 'types'"),
+            }
+        }
+    }
+}
+
+/// The version differences that are filled in where a process states nothing (CWL v1.1, "Changelog": network access and
+/// listings were unrestricted in v1.0).
+pub(super) fn fill_v1_0(requirements: &Requirements, hints: &mut Requirements) {
+    if requirements.network_access.is_none() && hints.network_access.is_none() {
+        hints.network_access = Some(Computed::Literal(true));
+    }
+    if requirements.load_listing.is_none() && hints.load_listing.is_none() {
+        hints.load_listing = Some(LoadListing::Deep);
+    }
+}
+
+/// The names of types that need no definition.
+const PRIMITIVES: [(&str, Type); 10] = [
+    ("null", Type::Null),
+    ("boolean", Type::Boolean),
+    ("int", Type::Int),
+    ("long", Type::Long),
+    ("float", Type::Float),
+    ("double", Type::Double),
+    ("string", Type::String),
+    ("File", Type::File),
+    ("Directory", Type::Directory),
+    ("Any", Type::Any),
+];
+
+pub(super) fn boolean_literal(data: &Data) -> Result<bool, String> {
+    match data {
+        Data::Bool(truth) => Ok(*truth),
+        _ => Err("true, false".to_owned()),
+    }
+}
+
+pub(super) fn integer_literal(data: &Data) -> Result<i64, String> {
+    match data {
+        Data::Number(Number::Int(number)) => Ok(*number),
+        _ => Err("an integer".to_owned()),
+    }
+}
