@@ -175,7 +175,7 @@ impl World {
         self.append(Event::Epoch { epoch: 1 })?;
         self.leader.epoch = 1;
         for _ in 0..TURNS_MAX {
-            self.now.0 += self.random.below(20) as u64;
+            self.now.0 += self.random.below(60) as u64;
             if self.faults > 0 && self.random.chance(10) {
                 self.faults -= 1;
                 self.fault()?;
