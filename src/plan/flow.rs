@@ -140,7 +140,9 @@ impl<'a> Flow<'a> {
 
     fn port(&mut self, scope: usize, port: usize, value: Arc<Value>) {
         let instance = &mut self.state.scopes[scope];
-        instance.ports[port] = Some(value);
+        // A value that nobody reads may come after the workflow's end.
+        let Some(place) = instance.ports.get_mut(port) else { return };
+        *place = Some(value);
         for reader in &self.intent.graph.scopes[instance.scope].readers[port] {
             match *reader {
                 Reader::Step(step) => {

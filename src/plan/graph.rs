@@ -140,9 +140,9 @@ impl Graph {
     fn settle<'a>(&mut self, package: &'a Package, at: usize, around: &Levels<'a>) -> Result<(), IntentError> {
         let process = process(package, self.places[at].run)?;
         let header = process.header();
-        let own = Effective { requirements: header.requirements.clone(), hints: header.hints.clone() };
+        let own = Effective::of(header);
         let effective = around.iter().fold(own, |inner, (requirements, hints)| inner.inherit(requirements, hints));
-        self.places[at].process_library = library(&effective);
+        self.places[at].process_library = effective.javascript_library().map(Into::into);
         self.places[at].effective = Arc::new(effective);
         self.places[at].kind = match process {
             Process::CommandLineTool(_) => Kind::Tool,
@@ -218,7 +218,7 @@ impl Graph {
                 outputs: step.outputs.clone(),
                 scatter: step.scatter.clone(),
                 when: step.when.clone(),
-                library: library(&own),
+                library: own.javascript_library().map(Into::into),
                 process_library: None,
             });
         }
@@ -260,12 +260,6 @@ fn outputs(process: &Process) -> Vec<String> {
         Process::Operation(operation) => operation.outputs.iter().map(|output| output.id.clone()).collect(),
         Process::Workflow(workflow) => workflow.outputs.iter().map(|output| output.id.clone()).collect(),
     }
-}
-
-/// Texts of `expressionLib`, or `None` where JavaScript is not allowed.
-fn library(effective: &Effective) -> Option<Arc<[String]>> {
-    let stated = effective.requirements.inline_javascript.as_ref().or(effective.hints.inline_javascript.as_ref());
-    stated.map(|javascript| javascript.expression_lib.clone().into())
 }
 
 struct Ports {

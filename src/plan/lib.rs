@@ -30,7 +30,6 @@ pub mod path;
 pub mod plan;
 mod prepare;
 pub mod progress;
-mod resources;
 mod retry;
 mod scatter;
 #[cfg(any(test, feature = "sim"))]

@@ -42,9 +42,10 @@ const TOOLS: [(&str, Kind); 5] =
 
 /// The next case of the sequence.
 pub fn case(random: &mut Random) -> Case {
+    let runs_min = if random.chance(90) { 4 } else { 0 };
     loop {
         let case = any_case(random);
-        if super::oracle::is_short(&case) {
+        if super::oracle::is_worth_telling(&case, runs_min) {
             return case;
         }
     }

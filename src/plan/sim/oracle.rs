@@ -20,11 +20,11 @@ pub fn expected(case: &Case) -> Option<Record> {
 /// Tool runs of a story at most; a case that takes more is not told.
 const RUNS_MAX: usize = 60;
 
-/// Whether the case is short enough for a story.
-pub(crate) fn is_short(case: &Case) -> bool {
+/// Whether the case is worth a story: some tool runs, but not too many.
+pub(crate) fn is_worth_telling(case: &Case, runs_min: usize) -> bool {
     let oracle = Oracle { package: &case.package, case, tools: Cell::new(0) };
     let _ = oracle.process(case.package.entry, &case.inputs);
-    oracle.tools.get() <= RUNS_MAX
+    (runs_min..=RUNS_MAX).contains(&oracle.tools.get())
 }
 
 struct Oracle<'a> {

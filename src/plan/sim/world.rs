@@ -64,7 +64,7 @@ pub fn tell(seed: u64, planner: Planner, is_loud: bool) -> Story {
         last_uid: 0,
         runs: BTreeMap::new(),
         facts: Facts::default(),
-        last_seen: Observed::default(),
+        last_seen: Observed { capacity, ..Observed::default() },
         published: None,
         is_loud,
         lines: Vec::new(),
@@ -175,7 +175,7 @@ impl World {
         self.append(Event::Epoch { epoch: 1 })?;
         self.leader.epoch = 1;
         for _ in 0..TURNS_MAX {
-            self.now.0 += self.random.below(20) as u64;
+            self.now.0 += self.random.below(60) as u64;
             if self.faults > 0 && self.random.chance(10) {
                 self.faults -= 1;
                 self.fault()?;
