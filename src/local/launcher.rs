@@ -198,7 +198,7 @@ impl Running {
         tools.remove(&id);
         let used = child.wait4();
         let wall_seconds = started.elapsed().as_secs_f64();
-        end_strays(&tools, Some(&tool.cwd));
+        end_strays(&tools, &tool.cwd);
         drop(tools);
         match used {
             Ok(used) => Reply::Exited {
@@ -287,17 +287,22 @@ fn start(tool: &Tool) -> Result<Child, (String, io::Error)> {
 }
 
 /// Ends what was left to this process by tools that are over: zombies are reaped, and what still lives is killed if its
-/// `HOME` is `home`, the working directory of the tool that has just ended.
-fn end_strays(tools: &HashMap<u64, Pid>, home: Option<&Path>) {
-    for pid in children() {
-        if tools.values().any(|tool| *tool == pid) {
-            continue;
-        }
-        if home.is_some_and(|home| has_home(pid, home)) {
-            let _ = kill_process(pid, Signal::KILL);
-            let _ = waitpid(Some(pid), WaitOptions::empty());
-        } else {
-            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+/// `HOME` is `home`, the working directory of the tool that has just ended. The children of what is killed are left to
+/// this process in their turn.
+fn end_strays(tools: &HashMap<u64, Pid>, home: &Path) {
+    let mut found = true;
+    while found {
+        found = false;
+        for pid in children() {
+            if tools.values().any(|tool| *tool == pid) {
+                continue;
+            }
+            if has_home(pid, home) {
+                found |= kill_process(pid, Signal::KILL).is_ok();
+                let _ = waitpid(Some(pid), WaitOptions::empty());
+            } else {
+                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+            }
         }
     }
 }

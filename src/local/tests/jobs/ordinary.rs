@@ -35,7 +35,7 @@ outputs:
 stdout: said.txt
 "#;
 
-pub const SCATTER: &str = r#"
+pub const SCATTER: &str = r##"
 cwlVersion: v1.2
 $graph:
 - class: Workflow
@@ -71,7 +71,7 @@ $graph:
   outputs:
     joined: stdout
   stdout: all.txt
-"#;
+"##;
 
 fn a_tool_runs_and_its_output_is_published() {
     let fixture = Fixture::new();

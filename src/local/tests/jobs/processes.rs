@@ -1,7 +1,121 @@
-//! processes
+//! What becomes of processes: time limits, cancellation, strays, a killed launcher.
+
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use weir_api::{FailureClass, Phase};
+use weir_local::Control;
+
+use super::fixture::{Fixture, processes_of, trials};
 
 pub fn trials() -> Vec<Trial> {
-    Vec::new()
+    trials![
+        a_time_limit_ends_the_whole_group,
+        a_tool_that_ignores_sigterm_is_killed_after_the_grace,
+        cancelling_dismisses_the_job,
+        cancelling_now_waits_for_no_grace,
+        what_a_tool_leaves_running_ends_with_it,
+        a_killed_launcher_is_replaced_and_the_step_tried_again,
+        one_job_is_run_by_one_process_at_a_time,
+    ]
+}
+
+/// A tool that says that it runs, then sleeps, in several processes.
+fn sleeper(script: &str, limit: u32) -> String {
+    format!(
+        r#"
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {{ToolTimeLimit: {{timelimit: {limit}}}}}
+baseCommand: [sh, -c, '{script}']
+inputs: {{mark: {{type: string, inputBinding: {{}}}}}}
+outputs: {{}}
+"#
+    )
+}
+
+fn a_time_limit_ends_the_whole_group() {
+    let fixture = Fixture::new();
+    let inputs = format!(r#"{{"mark": "{}"}}"#, fixture.path().join("mark").display());
+    let finished = fixture.run(&sleeper("sleep 60 & sleep 60", 1), &inputs);
+    assert_eq!(finished.phase, Phase::Failed);
+    let failure = finished.failure.unwrap();
+    assert_eq!(failure.class, FailureClass::TimeLimit);
+    assert!(failure.message.contains("ToolTimeLimit of 1 s"), "{}", failure.message);
+    assert_eq!(processes_of(&fixture.path()), [""; 0]);
+}
+
+fn a_tool_that_ignores_sigterm_is_killed_after_the_grace() {
+    let fixture = Fixture::new();
+    let inputs = format!(r#"{{"mark": "{}"}}"#, fixture.path().join("mark").display());
+    let started = Instant::now();
+    let finished = fixture.run(&sleeper(r#"trap "" TERM; while :; do sleep 0.1; done"#, 1), &inputs);
+    assert_eq!(finished.failure.unwrap().class, FailureClass::TimeLimit);
+    assert!(started.elapsed() > Duration::from_millis(1400), "{:?}", started.elapsed());
+    assert_eq!(processes_of(&fixture.path()), [""; 0]);
+}
+
+fn cancelling_dismisses_the_job() {
+    let fixture = Fixture::new();
+    let mark = fixture.path().join("mark");
+    let inputs = format!(r#"{{"mark": "{}"}}"#, mark.display());
+    let package = sleeper(r#"touch "$0"; sleep 60 & sleep 60"#, 0);
+    let finished = fixture.run_and_order(&package, &inputs, &mark, Control::Cancel);
+    assert_eq!(finished.phase, Phase::Dismissed);
+    assert_eq!(finished.failure.unwrap().class, FailureClass::Dismissed);
+    assert_eq!(processes_of(&fixture.path()), [""; 0]);
+}
+
+fn cancelling_now_waits_for_no_grace() {
+    let fixture = Fixture::with(|settings| settings.grace = Duration::from_secs(600));
+    let mark = fixture.path().join("mark");
+    let inputs = format!(r#"{{"mark": "{}"}}"#, mark.display());
+    let package = sleeper(r#"trap "" TERM; touch "$0"; while :; do sleep 0.1; done"#, 0);
+    let finished = fixture.run_and_order(&package, &inputs, &mark, Control::Now);
+    assert_eq!(finished.phase, Phase::Dismissed);
+    assert_eq!(processes_of(&fixture.path()), [""; 0]);
+}
+
+fn what_a_tool_leaves_running_ends_with_it() {
+    let fixture = Fixture::new();
+    let mark = fixture.path().join("mark");
+    let inputs = format!(r#"{{"mark": "{}"}}"#, mark.display());
+    // One in the tool's own group, one that left it and its parent.
+    let package = sleeper("sleep 60 & setsid sh -c \"sleep 61 & sleep 62\" & sleep 0.2", 0);
+    let finished = fixture.run(&package, &inputs);
+    assert_eq!(finished.phase, Phase::Successful, "{:?}", finished.failure);
+    assert_eq!(processes_of(&fixture.path()), [""; 0]);
+}
+
+fn a_killed_launcher_is_replaced_and_the_step_tried_again() {
+    let fixture = Fixture::new();
+    let mark = fixture.path().join("mark");
+    let inputs = format!(r#"{{"mark": "{}"}}"#, mark.display());
+    // The first try kills the launcher, its parent.
+    let package = sleeper(r#"test -e "$0" || { touch "$0"; kill -9 $PPID; sleep 60; }"#, 0);
+    let finished = fixture.run(&package, &inputs);
+    assert_eq!(finished.phase, Phase::Successful, "{:?}", finished.failure);
+    assert_eq!(finished.report.steps.len(), 2);
+    assert_eq!(processes_of(&fixture.path()), [""; 0]);
+}
+
+fn one_job_is_run_by_one_process_at_a_time() {
+    let fixture = Fixture::new();
+    let mark = fixture.path().join("mark");
+    let inputs = format!(r#"{{"mark": "{}"}}"#, mark.display());
+    let run = fixture.submit(&sleeper(r#"touch "$0"; sleep 60"#, 0), &inputs);
+    let mut other = fixture.run_elsewhere(&run);
+    while !mark.exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let error = fixture.resume(&run).unwrap_err();
+    assert!(error.to_string().contains("another weir process is running this job"), "{error}");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    // Its launcher ends its tools without anybody's help.
+    let started = Instant::now();
+    while !processes_of(&fixture.path()).is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", processes_of(&fixture.path()));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
