@@ -8,6 +8,9 @@ use weir_cwl::{Package, Type};
 
 use super::documents::{self, Documents};
 
+/// The input object of somebody who gave none.
+const NOTHING: &str = "{}";
+
 /// Reads and checks the inputs of the package's entry.
 pub fn read(file: Option<&Path>, assignments: &[String], package: &Package) -> Result<Inputs> {
     let mut object = match file {
@@ -16,12 +19,18 @@ pub fn read(file: Option<&Path>, assignments: &[String], package: &Package) -> R
             let text = weir_cwl::load::Fetch::fetch(&Documents, &url).map_err(|error| anyhow!("{error}"))?;
             InputObject::parse(&url, &text)?
         }
-        None => InputObject::parse(&here()?, "{}")?,
+        None => InputObject::parse(&here()?, NOTHING)?,
     };
     for assignment in assignments {
         object.overlay(InputObject::parse(&here()?, &yaml_of(assignment, package)?)?);
     }
-    Ok(object.inputs(package)?)
+    object.inputs(package).map_err(|mut found| {
+        // There is no line to show where nothing was given.
+        for finding in &mut found.0 {
+            finding.span.take_if(|span| span.source.text == NOTHING);
+        }
+        found.into()
+    })
 }
 
 /// Relative locations on the command line resolve against the working directory.

@@ -34,11 +34,8 @@ pub fn called_as(name: &str) -> bool {
 
 /// Parses, dispatches, reports what went wrong on one line.
 pub fn main() -> ExitCode {
-    let command = if called_as("cwl-runner") {
-        Command::CwlRunner(CwlRunner::parse().args)
-    } else {
-        Cli::parse().command
-    };
+    let command =
+        if called_as("cwl-runner") { Command::CwlRunner(CwlRunner::parse().args) } else { Cli::parse().command };
     let done = match command {
         Command::Demo(args) => demo::demo(&args),
         Command::Run(args) => run::run(&args),

@@ -1,0 +1,11 @@
+//! The program as people use it: the real binary, real files, real processes.
+
+#[path = "it/support.rs"]
+mod support;
+
+#[path = "it/command_line.rs"]
+mod command_line;
+#[path = "it/cwl_runner.rs"]
+mod cwl_runner;
+#[path = "it/water_bodies.rs"]
+mod water_bodies;

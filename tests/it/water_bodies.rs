@@ -1,0 +1,124 @@
+//! The main job: water masks and a STAC catalog from the bundled scenes.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Workshop, repository};
+
+const JOB: &str = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee";
+
+fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap()
+}
+
+#[test]
+fn the_demo_publishes_a_stac_catalog_with_one_mask_for_each_scene() {
+    let workshop = Workshop::new();
+    let done = workshop.weir_ok(&["demo", "--job-id", JOB, "--json"]);
+    let report = done.json();
+    assert_eq!(report["status"], "successful");
+    assert_eq!(report["steps"].as_array().unwrap().len(), 10, "4 crops, 2 indices, 2 masks, stac, stage_out");
+
+    let results = workshop.path().join("weir-results").join(JOB);
+    let catalog = read_json(&results.join("catalog.json"));
+    assert_eq!(catalog["type"], "Catalog");
+    let collection = read_json(&results.join(JOB).join("collection.json"));
+    assert_eq!(collection["id"], JOB);
+    for (scene, shape) in [("L7_OLINDA_NORTH", [179, 290]), ("L7_OLINDA_SOUTH", [159, 290])] {
+        let folder = results.join(JOB).join(scene);
+        let item = read_json(&folder.join(format!("{scene}.json")));
+        assert_eq!(item["id"], scene);
+        assert_eq!(item["properties"]["proj:shape"], serde_json::json!(shape));
+        assert_eq!(item["properties"]["proj:epsg"], 31985);
+        assert!(folder.join("otsu.tif").is_file());
+    }
+}
+
+#[test]
+fn logs_have_the_names_that_clients_know() {
+    let workshop = Workshop::new();
+    let report = workshop.weir_ok(&["demo", "--json"]).json();
+    let mut names: Vec<String> =
+        fs::read_dir(report["logs"].as_str().unwrap().replace("FOLDER", workshop.path().to_str().unwrap()))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "node_crop.log",
+            "node_crop_2.log",
+            "node_crop_3.log",
+            "node_crop_4.log",
+            "node_normalized_difference.log",
+            "node_normalized_difference_2.log",
+            "node_otsu.log",
+            "node_otsu_2.log",
+            "node_stac.log",
+            "node_stage_out.log",
+        ]
+    );
+}
+
+#[test]
+fn the_public_packages_shape_gives_the_same_masks_through_the_image_map() {
+    let workshop = Workshop::new();
+    workshop.weir_ok(&["demo", "--job-id", JOB, "--quiet"]);
+    let public = repository("tests/packages/water-bodies-python.cwl");
+    workshop.weir_ok(&["run", public.to_str().unwrap(), "weir-demo/inputs.yaml", "--outdir", "public", "--quiet"]);
+    for scene in ["L7_OLINDA_NORTH", "L7_OLINDA_SOUTH"] {
+        let ours = workshop.path().join(format!("weir-results/{JOB}/{JOB}/{scene}/otsu.tif"));
+        let mut found = Vec::new();
+        find(&workshop.path().join("public"), scene, &mut found);
+        assert_eq!(fs::read(&ours).unwrap(), fs::read(found[0].join("otsu.tif")).unwrap(), "{scene}");
+    }
+}
+
+fn find(folder: &Path, name: &str, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if path.file_name().unwrap() == name {
+                found.push(path.clone());
+            }
+            find(&path, name, found);
+        }
+    }
+}
+
+#[test]
+fn the_line_at_the_end_of_the_demo_does_the_same_by_hand() {
+    let workshop = Workshop::new();
+    let done = workshop.weir_ok(&["demo"]);
+    let line = done.stdout.lines().find(|line| line.trim_start().starts_with("weir run")).expect("a weir run line");
+    let words: Vec<&str> = line.split_whitespace().skip(1).chain(["--job-id", JOB, "--quiet"]).collect();
+    workshop.weir_ok(&words);
+    assert!(workshop.path().join(format!("weir-results/{JOB}/{JOB}/L7_OLINDA_SOUTH/otsu.tif")).is_file());
+}
+
+#[test]
+fn a_scene_that_is_not_there_fails_with_the_urls_name_and_the_steps_log() {
+    let workshop = Workshop::new();
+    workshop.weir_ok(&["demo", "--quiet"]);
+    let missing = "stac_items=[\"file:///nowhere/item.json\"]";
+    let done = workshop.weir(&["run", "weir-demo/water-bodies.cwl", "weir-demo/inputs.yaml", "-i", missing]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.stdout.contains("/nowhere/item.json"), "{}", done.stdout);
+    assert!(done.stdout.contains("node_crop"), "{}", done.stdout);
+}
+
+#[test]
+fn validate_prints_the_ogc_process_description() {
+    let workshop = Workshop::new();
+    let package = repository("manifests/water-bodies/water-bodies.cwl");
+    let description = workshop.weir_ok(&["validate", package.to_str().unwrap()]).json();
+    assert_eq!(description["id"], "water-bodies");
+    assert_eq!(description["version"], "1.0.0");
+    assert_eq!(description["inputs"]["aoi"]["minOccurs"], 1);
+    assert_eq!(description["inputs"]["bands"]["minOccurs"], 0);
+    assert_eq!(description["inputs"]["bands"]["schema"]["default"], serde_json::json!(["green", "nir"]));
+    assert_eq!(description["outputs"]["stac_catalog"]["metadata"][0]["value"], "Directory");
+}
