@@ -2,12 +2,12 @@
 
 use crate::limits::{self, TILE_PIXELS};
 use crate::output::OutputError;
+use crate::overview;
 use crate::sample;
 use crate::source::{Location, Source, SourceError};
 use crate::threshold::{self, Extent, Histogram};
 use crate::tiff::write::{CogLevel, Encoder, Profile, write_cog};
 use crate::tiff::{self, Compression, Image, Rows, Sample, TiffError, Window};
-use crate::overview;
 use std::path::{Path, PathBuf};
 
 /// A mask that could not be made.
@@ -30,21 +30,16 @@ pub enum OtsuError {
     Output(#[from] OutputError),
 }
 
-/// A threshold in the type of the raster.
+/// A threshold and the type that numpy computes it in.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Threshold {
-    /// Of float32 values.
-    Float(f32),
-    /// Of whole numbers.
-    Integer(i64),
+pub struct Threshold {
+    value: f32,
+    kind: &'static str,
 }
 
 impl std::fmt::Display for Threshold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Float(t) => write!(f, "{:?} float32", f64::from(*t)),
-            Self::Integer(t) => write!(f, "{t}.0 int64"),
-        }
+        write!(f, "{:?} {}", f64::from(self.value), self.kind)
     }
 }
 
@@ -54,30 +49,33 @@ pub fn otsu(raster: &str, compression: Compression, folder: &Path) -> Result<(Pa
     let mut source = Source::open(&Location::parse(raster)?)?;
     let image = tiff::open(&mut source, false)?;
     if u64::from(image.width) * u64::from(image.height) * u64::from(image.bands) > limits::MASK_PIXELS_MAX {
-        return Err(image.unsupported(format!("a mask of more than {} Mi pixels is not made", limits::MASK_PIXELS_MAX >> 20)).into());
+        return Err(image
+            .unsupported(format!("a mask of more than {} Mi pixels is not made", limits::MASK_PIXELS_MAX >> 20))
+            .into());
     }
     let threshold = match image.sample {
-        Sample::F32 => float_threshold(&mut source, &image)?.map(Threshold::Float),
-        Sample::U8 | Sample::I8 | Sample::U16 | Sample::I16 => Some(Threshold::Integer(integer_threshold(&mut source, &image)?)),
-        other => return Err(image.unsupported(format!("otsu reads float32 and 8 and 16-bit integers, not {}", other.name())).into()),
+        Sample::F32 => float_threshold(&mut source, &image)?,
+        Sample::U8 | Sample::I8 | Sample::U16 | Sample::I16 => Some(integer_threshold(&mut source, &image)?),
+        other => {
+            return Err(image
+                .unsupported(format!("otsu reads float32 and 8 and 16-bit integers, not {}", other.name()))
+                .into());
+        }
     };
     let threshold = threshold.ok_or_else(|| OtsuError::NothingFinite { location: image.location.clone() })?;
 
     let nodata = sample::nodata_for(image.nodata.as_deref(), image.sample)
         .and_then(|text| sample::nodata_for(Some(text), Sample::U8));
     let (width, height) = (image.width, image.height);
-    let profile = Profile { width, height, bands: image.bands, sample: Sample::U8, nodata, geo: &image.geo, compression };
+    let profile =
+        Profile { width, height, bands: image.bands, sample: Sample::U8, nodata, geo: &image.geo, compression };
     let mut encoder = Encoder::new(&profile);
     let mut mask = Vec::with_capacity(width as usize * height as usize);
     let mut levels = vec![CogLevel { width, height, tiles: Vec::new() }];
     let mut pixels = Vec::new();
     each_rows(&mut source, &image, |values| {
         let from = mask.len();
-        match threshold {
-            Threshold::Float(t) => mask.extend(values.iter().map(|&v| u8::from(v > t))),
-            // Up to 16 bits, so single precision is exact.
-            Threshold::Integer(t) => mask.extend(values.iter().map(|&v| u8::from(v as i64 > t))),
-        }
+        mask.extend(values.iter().map(|&v| u8::from(v > threshold.value)));
         tiles(&mut encoder, &mask[from..], &profile, width, &mut pixels, &mut levels[0].tiles);
     })?;
     let void = nodata.and_then(tiff::parse_nodata).map(|v| v as u8);
@@ -97,7 +95,14 @@ pub fn otsu(raster: &str, compression: Compression, folder: &Path) -> Result<(Pa
 }
 
 /// Compresses one row of tiles. Bands after the first are zero, as in the reference.
-fn tiles(encoder: &mut Encoder, rows: &[u8], profile: &Profile, width: u32, pixels: &mut Vec<u8>, out: &mut Vec<Vec<u8>>) {
+fn tiles(
+    encoder: &mut Encoder,
+    rows: &[u8],
+    profile: &Profile,
+    width: u32,
+    pixels: &mut Vec<u8>,
+    out: &mut Vec<Vec<u8>>,
+) {
     let rows = if profile.bands == 1 {
         rows
     } else {
@@ -122,21 +127,23 @@ fn each_rows(source: &mut Source, image: &Image, mut each: impl FnMut(&[f32])) -
 }
 
 /// `None`: no finite value. A constant raster's threshold is its value.
-fn float_threshold(source: &mut Source, image: &Image) -> Result<Option<f32>, TiffError> {
+fn float_threshold(source: &mut Source, image: &Image) -> Result<Option<Threshold>, TiffError> {
     let mut extent = Extent::default();
     each_rows(source, image, |values| extent.add(values))?;
     let Some((low, high)) = extent.get() else { return Ok(None) };
+    let of = |value| Some(Threshold { value, kind: Sample::F32.name() });
     if low == high {
-        return Ok(Some(low));
+        return Ok(of(low));
     }
     let mut histogram = Histogram::new(low, high);
     each_rows(source, image, |values| histogram.add(values))?;
-    Ok(Some(histogram.threshold()))
+    Ok(of(histogram.threshold()))
 }
 
-fn integer_threshold(source: &mut Source, image: &Image) -> Result<i64, TiffError> {
-    const LOWEST: i64 = i16::MIN as i64;
-    let mut counts = vec![0u64; (u16::MAX as i64 - LOWEST + 1) as usize];
+/// Whole numbers of up to 16 bits, which single precision holds exactly.
+fn integer_threshold(source: &mut Source, image: &Image) -> Result<Threshold, TiffError> {
+    const LOWEST: i64 = -(1 << 15);
+    let mut counts = vec![0u64; (1 << 16) + (1 << 15)];
     each_rows(source, image, |values| {
         for &v in values {
             counts[(v as i64 - LOWEST) as usize] += 1;
@@ -145,5 +152,9 @@ fn integer_threshold(source: &mut Source, image: &Image) -> Result<i64, TiffErro
     let first = counts.iter().position(|&n| n > 0).unwrap_or(0);
     let last = counts.iter().rposition(|&n| n > 0).unwrap_or(0);
     let low = LOWEST + first as i64;
-    Ok(if first == last { low } else { threshold::of_integers(low, &counts[first..=last]) })
+    Ok(if first == last {
+        Threshold { value: low as f32, kind: image.sample.name() }
+    } else {
+        Threshold { value: threshold::of_integers(low, &counts[first..=last]) as f32, kind: "int64" }
+    })
 }

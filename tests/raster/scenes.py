@@ -66,11 +66,11 @@ def write(path, values, nodata, count=1, point=False, sparse=False, **creation):
 
 
 def item(folder, name, assets, datetime="2023-12-01T18:39:41.392050Z"):
-    """Writes an item whose assets {common name: file name} lie beside it; gives its path."""
+    """Writes an item with assets {common name: file name beside it, path or URL}; gives its path."""
     document = {
         "type": "Feature", "stac_version": "1.0.0", "stac_extensions": [], "id": name, "geometry": None,
         "properties": {"datetime": datetime}, "links": [],
-        "assets": {key: {"href": f"./{href}", "roles": ["data"], "eo:bands": [{"name": key, "common_name": key}]}
+        "assets": {key: {"href": href if "/" in href else f"./{href}", "roles": ["data"], "eo:bands": [{"name": key, "common_name": key}]}
                    for key, href in assets.items()},
     }
     path = os.path.join(folder, f"{name}.json")
@@ -147,7 +147,7 @@ scene("overviews_nodata_1", nodata=1, void=1, size=(1023, 1025), aoi=area(-1, 12
 scene("overviews_nodata_255", nodata=255, void=255, size=(1030, 777), aoi=area(-1, 1200, 1400, -1))
 scene("overviews_of_bands", size=(1100, 600), count=2, interleave="pixel", aoi=area(-1, 1200, 1400, -1), compress="deflate")
 scene("wide", size=(2600, 5), aoi=area(-1, 10, 2700, -1))
-scene("tall", size=(3, 2300), aoi=area(-1, 2400, 10, -1), nodata=None, void=None)
+scene("tall", size=(41, 2300), aoi=area(-1, 2400, 50, -1), nodata=None, void=None)
 
 
 def make(folder, name):
