@@ -1,4 +1,5 @@
 //! The command line: what is typed, and which step it starts.
+#![expect(clippy::doc_markdown, reason = "doc comments are the help, which is plain text")]
 
 use crate::crop::{self, Area};
 use crate::crs::Crs;
@@ -6,7 +7,8 @@ use crate::destination::Destination;
 use crate::item::Item;
 use crate::tiff::Compression;
 use crate::{normalized_difference, otsu, stac, stage_in, stage_out};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write;
@@ -118,6 +120,9 @@ fn band_name(text: &str) -> Result<String, String> {
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(args) {
         Ok(arguments) => arguments,
+        Err(e) if e.use_stderr() && e.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return usage(&e.render().to_string());
+        }
         Err(e) => {
             // Nobody to tell if even this cannot be printed.
             let _ = e.print();
@@ -126,15 +131,20 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     match run(arguments.step) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(message)) => {
-            let _ = Arguments::command().error(clap::error::ErrorKind::ValueValidation, message).print();
-            ExitCode::from(2)
-        }
+        Err(Failure::Usage(message)) => usage(&message),
         Err(Failure::Step(error)) => {
             let _ = writeln!(std::io::stderr(), "weir-eo: {}", one_line(error.as_ref()));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says in one line what is wrong with the command line: clap's first paragraph.
+fn usage(message: &str) -> ExitCode {
+    let paragraph = message.split("\n\n").next().unwrap_or(message);
+    let words = paragraph.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let _ = writeln!(std::io::stderr(), "weir-eo: {words} (try --help)");
+    ExitCode::from(2)
 }
 
 enum Failure {
@@ -220,6 +230,7 @@ fn print(line: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {

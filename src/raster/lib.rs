@@ -11,7 +11,8 @@
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
     clippy::cast_possible_wrap,
-    reason = "pixel arithmetic converts on purpose; sizes are checked against `limits` first"
+    clippy::float_cmp,
+    reason = "pixel arithmetic converts on purpose; sizes are checked against `limits` first; equal means equal to the bit"
 )]
 
 pub mod band_statistics;

@@ -57,7 +57,7 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(20);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Time until the response's header, and time without a byte of its body.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
+pub const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Side of the tiles written, pixels: what GDAL's COG driver writes by default.
 pub const TILE_PIXELS: u32 = 512;

@@ -30,21 +30,16 @@ pub enum OtsuError {
     Output(#[from] OutputError),
 }
 
-/// A threshold in the type of the raster.
+/// A threshold and the type that numpy computes it in.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Threshold {
-    /// Of float32 values.
-    Float(f32),
-    /// Of whole numbers.
-    Integer(i64),
+pub struct Threshold {
+    value: f32,
+    kind: &'static str,
 }
 
 impl std::fmt::Display for Threshold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Float(t) => write!(f, "{:?} float32", f64::from(*t)),
-            Self::Integer(t) => write!(f, "{t}.0 int64"),
-        }
+        write!(f, "{:?} {}", f64::from(self.value), self.kind)
     }
 }
 
@@ -59,10 +54,8 @@ pub fn otsu(raster: &str, compression: Compression, folder: &Path) -> Result<(Pa
             .into());
     }
     let threshold = match image.sample {
-        Sample::F32 => float_threshold(&mut source, &image)?.map(Threshold::Float),
-        Sample::U8 | Sample::I8 | Sample::U16 | Sample::I16 => {
-            Some(Threshold::Integer(integer_threshold(&mut source, &image)?))
-        }
+        Sample::F32 => float_threshold(&mut source, &image)?,
+        Sample::U8 | Sample::I8 | Sample::U16 | Sample::I16 => Some(integer_threshold(&mut source, &image)?),
         other => {
             return Err(image
                 .unsupported(format!("otsu reads float32 and 8 and 16-bit integers, not {}", other.name()))
@@ -82,11 +75,7 @@ pub fn otsu(raster: &str, compression: Compression, folder: &Path) -> Result<(Pa
     let mut pixels = Vec::new();
     each_rows(&mut source, &image, |values| {
         let from = mask.len();
-        match threshold {
-            Threshold::Float(t) => mask.extend(values.iter().map(|&v| u8::from(v > t))),
-            // Up to 16 bits, so single precision is exact.
-            Threshold::Integer(t) => mask.extend(values.iter().map(|&v| u8::from(v as i64 > t))),
-        }
+        mask.extend(values.iter().map(|&v| u8::from(v > threshold.value)));
         tiles(&mut encoder, &mask[from..], &profile, width, &mut pixels, &mut levels[0].tiles);
     })?;
     let void = nodata.and_then(tiff::parse_nodata).map(|v| v as u8);
@@ -138,21 +127,23 @@ fn each_rows(source: &mut Source, image: &Image, mut each: impl FnMut(&[f32])) -
 }
 
 /// `None`: no finite value. A constant raster's threshold is its value.
-fn float_threshold(source: &mut Source, image: &Image) -> Result<Option<f32>, TiffError> {
+fn float_threshold(source: &mut Source, image: &Image) -> Result<Option<Threshold>, TiffError> {
     let mut extent = Extent::default();
     each_rows(source, image, |values| extent.add(values))?;
     let Some((low, high)) = extent.get() else { return Ok(None) };
+    let of = |value| Some(Threshold { value, kind: Sample::F32.name() });
     if low == high {
-        return Ok(Some(low));
+        return Ok(of(low));
     }
     let mut histogram = Histogram::new(low, high);
     each_rows(source, image, |values| histogram.add(values))?;
-    Ok(Some(histogram.threshold()))
+    Ok(of(histogram.threshold()))
 }
 
-fn integer_threshold(source: &mut Source, image: &Image) -> Result<i64, TiffError> {
-    const LOWEST: i64 = i16::MIN as i64;
-    let mut counts = vec![0u64; (u16::MAX as i64 - LOWEST + 1) as usize];
+/// Whole numbers of up to 16 bits, which single precision holds exactly.
+fn integer_threshold(source: &mut Source, image: &Image) -> Result<Threshold, TiffError> {
+    const LOWEST: i64 = -(1 << 15);
+    let mut counts = vec![0u64; (1 << 16) + (1 << 15)];
     each_rows(source, image, |values| {
         for &v in values {
             counts[(v as i64 - LOWEST) as usize] += 1;
@@ -161,5 +152,9 @@ fn integer_threshold(source: &mut Source, image: &Image) -> Result<i64, TiffErro
     let first = counts.iter().position(|&n| n > 0).unwrap_or(0);
     let last = counts.iter().rposition(|&n| n > 0).unwrap_or(0);
     let low = LOWEST + first as i64;
-    Ok(if first == last { low } else { threshold::of_integers(low, &counts[first..=last]) })
+    Ok(if first == last {
+        Threshold { value: low as f32, kind: image.sample.name() }
+    } else {
+        Threshold { value: threshold::of_integers(low, &counts[first..=last]) as f32, kind: "int64" }
+    })
 }

@@ -211,7 +211,7 @@ mod tests {
     fn uniform_masks_stay_uniform() {
         for nodata in [None, Some(0), Some(1), Some(255)] {
             for value in [0, 1] {
-                let out = halve(&vec![value; 13 * 9], (13, 9), (6, 4), nodata);
+                let out = halve(&[value; 13 * 9], (13, 9), (6, 4), nodata);
                 assert_eq!(out, vec![value; 24], "nodata {nodata:?}");
             }
         }

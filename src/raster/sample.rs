@@ -1,4 +1,5 @@
 //! Samples of any type as the types that the steps compute with.
+#![expect(clippy::cast_lossless, reason = "one macro serves types for which a cast is lossless and others")]
 
 use crate::tiff::Sample;
 

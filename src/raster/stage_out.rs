@@ -70,7 +70,7 @@ pub fn stage_out(folder: &Path, to: &Destination, id: &str, owner: &str) -> Resu
         let results = item::items_of(&location, &catalog)?.iter().map(of_item).collect();
         (catalog, results)
     } else {
-        (document::catalog("catalog", "results", Vec::new()), of_files(folder)?)
+        (document::catalog("catalog", "results", &[]), of_files(folder)?)
     };
     let mut ids = HashSet::new();
     if let Some(twice) = results.iter().find(|r| !ids.insert(r.id.as_str())) {
@@ -173,14 +173,14 @@ fn of_item(item: &Item) -> Product {
         let Ok(Location::Path(path)) = item.location.join(href) else { continue };
         let base = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let media_type = asset.get("type").and_then(Value::as_str).unwrap_or_else(|| media_type(&base)).to_owned();
-        files.push((key.clone(), path, unused(base, key, &mut taken), media_type));
+        files.push((key.clone(), path, unused(&base, key, &mut taken), media_type));
     }
     Product { document: item.document.clone(), id: item.id.clone(), files }
 }
 
-fn unused(base: String, key: &str, taken: &mut HashSet<String>) -> String {
+fn unused(base: &str, key: &str, taken: &mut HashSet<String>) -> String {
     let key: String = key.chars().map(|c| if c == '/' { '_' } else { c }).collect();
-    let mut name = base.clone();
+    let mut name = base.to_owned();
     while !taken.insert(name.clone()) {
         name = format!("{key}_{name}");
     }
@@ -204,7 +204,7 @@ fn of_files(folder: &Path) -> Result<Vec<Product>, StageOutError> {
             let within = path.strip_prefix(folder).ok().filter(|p| !p.as_os_str().is_empty());
             let stem = within.unwrap_or(Path::new(&name)).with_extension("").to_string_lossy().replace('/', "_");
             // a.tif and a.json beside it: the second keeps its whole name.
-            let id = if ids.insert(stem.clone()) { stem } else { unused(name.replace('/', "_"), "file", &mut ids) };
+            let id = if ids.insert(stem.clone()) { stem } else { unused(&name.replace('/', "_"), "file", &mut ids) };
             let written = path
                 .metadata()
                 .and_then(|m| m.modified())

@@ -64,6 +64,7 @@ impl Histogram {
     }
 
     /// The threshold.
+    #[expect(clippy::manual_midpoint, reason = "numpy's operations in numpy's order")]
     pub fn threshold(&self) -> f32 {
         let counts: Vec<f32> = self.counts.iter().map(|&c| c as f32).collect();
         let centres: Vec<f32> = self.edges.windows(2).map(|e| (e[0] + e[1]) / 2.0).collect();

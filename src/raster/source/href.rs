@@ -155,7 +155,7 @@ fn normalized(path: &Path) -> PathBuf {
         match component {
             Component::CurDir => {}
             Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
-                drop(out.pop())
+                out.pop();
             }
             other => out.push(other),
         }

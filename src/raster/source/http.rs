@@ -60,7 +60,8 @@ impl Object {
     /// One range and the object's whole size. Tries again where trying again can help.
     fn range(&mut self, offset: u64, length: u64) -> Result<(Vec<u8>, u64), SourceError> {
         let mut resolved_again = false;
-        retry(&shown(&self.asked.clone()), || {
+        let location = shown(&self.asked);
+        retry(&location, || {
             let range = format!("bytes={offset}-{}", offset + length - 1);
             let (response, url) = follow(&self.url, self.store.as_ref(), Some(&range))?;
             let moved = url != self.asked;
@@ -131,7 +132,7 @@ pub fn put(
                 Err(e) => return Err(Failure::Final(format!("{}: {e}", path.display()))),
             },
         };
-        let response = sent.map_err(transport)?;
+        let response = sent.map_err(|e| transport(&e))?;
         match response.status() {
             s if s.is_success() => Ok(true),
             StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT if only_new => Ok(false),
@@ -207,7 +208,7 @@ fn follow(url: &str, store: Option<&Store>, range: Option<&str>) -> Result<(Resp
         for (name, value) in store.iter().flat_map(|s| s.sign("GET", &url, super::s3::EMPTY_SHA256)) {
             request = request.header(name, value);
         }
-        let response = request.call().map_err(transport)?;
+        let response = request.call().map_err(|e| transport(&e))?;
         if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok((response, url));
         }
@@ -226,8 +227,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|v| v.to_str().ok())
 }
 
-fn transport(error: ureq::Error) -> Failure {
-    let text = match &error {
+fn transport(error: &ureq::Error) -> Failure {
+    let text = match error {
         ureq::Error::HostNotFound => "the host's name cannot be resolved".to_owned(),
         ureq::Error::Io(e) => e.to_string(),
         other => other.to_string(),

@@ -2,6 +2,7 @@
 
 use super::SourceError;
 use aws_lc_rs::{digest, hmac};
+use std::fmt::Write;
 
 /// SHA-256 of nothing, in hex: the payload of a GET.
 pub const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -83,8 +84,8 @@ impl Store {
             headers.push(("x-amz-security-token", token.clone()));
         }
         let names = headers.iter().map(|h| h.0).collect::<Vec<_>>().join(";");
-        let lines = headers.iter().map(|(n, v)| format!("{n}:{v}\n")).collect::<String>();
-        let request = format!("{method}\n{path}\n\n{lines}\n{names}\n{payload_sha256}");
+        let lines = headers.iter().map(|(n, v)| format!("{n}:{v}")).collect::<Vec<_>>().join("\n");
+        let request = format!("{method}\n{path}\n\n{lines}\n\n{names}\n{payload_sha256}");
         let scope = format!("{day}/{}/s3/aws4_request", self.region);
         let digest = hex(digest::digest(&digest::SHA256, request.as_bytes()).as_ref());
         let to_sign = format!("AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}");
@@ -106,7 +107,6 @@ fn mac(key: &[u8], text: &str) -> Vec<u8> {
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut out, b| {
         // Writing to a String cannot fail.
         let _ = write!(out, "{b:02x}");
@@ -120,7 +120,9 @@ pub fn encode(text: &str, slashes: bool) -> String {
         match b {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(b as char),
             b'/' if slashes => out.push('/'),
-            _ => out.push_str(&format!("%{b:02X}")),
+            _ => {
+                let _ = write!(out, "%{b:02X}");
+            }
         }
         out
     })

@@ -26,6 +26,7 @@ impl Transform {
 
     /// The inverse map, with the same operations in the same order as the Python package `affine`,
     /// whose results the reference rounds to whole pixels.
+    #[must_use]
     pub fn inverse(&self) -> Self {
         let idet = 1.0 / (self.a * self.e - self.b * self.d);
         let (ra, rb, rd, re) = (self.e * idet, -self.b * idet, -self.d * idet, self.a * idet);
@@ -33,6 +34,7 @@ impl Transform {
     }
 
     /// The transform of a window whose upper left pixel is (`col`, `row`): moved by a difference, as rasterio does.
+    #[must_use]
     pub fn window(&self, col: u32, row: u32) -> Self {
         let (x, y) = self.apply(f64::from(col), f64::from(row));
         Self { c: self.c + (x - self.c), f: self.f + (y - self.f), ..*self }
@@ -120,9 +122,8 @@ impl GeoTags {
             return Ok(Transform { a, b, c, d, e, f });
         }
         match (&self.scale[..], &self.tiepoint[..]) {
-            ([sx, sy, ..], [i, j, _, x, y, _]) => {
-                let (a, e) = (*sx, -*sy);
-                Ok(Transform { a, b: 0.0, c: x - i * a, d: 0.0, e, f: y - j * e })
+            ([width, height, ..], [col, row, _, x, y, _]) => {
+                Ok(Transform { a: *width, b: 0.0, c: x - col * width, d: 0.0, e: -height, f: y + row * height })
             }
             (_, []) => Err("it has no georeference".into()),
             _ => Err("it is placed by ground control points; only an affine georeference is read".into()),

@@ -42,7 +42,7 @@ pub fn open(source: &mut Source, with_overviews: bool) -> Result<Image, TiffErro
     overviews.sort_by_key(|o| std::cmp::Reverse(u64::from(o.width) * u64::from(o.height)));
     for overview in &mut overviews {
         overview.geo = georeference.clone();
-        overview.nodata = image.nodata.clone();
+        overview.nodata.clone_from(&image.nodata);
         if (overview.bands, overview.sample) != (image.bands, image.sample) {
             return Err(image.corrupt("an overview has other bands or samples than the image"));
         }

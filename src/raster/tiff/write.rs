@@ -310,9 +310,9 @@ fn directory(out: &mut Vec<u8>, fields: &[Field], big: bool, more: bool) {
         out.extend_from_slice(&tag.to_le_bytes());
         out.extend_from_slice(&kind.to_le_bytes());
         if big {
-            out.extend_from_slice(&count.to_le_bytes())
+            out.extend_from_slice(&count.to_le_bytes());
         } else {
-            out.extend_from_slice(&low32(*count))
+            out.extend_from_slice(&low32(*count));
         }
         if bytes.len() <= inline {
             out.extend_from_slice(bytes);
