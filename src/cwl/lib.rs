@@ -21,6 +21,7 @@ pub mod expression;
 #[cfg(test)]
 mod fixture;
 pub mod json;
+pub mod ontology;
 pub mod output;
 pub mod requirement;
 pub mod runtime;

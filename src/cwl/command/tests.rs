@@ -456,6 +456,36 @@ fn names_must_stay_inside_and_be_distinct() {
     insta::assert_snapshot!(error(vec![dirent(Some("x"), "1", false), dirent(Some("./x"), "2", false)]), @"InitialWorkDirRequirement: two entries are to be placed at `/out/x`");
 }
 
+#[test]
+fn an_entry_below_a_placed_directory_never_reaches_the_original() {
+    let build = |listing: Vec<WorkDirEntry>, in_place: bool| {
+        let mut tool = tool(V1_2, vec![input("d", Type::Directory, None)], vec![]);
+        tool.header.requirements.initial_work_dir = Some(InitialWorkDir::Listing(listing));
+        tool.header.requirements.inplace_update = Some(in_place);
+        let inputs = r#"{"d": {"class": "Directory", "location": "file:///a"}}"#;
+        order(&tool, inputs, &mut World::with(&[("/a/x.txt", "1")]), &mut Scripts::default())
+    };
+    let inside = || vec![dirent(Some("d"), "$(inputs.d)", false), dirent(Some("d/new"), "text", false)];
+    insta::assert_snapshot!(paths(&build(inside(), false).unwrap()), @r#"
+    /in/1/a -> file:///a
+    /out/d -> file:///a (writable)
+    /out/d/new = "text"
+    "#);
+    assert!(build(inside(), true).is_err(), "a writable directory would be the original");
+    let around = vec![dirent(Some("d/new"), "text", false), dirent(Some("d"), "$(inputs.d)", false)];
+    insta::assert_snapshot!(build(around, false).unwrap_err(), @"InitialWorkDirRequirement: two entries are to be placed at `/out/d`");
+}
+
+#[test]
+fn sizes_are_measured_before_anything_is_checked() {
+    let given = record(
+        r#"{"f": {"class": "File", "location": "file:///a/x%20y"}, "gone": {"class": "File", "path": "/none"},
+            "d": {"class": "Directory", "basename": "d", "listing": [{"class": "File", "contents": "four"}]}}"#,
+    );
+    let measured = measured(given, &mut World::with(&[("/a/x y", "123")]));
+    insta::assert_snapshot!(crate::json::compact(&measured.into()), @r#"{"f":{"class":"File","location":"file:///a/x%20y","basename":"x y","size":3},"gone":{"class":"File","location":"file:///none","path":"/none","basename":"none"},"d":{"class":"Directory","basename":"d","listing":[{"class":"File","size":4,"contents":"four"}]}}"#);
+}
+
 // Inheritance.
 
 #[test]
