@@ -350,7 +350,7 @@ impl Preparation<'_> {
                             what: "secondaryFiles `required`",
                             source: source.into(),
                         })?
-                        .unwrap_or(true)
+                        .unwrap_or(false)
                 }
             };
             self.add_secondary(file, wanted, required)?;

@@ -281,6 +281,20 @@ fn a_missing_required_secondary_file_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_secondary_file_whose_requirement_gives_null_may_be_missing() {
+    let mut bam = input("bam", Type::File, None);
+    let pattern = template(".bai");
+    bam.file.secondary_files =
+        vec![SecondaryFile { pattern, required: Some(Computed::Expression(template("$(inputs.strict)"))) }];
+    let tool = tool(V1_2, vec![bam, input("strict", optional(Type::Boolean), None)], vec![]);
+    let built = |strict: &str| {
+        let inputs = format!(r#"{{"bam": {}, "strict": {strict}}}"#, file("/a/x.bam"));
+        order(&tool, &inputs, &mut World::with(&[("/a/x.bam", "1")]), &mut Scripts::default()).is_ok()
+    };
+    assert_eq!([built("null"), built("false"), built("true")], [true, true, false]);
+}
+
+#[test]
 fn local_files_are_used_in_place_where_the_layout_allows_and_names_agree() {
     let tool = tool(V1_2, vec![input("a", Type::File, None), input("b", Type::File, None)], vec![]);
     let mut world = World::with(&[("/a/x y.txt", "1"), ("/a/z.txt", "1")]);
