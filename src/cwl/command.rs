@@ -18,7 +18,7 @@ mod staging;
 pub(crate) mod workdir;
 
 pub use binding::BindingError;
-pub use prepare::{InputError, prepare};
+pub use prepare::{InputError, measured, prepare};
 pub use probe::{Kind, Probe};
 pub use staging::{Content, Layout, Placement};
 pub use workdir::WorkDirError;
@@ -129,7 +129,14 @@ impl WorkOrder {
             let seen = Value::Record(inputs.clone());
             let context = Context { inputs: &seen, self_: &Value::Null, runtime: &runtime_value, library };
             let may_be_absolute = layout.in_container && effective.requirements.docker.is_some();
-            let workdir = workdir::evaluate(listing, &context, scripts, &runtime.outdir, may_be_absolute)?;
+            let workdir = workdir::evaluate(
+                listing,
+                &context,
+                scripts,
+                &runtime.outdir,
+                may_be_absolute,
+                effective.inplace_update(),
+            )?;
             staging::repoint(&mut inputs, &workdir.places);
             placements.extend(workdir.placements);
         }

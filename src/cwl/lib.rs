@@ -34,6 +34,7 @@ mod fixture;
 pub mod job;
 pub mod json;
 pub mod load;
+pub mod ontology;
 pub mod output;
 pub mod requirement;
 pub mod runtime;

@@ -143,6 +143,43 @@ pub fn prepare(
     Ok(prepared)
 }
 
+/// Gives every File and Directory its location, name and size as far as they can be told, and never fails: what is wrong
+/// with an input is said when it is used. Expressions that run before a tool is prepared (`ResourceRequirement`) then see
+/// the sizes.
+#[must_use]
+pub fn measured(inputs: Record, probe: &mut dyn Probe) -> Record {
+    fn measure(mut entry: Entry, probe: &mut dyn Probe) -> Entry {
+        if let (None, Some(path)) = (entry.location(), entry.path()) {
+            entry.set_location(Some(file_location(path)));
+        }
+        if let Some(name) = entry.name() {
+            entry.set_basename(name);
+        }
+        if let Entry::File(file) = &mut entry {
+            match (&file.location, &file.contents) {
+                (Some(location), _) => {
+                    if let Ok(Some(Kind::File(size))) = probe.look(location) {
+                        file.size = Some(size);
+                    }
+                }
+                (None, Some(contents)) => file.size = Some(contents.len() as u64),
+                (None, None) => {}
+            }
+        }
+        unfailing(entry.map_children(&mut |child| Ok(measure(child, probe))))
+    }
+    inputs
+        .into_iter()
+        .map(|(name, value)| (name, unfailing(value.map_entries(&mut |entry| Ok(measure(entry, probe))))))
+        .collect()
+}
+
+fn unfailing<T>(result: Result<T, std::convert::Infallible>) -> T {
+    match result {
+        Ok(value) => value,
+    }
+}
+
 struct Preparation<'a> {
     input: &'a str,
     version: CwlVersion,
@@ -274,8 +311,14 @@ impl Preparation<'_> {
                 _ => {}
             }
         }
-        if expected.is_empty() || file.format.as_ref().is_some_and(|format| expected.contains(format)) {
+        if expected.is_empty() {
             return Ok(());
+        }
+        for wanted in &expected {
+            let Some(found) = &file.format else { break };
+            if found == wanted || self.probe.is_format(found, wanted).map_err(|message| self.probe_error(message))? {
+                return Ok(());
+            }
         }
         Err(InputError::Format {
             input: self.input.to_owned(),
@@ -307,7 +350,7 @@ impl Preparation<'_> {
                             what: "secondaryFiles `required`",
                             source: source.into(),
                         })?
-                        .unwrap_or(true)
+                        .unwrap_or(false)
                 }
             };
             self.add_secondary(file, wanted, required)?;

@@ -281,6 +281,20 @@ fn a_missing_required_secondary_file_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_secondary_file_whose_requirement_gives_null_may_be_missing() {
+    let mut bam = input("bam", Type::File, None);
+    let pattern = template(".bai");
+    bam.file.secondary_files =
+        vec![SecondaryFile { pattern, required: Some(Computed::Expression(template("$(inputs.strict)"))) }];
+    let tool = tool(V1_2, vec![bam, input("strict", optional(Type::Boolean), None)], vec![]);
+    let built = |strict: &str| {
+        let inputs = format!(r#"{{"bam": {}, "strict": {strict}}}"#, file("/a/x.bam"));
+        order(&tool, &inputs, &mut World::with(&[("/a/x.bam", "1")]), &mut Scripts::default()).is_ok()
+    };
+    assert_eq!([built("null"), built("false"), built("true")], [true, true, false]);
+}
+
+#[test]
 fn local_files_are_used_in_place_where_the_layout_allows_and_names_agree() {
     let tool = tool(V1_2, vec![input("a", Type::File, None), input("b", Type::File, None)], vec![]);
     let mut world = World::with(&[("/a/x y.txt", "1"), ("/a/z.txt", "1")]);
@@ -454,6 +468,36 @@ fn names_must_stay_inside_and_be_distinct() {
     insta::assert_snapshot!(error(vec![dirent(None, "t", false)]), @"InitialWorkDirRequirement: `entryname` is required where `entry` is text");
     insta::assert_snapshot!(error(vec![dirent(Some("x"), "$(inputs.all)", false)]), @"InitialWorkDirRequirement: `entryname: x` cannot name an array of Files and Directories; use `basename`");
     insta::assert_snapshot!(error(vec![dirent(Some("x"), "1", false), dirent(Some("./x"), "2", false)]), @"InitialWorkDirRequirement: two entries are to be placed at `/out/x`");
+}
+
+#[test]
+fn an_entry_below_a_placed_directory_never_reaches_the_original() {
+    let build = |listing: Vec<WorkDirEntry>, in_place: bool| {
+        let mut tool = tool(V1_2, vec![input("d", Type::Directory, None)], vec![]);
+        tool.header.requirements.initial_work_dir = Some(InitialWorkDir::Listing(listing));
+        tool.header.requirements.inplace_update = Some(in_place);
+        let inputs = r#"{"d": {"class": "Directory", "location": "file:///a"}}"#;
+        order(&tool, inputs, &mut World::with(&[("/a/x.txt", "1")]), &mut Scripts::default())
+    };
+    let inside = || vec![dirent(Some("d"), "$(inputs.d)", false), dirent(Some("d/new"), "text", false)];
+    insta::assert_snapshot!(paths(&build(inside(), false).unwrap()), @r#"
+    /in/1/a -> file:///a
+    /out/d -> file:///a (writable)
+    /out/d/new = "text"
+    "#);
+    assert!(build(inside(), true).is_err(), "a writable directory would be the original");
+    let around = vec![dirent(Some("d/new"), "text", false), dirent(Some("d"), "$(inputs.d)", false)];
+    insta::assert_snapshot!(build(around, false).unwrap_err(), @"InitialWorkDirRequirement: two entries are to be placed at `/out/d`");
+}
+
+#[test]
+fn sizes_are_measured_before_anything_is_checked() {
+    let given = record(
+        r#"{"f": {"class": "File", "location": "file:///a/x%20y"}, "gone": {"class": "File", "path": "/none"},
+            "d": {"class": "Directory", "basename": "d", "listing": [{"class": "File", "contents": "four"}]}}"#,
+    );
+    let measured = measured(given, &mut World::with(&[("/a/x y", "123")]));
+    insta::assert_snapshot!(crate::json::compact(&measured.into()), @r#"{"f":{"class":"File","location":"file:///a/x%20y","basename":"x y","size":3},"gone":{"class":"File","location":"file:///none","path":"/none","basename":"none"},"d":{"class":"Directory","basename":"d","listing":[{"class":"File","size":4,"contents":"four"}]}}"#);
 }
 
 // Inheritance.

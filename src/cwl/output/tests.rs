@@ -1,11 +1,9 @@
 use super::*;
-use crate::command::WorkOrder;
-use crate::document::CommandLineTool;
 use crate::document::CwlVersion::{V1_0, V1_2};
 use crate::expression::Computed;
 use crate::fixture::*;
 use crate::requirement::{InitialWorkDir, WorkDirEntry};
-use crate::schema::SecondaryFile;
+use crate::schema::{SecondaryFile, Type};
 
 fn ordered(tool: &CommandLineTool, inputs: &str, world: &mut World) -> WorkOrder {
     order(tool, inputs, world, &mut Scripts::default()).unwrap()
