@@ -1,6 +1,7 @@
 //! Input objects: what a person or a request gives a process, checked against its inputs once.
 
 use std::fmt;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -63,7 +64,12 @@ impl fmt::Display for InputErrors {
 impl InputObject {
     /// Parses a YAML or JSON text. Relative locations in it resolve against `url`. An empty text is an empty object.
     pub fn parse(url: &str, text: &str) -> Result<Self, Diagnostics> {
-        let root = yaml::parse(&Source::new(url, text.to_owned()))?;
+        Self::from_source(&Source::new(url, text.to_owned()))
+    }
+
+    /// Like [`InputObject::parse`], for a text that messages call by a name of its own.
+    pub fn from_source(source: &Arc<Source>) -> Result<Self, Diagnostics> {
+        let root = yaml::parse(source)?;
         match root.data {
             Data::Map(_) | Data::Null => Ok(Self { root }),
             _ => {

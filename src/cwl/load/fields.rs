@@ -191,8 +191,8 @@ impl Loader<'_> {
                                 items.push(Item { id: text, span: &id.span, node });
                             }
                         }
-                        None if key == "id" && node.as_text().is_some() => {
-                            // `out: [a]` and the like: the entry is its own id.
+                        None if what == "out" && node.as_text().is_some() => {
+                            // The entry is its own id.
                             items.push(Item { id: node.as_text().unwrap_or("").to_owned(), span: &node.span, node });
                         }
                         None => self.error(&node.span, format!("each entry of {what} needs the field '{key}'")),

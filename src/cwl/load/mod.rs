@@ -35,6 +35,12 @@ use crate::yaml::{Data, Node};
 pub trait Fetch {
     /// The text at an absolute URL without fragment.
     fn fetch(&self, url: &str) -> Result<String, FetchError>;
+
+    /// What messages call the text at a URL, if not its path or the URL itself: a relative path, for instance.
+    fn name(&self, url: &str) -> Option<String> {
+        let _ = url;
+        None
+    }
 }
 
 /// A text that cannot be had.
@@ -55,7 +61,7 @@ pub fn load(reference: &str, fetch: &dyn Fetch) -> Result<Package, Diagnostics> 
 pub fn load_text(url: &str, text: &str, fragment: Option<&str>, fetch: &dyn Fetch) -> Result<Package, Diagnostics> {
     let mut loader = Loader::new(fetch);
     let url = uri::split_fragment(url).0;
-    match loader.open(&Source::new(url, text.to_owned())) {
+    match loader.open(&Source::named(fetch.name(url), url, text.to_owned())) {
         Some(_) => loader.package(url, fragment),
         None => Err(loader.diagnostics),
     }

@@ -246,9 +246,10 @@ impl Loader<'_> {
                     return None;
                 };
                 let symbols = self.strings(symbols, "symbols")?.into_iter();
-                let symbols = symbols.map(|(symbol, _)| match uri::split_fragment(&symbol).1 {
-                    Some(_) => short_id(&symbol).to_owned(),
-                    None => symbol,
+                // Symbols are identifiers, and those written as IRIs stand for their last part.
+                let symbols = symbols.map(|(symbol, _)| {
+                    let is_iri = symbol.contains('#') || uri::is_absolute(&symbol);
+                    if is_iri { short_id(&symbol).to_owned() } else { symbol }
                 });
                 Type::Enum(Box::new(EnumType { name, symbols: symbols.collect(), input_binding }))
             }

@@ -155,11 +155,9 @@ impl Loader<'_> {
             span: item.span.clone(),
         };
         if item.node.as_map().is_none() {
-            // The short form states the source only. A list entry that is its own id states nothing.
-            if item.span != &item.node.span {
-                input.link.is_list = item.node.as_list().is_some();
-                input.link.sources = self.sources(item.node, ports)?;
-            }
+            // The short form states the source only.
+            input.link.is_list = item.node.as_list().is_some();
+            input.link.sources = self.sources(item.node, ports)?;
             return Some(input);
         }
         let mut fields = self.fields(item.node, "an entry of a step's in")?;
