@@ -210,7 +210,8 @@ fn fit(type_: &Type, value: Value, pointer: &str, errors: &mut Vec<InputError>) 
     let fits = match (type_, &value) {
         (Type::Null, Value::Null)
         | (Type::Boolean, Value::Bool(_))
-        | (Type::Long, Value::Number(Number::Int(_)))
+        // Larger integers pass exactly: what a long means to a tool is the tool's own affair.
+        | (Type::Long, Value::Number(Number::Int(_) | Number::Big(_)))
         | (Type::Float | Type::Double, Value::Number(_))
         | (Type::String, Value::String(_))
         | (Type::File, Value::File(_))

@@ -10,7 +10,6 @@
 //!    raw document after `load`.
 //! 4. [`check`]: links and types between steps, unsupported features by name.
 //!    [`job`]: an input object becomes the typed record of a process's inputs.
-//!    [`describe`]: the entry becomes an OGC process description.
 //! 5. `command`: a tool and its input object become a work order (argv, environment, redirections, files to place).
 //! 6. `output`: what a tool left behind becomes its output object.
 //!
@@ -24,7 +23,6 @@
 #![allow(clippy::single_match_else, reason = "a match shows the good case and the reported one side by side")]
 
 pub mod check;
-pub mod describe;
 pub mod diagnostic;
 pub mod document;
 pub mod expression;
