@@ -9,6 +9,7 @@ use crate::document::{
 use crate::job::{allows_null, misfits};
 use crate::requirement::{Requirements, Unsupported};
 use crate::schema::{ArrayType, InputParameter, Type};
+use crate::suggestion::listed;
 
 /// Whether values of one type are values of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -253,9 +254,11 @@ impl<'p> Checker<'p> {
         let outputs = output_types(process);
         for output in &step.outputs {
             if !outputs.iter().any(|(id, _)| id == output) {
-                let has: Vec<&str> = outputs.iter().map(|(id, _)| *id).collect();
                 let message = format!("the step '{}' lists the output '{output}', which its process has not", step.id);
-                self.found.push(Diagnostic::error(&step.span, message).help(format!("it has: {}", has.join(", "))));
+                self.found.push(
+                    Diagnostic::error(&step.span, message)
+                        .help(format!("it has: {}", listed(outputs.iter().map(|(id, _)| *id)))),
+                );
             }
         }
         for wanted in &process.header().inputs {
@@ -378,20 +381,30 @@ fn ring(workflow: &Workflow) -> Option<Vec<usize>> {
         ports.filter_map(|port| if let Port::Step { step, .. } = port { Some(*step) } else { None }).collect()
     };
     let waits: Vec<Vec<usize>> = workflow.steps.iter().map(sources).collect();
-    let mut is_done = vec![false; waits.len()];
-    // Each round finishes at least one step or stops; the last one names a step of a ring, or one behind it.
-    loop {
-        let before = is_done.clone();
-        for (step, sources) in waits.iter().enumerate() {
-            is_done[step] |= sources.iter().all(|source| is_done[*source]);
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); waits.len()];
+    for (step, sources) in waits.iter().enumerate() {
+        for source in sources {
+            readers[*source].push(step);
         }
-        if is_done == before {
-            break;
+    }
+    // Finish what waits for nothing, again and again: what is left is a ring, or waits for one.
+    let mut left: Vec<usize> = waits.iter().map(Vec::len).collect();
+    let mut ready: Vec<usize> = (0..waits.len()).filter(|step| left[*step] == 0).collect();
+    let mut is_done = vec![false; waits.len()];
+    while let Some(step) = ready.pop() {
+        is_done[step] = true;
+        for reader in &readers[step] {
+            left[*reader] -= 1;
+            if left[*reader] == 0 {
+                ready.push(*reader);
+            }
         }
     }
     let mut at = is_done.iter().position(|done| !done)?;
     let mut way = Vec::new();
-    while !way.contains(&at) {
+    let mut is_on_way = vec![false; waits.len()];
+    while !is_on_way[at] {
+        is_on_way[at] = true;
         way.push(at);
         at = waits[at].iter().copied().find(|source| !is_done[*source])?;
     }

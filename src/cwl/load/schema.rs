@@ -13,6 +13,7 @@ use crate::schema::{
     ArrayType, CommandLineBinding, EnumType, FileTreatment, InputParameter, LoadListing, OutputBinding,
     OutputParameter, RecordField, RecordType, SecondaryFile, Type,
 };
+use crate::suggestion::nearest;
 use crate::uri;
 use crate::value::Number;
 use crate::yaml::{Data, Node};
@@ -92,13 +93,10 @@ impl Loader<'_> {
             }
         }
         let known = scope.types.keys().map(String::as_str).chain(PRIMITIVES.iter().map(|(name, _)| *name));
-        let near = known.map(|known| (super::fields::distance(name, known), known)).min();
         let diagnostic = Diagnostic::error(&node.span, format!("there is no type '{name}'"));
-        self.report(match near {
-            Some((edits, known)) if edits <= 2 && edits < name.len() => {
-                diagnostic.help(format!("did you mean '{known}'?"))
-            }
-            _ => diagnostic.help("name a CWL type, or define it in a SchemaDefRequirement"),
+        self.report(match nearest(name, known) {
+            Some(known) => diagnostic.help(format!("did you mean '{known}'?")),
+            None => diagnostic.help("name a CWL type, or define it in a SchemaDefRequirement"),
         });
         None
     }
