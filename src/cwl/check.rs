@@ -7,9 +7,9 @@ use crate::document::{
     Link, LinkMerge, Package, PickValue, Port, Process, Scatter, ScatterMethod, Step, StepInput, Workflow,
 };
 use crate::job::{allows_null, misfits};
+use crate::load::suggestion::listed;
 use crate::requirement::{Requirements, Unsupported};
 use crate::schema::{ArrayType, InputParameter, Type};
-use crate::suggestion::listed;
 
 /// Whether values of one type are values of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,11 +8,11 @@ use indexmap::IndexMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Package, Process};
+use crate::load::suggestion::{listed, nearest};
 use crate::load::{object, standalone_requirements};
 use crate::requirement::Requirements;
 use crate::schema::{RecordType, Type};
 use crate::source::{Source, Span};
-use crate::suggestion::{listed, nearest};
 use crate::uri;
 use crate::value::{Number, Record, Value};
 use crate::yaml::{self, Data, Node};

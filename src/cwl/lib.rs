@@ -31,7 +31,6 @@ pub mod load;
 pub mod requirement;
 pub mod schema;
 pub mod source;
-mod suggestion;
 pub mod uri;
 pub mod value;
 pub mod yaml;

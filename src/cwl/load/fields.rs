@@ -6,8 +6,8 @@ use super::{Loader, Scope, short_id};
 use crate::diagnostic::Diagnostic;
 use crate::document::CwlVersion;
 use crate::expression::{Computed, Template};
+use crate::load::suggestion::nearest;
 use crate::source::Span;
-use crate::suggestion::nearest;
 use crate::value::Value;
 use crate::yaml::{Data, Map, Member, Node};
 

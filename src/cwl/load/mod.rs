@@ -11,6 +11,7 @@ pub(crate) mod object;
 mod process;
 mod requirement;
 mod schema;
+pub(crate) mod suggestion;
 mod tool;
 mod workflow;
 
@@ -26,8 +27,8 @@ use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_NODES_MAX};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::document::{CwlVersion, Package, Process, ProcessIndex};
 use crate::expression::Template;
+use crate::load::suggestion::listed;
 use crate::source::{Source, Span};
-use crate::suggestion::listed;
 use crate::uri;
 use crate::yaml::{Data, Node};
 

@@ -11,9 +11,9 @@ use super::schema::{ParameterType, fill_v1_0};
 use super::{Document, Loader, Scope, process_id, short_id};
 use crate::diagnostic::Diagnostic;
 use crate::document::{CwlVersion, ExpressionTool, Header, Operation, Process, ProcessIndex};
+use crate::load::suggestion::{listed, nearest};
 use crate::schema::OutputParameter;
 use crate::source::Span;
-use crate::suggestion::{listed, nearest};
 use crate::uri;
 use crate::yaml::{Data, Node};
 

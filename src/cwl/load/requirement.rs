@@ -5,10 +5,10 @@ use super::schema::{boolean_literal, integer_literal};
 use super::{Loader, Scope, expand_prefix, fields};
 use crate::diagnostic::Diagnostic;
 use crate::document::CwlVersion;
+use crate::load::suggestion::nearest;
 use crate::requirement::{
     Docker, EnvironmentDef, InitialWorkDir, InlineJavascript, Requirements, Resource, Unsupported, WorkDirEntry,
 };
-use crate::suggestion::nearest;
 use crate::value::{Entry, Number, Value};
 use crate::yaml::{Data, Map, Node};
 

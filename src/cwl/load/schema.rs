@@ -8,12 +8,12 @@ use super::{Loader, Scope, expand_prefix, short_id};
 use crate::diagnostic::Diagnostic;
 use crate::document::CwlVersion;
 use crate::expression::{Computed, Template};
+use crate::load::suggestion::nearest;
 use crate::requirement::Requirements;
 use crate::schema::{
     ArrayType, CommandLineBinding, EnumType, FileTreatment, InputParameter, LoadListing, OutputBinding,
     OutputParameter, RecordField, RecordType, SecondaryFile, Type,
 };
-use crate::suggestion::nearest;
 use crate::uri;
 use crate::value::Number;
 use crate::yaml::{Data, Node};

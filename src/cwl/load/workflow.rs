@@ -11,8 +11,8 @@ use crate::diagnostic::Diagnostic;
 use crate::document::{
     CwlVersion, Link, LinkMerge, PickValue, Port, Scatter, ScatterMethod, Step, StepInput, Workflow, WorkflowOutput,
 };
+use crate::load::suggestion::listed;
 use crate::schema::LoadListing;
-use crate::suggestion::listed;
 use crate::uri;
 use crate::yaml::{Data, Node};
 
