@@ -2,6 +2,8 @@
 //!
 //! Errors are certain: no value could pass. Where some values could, there is a warning.
 
+mod javascript;
+
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{
     Link, LinkMerge, Package, PickValue, Port, Process, Scatter, ScatterMethod, Step, StepInput, Workflow,
@@ -31,6 +33,7 @@ pub fn check(package: &Package) -> Diagnostics {
             Checker { package, workflow, found: &mut found }.workflow();
         }
     }
+    javascript::check(package, &mut found);
     found.sort();
     found
 }
