@@ -451,8 +451,8 @@ $graph:
   outputs: {o: {type: 'string', outputSource: [add/out]}, all: {type: 'File[]', outputSource: [one/out, many/out], linkMerge: merge_flattened, pickValue: all_non_null}}
   steps:
     many: {run: '#echo', in: {text: texts}, scatter: text, out: [out]}
-    one: {run: '#echo', in: {text: {source: text, default: x}}, when: $(true), out: [out]}
-    add: {run: '#sum', in: {files: many/out, n: n, other: {valueFrom: $(1)}}, out: [out]}
+    one: {run: '#echo', in: {text: {source: text, default: x}}, when: $(inputs.go), out: [out]}
+    add: {run: '#sum', in: {files: many/out, n: n, other: {valueFrom: $(self)}}, out: [out]}
 ",
         );
         assert_eq!(sound, "");
@@ -507,7 +507,7 @@ $graph:
   inputs: {text: string, other: File}
   outputs: {o: {type: File, outputSource: [one/out, other], pickValue: all_non_null}}
   steps:
-    one: {run: '#echo', in: {text: text}, when: $(true), out: [out]}
+    one: {run: '#echo', in: {text: text}, when: $(inputs.go), out: [out]}
 "
         ), @r#"
         /p/a.cwl:9:13: error: the output 'o' is of type File, but its source yields File[]

@@ -29,11 +29,9 @@ pub(super) fn check(package: &Package, found: &mut Diagnostics) {
 
 /// For each process whether it declares JavaScript, or something that runs it does.
 fn declared(package: &Package) -> Vec<bool> {
-    let declares = |process: &Process| {
-        let header = process.header();
-        header.requirements.inline_javascript.is_some() || header.hints.inline_javascript.is_some()
-    };
-    let mut declared: Vec<bool> = package.processes.iter().map(declares).collect();
+    let headers = package.processes.iter().map(Process::header);
+    let own = |level: &Requirements| level.inline_javascript.is_some();
+    let mut declared: Vec<bool> = headers.map(|header| own(&header.requirements) || own(&header.hints)).collect();
     loop {
         let mut changed = false;
         for (at, process) in package.processes.iter().enumerate() {
