@@ -486,6 +486,17 @@ d: {class: Directory, location: 'A%3AGln2Cys', listing: [{class: File, basename:
         assert_eq!(short.values, long.values);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_input_object_is_read_or_refused(given in "[a-f]: [-:?,\\[\\]{}#&*!|>'\"% \na-f0-9.]{0,60}") {
+            let declared = "  a: 'File[]?'\n  b: {type: {type: record, fields: {a: int, b: 'string?'}}}\n  c: Any?\n  d: [int, 'string[]', 'null']";
+            match inputs(declared, &given) {
+                Ok(inputs) => proptest::prop_assert!(inputs.values.contains_key("b")),
+                Err(diagnostics) => proptest::prop_assert!(diagnostics.has_errors()),
+            }
+        }
+    }
+
     #[test]
     fn requirements_and_tool_of_the_object_are_read() {
         let given = "cwl:requirements: [{class: EnvVarRequirement, envDef: {A: b}}]\ncwl:tool: ../p/a.cwl#main\na: x";

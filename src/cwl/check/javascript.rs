@@ -62,7 +62,8 @@ struct Templates<'p> {
 impl<'p> Templates<'p> {
     fn report(&self, span: &crate::source::Span, id: &str, found: &mut Diagnostics) {
         let Some(template) = self.first else { return };
-        let source: String = template.source.trim().chars().take(60).collect();
+        let words: Vec<&str> = template.source.split_whitespace().take(20).collect();
+        let source: String = words.join(" ").chars().take(60).collect();
         let message = format!("'{id}' uses JavaScript, but nothing declares InlineJavascriptRequirement: {source}");
         let help = "add `InlineJavascriptRequirement: {}` to its requirements";
         found.push(Diagnostic::warning(span, message).help(help));
