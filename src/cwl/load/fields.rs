@@ -8,7 +8,7 @@ use crate::document::CwlVersion;
 use crate::expression::{Computed, Template};
 use crate::load::suggestion::nearest;
 use crate::source::Span;
-use crate::value::Value;
+use crate::value::{Number, Value};
 use crate::yaml::{Data, Map, Member, Node};
 
 /// A mapping being read.
@@ -217,5 +217,21 @@ impl Loader<'_> {
             }
             seen.entry(short_id(&item.id)).or_insert(item.span);
         }
+    }
+}
+
+/// For [`Loader::computed`].
+pub(super) fn boolean_literal(data: &Data) -> Result<bool, String> {
+    match data {
+        Data::Bool(truth) => Ok(*truth),
+        _ => Err("true, false".to_owned()),
+    }
+}
+
+/// For [`Loader::computed`].
+pub(super) fn integer_literal(data: &Data) -> Result<i64, String> {
+    match data {
+        Data::Number(Number::Int(number)) => Ok(*number),
+        _ => Err("an integer".to_owned()),
     }
 }

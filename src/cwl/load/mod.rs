@@ -8,6 +8,7 @@
 mod fields;
 mod import;
 pub(crate) mod object;
+mod parameter;
 mod process;
 mod requirement;
 mod schema;

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use weir_api::limits::WORKFLOW_DEPTH_MAX;
 
 use super::fields::Fields;
-use super::requirement::Strictness;
-use super::schema::{ParameterType, fill_v1_0};
+use super::requirement::{Strictness, fill_v1_0};
+use super::schema::ParameterType;
 use super::{Document, Loader, Scope, process_id, short_id};
 use crate::diagnostic::Diagnostic;
 use crate::document::{CwlVersion, ExpressionTool, Header, Operation, Process, ProcessIndex};

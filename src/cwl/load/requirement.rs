@@ -1,14 +1,15 @@
 //! `requirements` and `hints` (CWL v1.2 Command Line Tool Description, §4.4; Workflow Description, §4.6).
 
-use super::fields::Item;
-use super::schema::{boolean_literal, integer_literal};
+use super::fields::{Item, boolean_literal, integer_literal};
 use super::{Loader, Scope, expand_prefix, fields};
 use crate::diagnostic::Diagnostic;
 use crate::document::CwlVersion;
+use crate::expression::Computed;
 use crate::load::suggestion::nearest;
 use crate::requirement::{
     Docker, EnvironmentDef, InitialWorkDir, InlineJavascript, Requirements, Resource, Unsupported, WorkDirEntry,
 };
+use crate::schema::LoadListing;
 use crate::value::{Entry, Number, Value};
 use crate::yaml::{Data, Map, Node};
 
@@ -237,6 +238,17 @@ fn amount_literal(data: &Data) -> Result<f64, String> {
     amount.filter(|amount| *amount >= 0.0).ok_or_else(|| "a number, 0 or more".to_owned())
 }
 
+/// The version differences that are filled in where a process states nothing (CWL v1.1, "Changelog": network access and
+/// listings were unrestricted in v1.0).
+pub(super) fn fill_v1_0(requirements: &Requirements, hints: &mut Requirements) {
+    if requirements.network_access.is_none() && hints.network_access.is_none() {
+        hints.network_access = Some(Computed::Literal(true));
+    }
+    if requirements.load_listing.is_none() && hints.load_listing.is_none() {
+        hints.load_listing = Some(LoadListing::Deep);
+    }
+}
+
 /// Reads a list of requirements outside of a document, such as `cwl:requirements` of an input object.
 pub(crate) fn standalone(
     node: &Node,
@@ -258,6 +270,6 @@ pub(crate) fn standalone(
 
 /// Whether a requirement's literal is set to a value; for tests of the upgrade rules.
 #[cfg(test)]
-pub(super) fn is_literal<T: PartialEq>(computed: Option<&crate::expression::Computed<T>>, value: &T) -> bool {
-    matches!(computed, Some(crate::expression::Computed::Literal(literal)) if literal == value)
+pub(super) fn is_literal<T: PartialEq>(computed: Option<&Computed<T>>, value: &T) -> bool {
+    matches!(computed, Some(Computed::Literal(literal)) if literal == value)
 }
