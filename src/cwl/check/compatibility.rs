@@ -111,16 +111,21 @@ pub(super) fn items(type_: &Type) -> Option<Type> {
     }
 }
 
+/// What `merge_flattened` puts into its list of one source: the elements of an array, anything else itself.
+fn flattened(source: &Type) -> Type {
+    match source {
+        Type::Array(array) => array.items.clone(),
+        Type::Union(members) => union(members.iter().map(flattened)),
+        other => other.clone(),
+    }
+}
+
 /// The type that a link yields from those of its sources (CWL v1.2 Workflow Description, "linkMerge", "pickValue").
 pub(super) fn linked(link: &Link, sources: &[Type]) -> Type {
     let is_merged = link.is_list && (sources.len() > 1 || link.link_merge.is_some());
     let merged = match (is_merged, link.link_merge) {
         (false, _) => sources.first().cloned().unwrap_or(Type::Null),
-        (true, Some(LinkMerge::Flattened)) => array(union(sources.iter().map(|source| match source {
-            Type::Array(array) => array.items.clone(),
-            Type::Union(_) => items(source).unwrap_or_else(|| source.clone()),
-            other => other.clone(),
-        }))),
+        (true, Some(LinkMerge::Flattened)) => array(union(sources.iter().map(flattened))),
         (true, _) => array(union(sources.iter().cloned())),
     };
     match (link.pick_value, items(&merged)) {
@@ -135,6 +140,24 @@ pub(super) fn linked(link: &Link, sources: &[Type]) -> Type {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_merge_and_pick_types() {
+        let optional = |type_: Type| Type::Union(vec![Type::Null, type_]);
+        let link = |link_merge, pick_value| Link { sources: Vec::new(), is_list: true, link_merge, pick_value };
+        let either = Type::Union(vec![Type::String, array(Type::File)]);
+        let shown = |link: &Link, sources: &[Type]| linked(link, sources).to_string();
+        assert_eq!(shown(&link(None, None), &[Type::File]), "File", "a list of one is a plain source");
+        assert_eq!(shown(&link(Some(LinkMerge::Nested), None), &[Type::File]), "File[]");
+        assert_eq!(shown(&link(None, None), &[Type::File, Type::File]), "File[]");
+        assert_eq!(shown(&link(Some(LinkMerge::Flattened), None), &[array(Type::File), Type::File]), "File[]");
+        assert_eq!(shown(&link(Some(LinkMerge::Flattened), None), &[either]), "(string | File)[]");
+        let all = link(None, Some(PickValue::AllNonNull));
+        assert_eq!(shown(&all, &[optional(Type::File), Type::File]), "File[]");
+        let first = link(None, Some(PickValue::FirstNonNull));
+        assert_eq!(shown(&first, &[optional(Type::File), Type::String]), "File | string");
+        assert_eq!(shown(&first, &[array(optional(Type::Int))]), "int");
+    }
 
     #[test]
     fn types_fit_as_their_values_do() {
