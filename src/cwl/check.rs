@@ -2,24 +2,19 @@
 //!
 //! Errors are certain: no value could pass. Where some values could, there is a warning.
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{
-    Link, LinkMerge, Package, PickValue, Port, Process, Scatter, ScatterMethod, Step, StepInput, Workflow,
-};
-use crate::job::{allows_null, misfits};
-use crate::requirement::{Requirements, Unsupported};
-use crate::schema::{ArrayType, InputParameter, Type};
+mod compatibility;
+mod javascript;
 
-/// Whether values of one type are values of another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fit {
-    /// None is.
-    Never,
-    /// It depends on the value.
-    Sometimes,
-    /// All are.
-    Always,
-}
+pub use compatibility::{Fit, fits};
+
+use compatibility::{array, items, linked, union, without_null};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{Link, Package, Port, Process, Scatter, ScatterMethod, Step, StepInput, Workflow};
+use crate::job::{allows_null, misfits};
+use crate::load::suggestion::listed;
+use crate::requirement::{Requirements, Unsupported};
+use crate::schema::{InputParameter, Type};
 
 /// Checks all processes of a package.
 pub fn check(package: &Package) -> Diagnostics {
@@ -30,6 +25,7 @@ pub fn check(package: &Package) -> Diagnostics {
             Checker { package, workflow, found: &mut found }.workflow();
         }
     }
+    javascript::check(package, &mut found);
     found.sort();
     found
 }
@@ -55,121 +51,6 @@ pub fn output_types(process: &Process) -> Vec<(&str, &Type)> {
         }
     };
     plain.iter().map(|output| (output.id.as_str(), &output.type_)).collect()
-}
-
-/// Whether values of `source` fit where `sink` is wanted. `Any` is taken at its word on both sides.
-pub fn fits(source: &Type, sink: &Type) -> Fit {
-    match (source, sink) {
-        (Type::Any, _) | (_, Type::Any) | (Type::Enum(_), Type::String) => Fit::Always,
-        (Type::Union(members), sink) => {
-            let fit = |member: &Type| fits(member, sink);
-            if members.iter().all(|member| fit(member) == Fit::Always) {
-                return Fit::Always;
-            }
-            // That both may be null is no common ground if nothing else is.
-            let solid = members.iter().filter(|member| **member != Type::Null);
-            if solid.map(fit).any(|fit| fit > Fit::Never) { Fit::Sometimes } else { Fit::Never }
-        }
-        (source, Type::Union(members)) => members.iter().map(|member| fits(source, member)).max().unwrap_or(Fit::Never),
-        // An empty array fits everywhere, but nobody means that.
-        (Type::Array(source), Type::Array(sink)) => fits(&source.items, &sink.items),
-        (Type::Record(source), Type::Record(sink)) => {
-            let fields =
-                sink.fields.iter().map(|wanted| match source.fields.iter().find(|field| field.name == wanted.name) {
-                    Some(field) => fits(&field.type_, &wanted.type_),
-                    None if allows_null(&wanted.type_) => Fit::Always,
-                    None => Fit::Never,
-                });
-            fields.min().unwrap_or(Fit::Always)
-        }
-        (Type::Enum(source), Type::Enum(sink)) => {
-            let known = source.symbols.iter().filter(|symbol| sink.symbols.contains(symbol)).count();
-            match known {
-                0 => Fit::Never,
-                known if known == source.symbols.len() => Fit::Always,
-                _ => Fit::Sometimes,
-            }
-        }
-        (Type::String, Type::Enum(_)) => Fit::Sometimes,
-        (source, sink) => match (width(source), width(sink)) {
-            (Some(source), Some(sink)) if source <= sink => Fit::Always,
-            (Some(_), Some(_)) => Fit::Sometimes,
-            _ if source == sink => Fit::Always,
-            _ => Fit::Never,
-        },
-    }
-}
-
-/// Numbers by what they can hold.
-fn width(type_: &Type) -> Option<u8> {
-    match type_ {
-        Type::Int => Some(1),
-        Type::Long => Some(2),
-        Type::Float => Some(3),
-        Type::Double => Some(4),
-        _ => None,
-    }
-}
-
-fn array(items: Type) -> Type {
-    Type::Array(Box::new(ArrayType { items, input_binding: None }))
-}
-
-/// A union without repetition and nesting.
-fn union(members: impl IntoIterator<Item = Type>) -> Type {
-    let mut flat: Vec<Type> = Vec::new();
-    for member in members {
-        let inner = if let Type::Union(inner) = member { inner } else { vec![member] };
-        for member in inner {
-            if !flat.contains(&member) {
-                flat.push(member);
-            }
-        }
-    }
-    if flat.len() == 1 { flat.remove(0) } else { Type::Union(flat) }
-}
-
-fn without_null(type_: Type) -> Type {
-    match type_ {
-        Type::Union(members) => union(members.into_iter().filter(|member| *member != Type::Null)),
-        other => other,
-    }
-}
-
-/// Type of the elements, if all values of a type are arrays or null.
-fn items(type_: &Type) -> Option<Type> {
-    match type_ {
-        Type::Array(array) => Some(array.items.clone()),
-        Type::Any => Some(Type::Any),
-        Type::Union(members) => {
-            let solid = members.iter().filter(|member| **member != Type::Null);
-            // One array among other types may be what comes; the others would fail when they do.
-            let found: Vec<Type> = solid.filter_map(items).collect();
-            (!found.is_empty()).then(|| union(found))
-        }
-        _ => None,
-    }
-}
-
-/// The type that a link yields from those of its sources (CWL v1.2 Workflow Description, "linkMerge", "pickValue").
-fn linked(link: &Link, sources: &[Type]) -> Type {
-    let is_merged = link.is_list && (sources.len() > 1 || link.link_merge.is_some());
-    let merged = match (is_merged, link.link_merge) {
-        (false, _) => sources.first().cloned().unwrap_or(Type::Null),
-        (true, Some(LinkMerge::Flattened)) => array(union(sources.iter().map(|source| match source {
-            Type::Array(array) => array.items.clone(),
-            Type::Union(_) => items(source).unwrap_or_else(|| source.clone()),
-            other => other.clone(),
-        }))),
-        (true, _) => array(union(sources.iter().cloned())),
-    };
-    match (link.pick_value, items(&merged)) {
-        (None, _) => merged,
-        (Some(PickValue::AllNonNull), Some(items)) => array(without_null(items)),
-        (Some(_), Some(items)) => without_null(items),
-        // Not a list: what pickValue does with it is reported at run time.
-        (Some(_), None) => Type::Any,
-    }
 }
 
 fn check_defaults(process: &Process, found: &mut Diagnostics) {
@@ -253,9 +134,11 @@ impl<'p> Checker<'p> {
         let outputs = output_types(process);
         for output in &step.outputs {
             if !outputs.iter().any(|(id, _)| id == output) {
-                let has: Vec<&str> = outputs.iter().map(|(id, _)| *id).collect();
                 let message = format!("the step '{}' lists the output '{output}', which its process has not", step.id);
-                self.found.push(Diagnostic::error(&step.span, message).help(format!("it has: {}", has.join(", "))));
+                self.found.push(
+                    Diagnostic::error(&step.span, message)
+                        .help(format!("it has: {}", listed(outputs.iter().map(|(id, _)| *id)))),
+                );
             }
         }
         for wanted in &process.header().inputs {
@@ -378,20 +261,30 @@ fn ring(workflow: &Workflow) -> Option<Vec<usize>> {
         ports.filter_map(|port| if let Port::Step { step, .. } = port { Some(*step) } else { None }).collect()
     };
     let waits: Vec<Vec<usize>> = workflow.steps.iter().map(sources).collect();
-    let mut is_done = vec![false; waits.len()];
-    // Each round finishes at least one step or stops; the last one names a step of a ring, or one behind it.
-    loop {
-        let before = is_done.clone();
-        for (step, sources) in waits.iter().enumerate() {
-            is_done[step] |= sources.iter().all(|source| is_done[*source]);
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); waits.len()];
+    for (step, sources) in waits.iter().enumerate() {
+        for source in sources {
+            readers[*source].push(step);
         }
-        if is_done == before {
-            break;
+    }
+    // Finish what waits for nothing, again and again: what is left is a ring, or waits for one.
+    let mut left: Vec<usize> = waits.iter().map(Vec::len).collect();
+    let mut ready: Vec<usize> = (0..waits.len()).filter(|step| left[*step] == 0).collect();
+    let mut is_done = vec![false; waits.len()];
+    while let Some(step) = ready.pop() {
+        is_done[step] = true;
+        for reader in &readers[step] {
+            left[*reader] -= 1;
+            if left[*reader] == 0 {
+                ready.push(*reader);
+            }
         }
     }
     let mut at = is_done.iter().position(|done| !done)?;
     let mut way = Vec::new();
-    while !way.contains(&at) {
+    let mut is_on_way = vec![false; waits.len()];
+    while !is_on_way[at] {
+        is_on_way[at] = true;
         way.push(at);
         at = waits[at].iter().copied().find(|source| !is_done[*source])?;
     }
@@ -435,8 +328,8 @@ $graph:
   outputs: {o: {type: 'string', outputSource: [add/out]}, all: {type: 'File[]', outputSource: [one/out, many/out], linkMerge: merge_flattened, pickValue: all_non_null}}
   steps:
     many: {run: '#echo', in: {text: texts}, scatter: text, out: [out]}
-    one: {run: '#echo', in: {text: {source: text, default: x}}, when: $(true), out: [out]}
-    add: {run: '#sum', in: {files: many/out, n: n, other: {valueFrom: $(1)}}, out: [out]}
+    one: {run: '#echo', in: {text: {source: text, default: x}}, when: $(inputs.go), out: [out]}
+    add: {run: '#sum', in: {files: many/out, n: n, other: {valueFrom: $(self)}}, out: [out]}
 ",
         );
         assert_eq!(sound, "");
@@ -491,7 +384,7 @@ $graph:
   inputs: {text: string, other: File}
   outputs: {o: {type: File, outputSource: [one/out, other], pickValue: all_non_null}}
   steps:
-    one: {run: '#echo', in: {text: text}, when: $(true), out: [out]}
+    one: {run: '#echo', in: {text: text}, when: $(inputs.go), out: [out]}
 "
         ), @r#"
         /p/a.cwl:9:13: error: the output 'o' is of type File, but its source yields File[]
@@ -534,17 +427,5 @@ $graph:
             |                            ^^^^
         help: some values do not fit and would fail when they come
         "#);
-    }
-
-    #[test]
-    fn types_fit_as_their_values_do() {
-        let optional = |type_: Type| Type::Union(vec![Type::Null, type_]);
-        assert_eq!(fits(&Type::Int, &Type::Double), Fit::Always);
-        assert_eq!(fits(&Type::Double, &Type::Int), Fit::Sometimes);
-        assert_eq!(fits(&Type::File, &Type::Directory), Fit::Never);
-        assert_eq!(fits(&optional(Type::File), &Type::File), Fit::Sometimes);
-        assert_eq!(fits(&optional(Type::File), &optional(Type::String)), Fit::Never);
-        assert_eq!(fits(&array(Type::Int), &array(Type::Long)), Fit::Always);
-        assert_eq!(fits(&Type::Any, &Type::File), Fit::Always);
     }
 }

@@ -6,8 +6,9 @@ use super::{Loader, Scope, short_id};
 use crate::diagnostic::Diagnostic;
 use crate::document::CwlVersion;
 use crate::expression::{Computed, Template};
+use crate::load::suggestion::nearest;
 use crate::source::Span;
-use crate::value::Value;
+use crate::value::{Number, Value};
 use crate::yaml::{Data, Map, Member, Node};
 
 /// A mapping being read.
@@ -77,12 +78,9 @@ impl Loader<'_> {
                 continue;
             }
             let message = format!("{} has no field '{key}'", fields.what);
-            let meant = fields.known.iter().map(|known| (distance(key, known), *known)).min();
-            self.report(match meant {
-                Some((edits, known)) if edits <= 2 && edits * 2 < key.chars().count() => {
-                    Diagnostic::error(key_span, message).help(format!("did you mean '{known}'?"))
-                }
-                _ => Diagnostic::warning(key_span, message).help("it is ignored"),
+            self.report(match nearest(key, fields.known.iter().copied()) {
+                Some(known) => Diagnostic::error(key_span, message).help(format!("did you mean '{known}'?")),
+                None => Diagnostic::warning(key_span, message).help("it is ignored"),
             });
         }
         extensions
@@ -191,8 +189,8 @@ impl Loader<'_> {
                                 items.push(Item { id: text, span: &id.span, node });
                             }
                         }
-                        None if key == "id" && node.as_text().is_some() => {
-                            // `out: [a]` and the like: the entry is its own id.
+                        None if what == "out" && node.as_text().is_some() => {
+                            // The entry is its own id.
                             items.push(Item { id: node.as_text().unwrap_or("").to_owned(), span: &node.span, node });
                         }
                         None => self.error(&node.span, format!("each entry of {what} needs the field '{key}'")),
@@ -222,22 +220,18 @@ impl Loader<'_> {
     }
 }
 
-/// Edits between two words: insertions, deletions and replacements (Levenshtein).
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    // Keys are words; anything long is no misspelling and not worth the square.
-    if a.len() > 64 {
-        return usize::MAX / 4;
+/// For [`Loader::computed`].
+pub(super) fn boolean_literal(data: &Data) -> Result<bool, String> {
+    match data {
+        Data::Bool(truth) => Ok(*truth),
+        _ => Err("true, false".to_owned()),
     }
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
+}
+
+/// For [`Loader::computed`].
+pub(super) fn integer_literal(data: &Data) -> Result<i64, String> {
+    match data {
+        Data::Number(Number::Int(number)) => Ok(*number),
+        _ => Err("an integer".to_owned()),
     }
-    row[b.len()]
 }

@@ -50,9 +50,9 @@ impl Loader<'_> {
             None => Err("the texts of the package are too large together".to_owned()),
         });
         match fetched {
-            Ok(text) => Some(Source::new(url, text)),
+            Ok(text) => Some(Source::named(self.fetch.name(url), url, text)),
             Err(reason) => {
-                let name = uri::to_path(url).unwrap_or_else(|| url.to_owned());
+                let name = self.fetch.name(url).or_else(|| uri::to_path(url)).unwrap_or_else(|| url.to_owned());
                 let message = format!("cannot read {name}: {reason}");
                 self.report(match wanted_at {
                     Some(span) => Diagnostic::error(span, message),

@@ -8,13 +8,14 @@
 mod fields;
 mod import;
 pub(crate) mod object;
+mod parameter;
 mod process;
 mod requirement;
 mod schema;
+pub(crate) mod suggestion;
 mod tool;
 mod workflow;
 
-pub(crate) use fields::distance;
 pub(crate) use requirement::standalone as standalone_requirements;
 
 use std::collections::{HashMap, VecDeque};
@@ -27,6 +28,7 @@ use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_NODES_MAX};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::document::{CwlVersion, Package, Process, ProcessIndex};
 use crate::expression::Template;
+use crate::load::suggestion::listed;
 use crate::source::{Source, Span};
 use crate::uri;
 use crate::yaml::{Data, Node};
@@ -35,6 +37,12 @@ use crate::yaml::{Data, Node};
 pub trait Fetch {
     /// The text at an absolute URL without fragment.
     fn fetch(&self, url: &str) -> Result<String, FetchError>;
+
+    /// What messages call the text at a URL, if not its path or the URL itself: a relative path, for instance.
+    fn name(&self, url: &str) -> Option<String> {
+        let _ = url;
+        None
+    }
 }
 
 /// A text that cannot be had.
@@ -55,7 +63,7 @@ pub fn load(reference: &str, fetch: &dyn Fetch) -> Result<Package, Diagnostics> 
 pub fn load_text(url: &str, text: &str, fragment: Option<&str>, fetch: &dyn Fetch) -> Result<Package, Diagnostics> {
     let mut loader = Loader::new(fetch);
     let url = uri::split_fragment(url).0;
-    match loader.open(&Source::new(url, text.to_owned())) {
+    match loader.open(&Source::named(fetch.name(url), url, text.to_owned())) {
         Some(_) => loader.package(url, fragment),
         None => Err(loader.diagnostics),
     }
@@ -87,6 +95,8 @@ struct Document {
     url: String,
     root: Node,
     version: Option<CwlVersion>,
+    /// Members of `$graph` by id.
+    members: HashMap<String, usize>,
 }
 
 /// What surrounds the thing being read.
@@ -189,7 +199,8 @@ impl<'f> Loader<'f> {
         };
         if chosen.is_none() {
             let message = "the document holds several processes and none of them is called 'main'";
-            let help = format!("add '#' and one of their ids to the reference: {}", ids.join(", "));
+            let help =
+                format!("add '#' and one of their ids to the reference: {}", listed(ids.iter().map(String::as_str)));
             self.report(Diagnostic::error(&document.root.span, message).help(help));
         }
         chosen.cloned()
@@ -209,7 +220,17 @@ impl<'f> Loader<'f> {
         let url = source.url.clone();
         let root = self.tree(source)?;
         let version = root.get("cwlVersion").and_then(|node| self.version(node));
-        let document = Rc::new(Document { url: url.clone(), root, version });
+        let graph = root.get("$graph").and_then(Node::as_list).unwrap_or_default();
+        let mut members = HashMap::new();
+        for (at, node) in graph.iter().enumerate() {
+            let Some(id) = process_id(node) else { continue };
+            if let Some(first) = members.get(&id).and_then(|first: &usize| graph.get(*first)) {
+                let help = format!("the first one begins at line {}", first.span.line);
+                self.report(Diagnostic::error(&node.span, format!("two processes are called '{id}'")).help(help));
+            }
+            members.entry(id).or_insert(at);
+        }
+        let document = Rc::new(Document { url: url.clone(), root, version, members });
         self.documents.insert(url, Rc::clone(&document));
         Some(document)
     }
@@ -257,7 +278,7 @@ impl Document {
     /// The process with an id, or the root of a document without `$graph`.
     fn process(&self, id: &str) -> Option<&Node> {
         match self.root.get("$graph").and_then(Node::as_list) {
-            Some(members) => members.iter().find(|node| process_id(node).is_some_and(|own| own == id)),
+            Some(members) => members.get(*self.members.get(id)?),
             None => (id.is_empty() || process_id(&self.root).is_some_and(|own| own == id)).then_some(&self.root),
         }
     }

@@ -1,13 +1,15 @@
 //! `requirements` and `hints` (CWL v1.2 Command Line Tool Description, §4.4; Workflow Description, §4.6).
 
-use super::fields::Item;
-use super::schema::{boolean_literal, integer_literal};
+use super::fields::{Item, boolean_literal, integer_literal};
 use super::{Loader, Scope, expand_prefix, fields};
 use crate::diagnostic::Diagnostic;
 use crate::document::CwlVersion;
+use crate::expression::Computed;
+use crate::load::suggestion::nearest;
 use crate::requirement::{
     Docker, EnvironmentDef, InitialWorkDir, InlineJavascript, Requirements, Resource, Unsupported, WorkDirEntry,
 };
+use crate::schema::LoadListing;
 use crate::value::{Entry, Number, Value};
 use crate::yaml::{Data, Map, Node};
 
@@ -120,11 +122,10 @@ impl Loader<'_> {
         if fields::is_extension(&item.id) && strictness == Strictness::Hints {
             return;
         }
-        let near = CLASSES.iter().map(|class| (fields::distance(&item.id, class), *class)).min();
-        let help = match near {
-            Some((edits, class)) if edits <= 4 => format!("did you mean '{class}'?"),
-            _ if strictness == Strictness::Hints => "it is ignored".to_owned(),
-            _ => "weir cannot promise what it asks for; as a hint it would be ignored".to_owned(),
+        let help = match nearest(&item.id, CLASSES) {
+            Some(class) => format!("did you mean '{class}'?"),
+            None if strictness == Strictness::Hints => "it is ignored".to_owned(),
+            None => "weir cannot promise what it asks for; as a hint it would be ignored".to_owned(),
         };
         let message = format!("the class '{}' is not supported", item.id);
         self.report(Diagnostic::warning(item.span, message).help(help));
@@ -237,6 +238,17 @@ fn amount_literal(data: &Data) -> Result<f64, String> {
     amount.filter(|amount| *amount >= 0.0).ok_or_else(|| "a number, 0 or more".to_owned())
 }
 
+/// The version differences that are filled in where a process states nothing (CWL v1.1, "Changelog": network access and
+/// listings were unrestricted in v1.0).
+pub(super) fn fill_v1_0(requirements: &Requirements, hints: &mut Requirements) {
+    if requirements.network_access.is_none() && hints.network_access.is_none() {
+        hints.network_access = Some(Computed::Literal(true));
+    }
+    if requirements.load_listing.is_none() && hints.load_listing.is_none() {
+        hints.load_listing = Some(LoadListing::Deep);
+    }
+}
+
 /// Reads a list of requirements outside of a document, such as `cwl:requirements` of an input object.
 pub(crate) fn standalone(
     node: &Node,
@@ -258,6 +270,6 @@ pub(crate) fn standalone(
 
 /// Whether a requirement's literal is set to a value; for tests of the upgrade rules.
 #[cfg(test)]
-pub(super) fn is_literal<T: PartialEq>(computed: Option<&crate::expression::Computed<T>>, value: &T) -> bool {
-    matches!(computed, Some(crate::expression::Computed::Literal(literal)) if literal == value)
+pub(super) fn is_literal<T: PartialEq>(computed: Option<&Computed<T>>, value: &T) -> bool {
+    matches!(computed, Some(Computed::Literal(literal)) if literal == value)
 }

@@ -302,6 +302,21 @@ fn messages_show_place_line_and_remedy() {
 }
 
 #[test]
+fn texts_are_called_what_the_fetcher_calls_them() {
+    struct Named;
+    impl Fetch for Named {
+        fn fetch(&self, _: &str) -> Result<String, FetchError> {
+            Ok("cwlVersion: v9".to_owned())
+        }
+        fn name(&self, url: &str) -> Option<String> {
+            url.strip_prefix("file:///home/me/").map(str::to_owned)
+        }
+    }
+    let message = load("file:///home/me/pkg/a.cwl", &Named).unwrap_err().to_string();
+    assert!(message.starts_with("pkg/a.cwl:1:13: error: unknown cwlVersion 'v9'"), "{message}");
+}
+
+#[test]
 fn sources_that_name_nothing_are_reported_with_what_there_is() {
     let text = r"
 cwlVersion: v1.2
@@ -332,7 +347,7 @@ steps:
     /p/a.cwl:15:13: error: the workflow has no input 'first'
      15 |     in: {f: first}
         |             ^^^^^
-    help: 'first' is a step: write first/out
+    help: 'first' is a step; its outputs are: first/out
     "#);
 }
 
