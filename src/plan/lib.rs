@@ -32,6 +32,8 @@ mod prepare;
 pub mod progress;
 mod retry;
 mod scatter;
+#[cfg(test)]
+mod scripts;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod state;
