@@ -230,9 +230,13 @@ impl Stage {
     }
 
     fn perform(&mut self) {
+        let mut is_first = true;
         loop {
             let plan = self.plan();
-            self.show(&plan);
+            if is_first || !plan.actions.is_empty() {
+                self.show(&plan);
+            }
+            is_first = false;
             let mut has_recorded = false;
             for action in plan.actions {
                 match action {
