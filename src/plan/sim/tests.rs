@@ -8,7 +8,8 @@ use weir_api::Phase;
 use super::{Planner, tell};
 use crate::action::{Action, Plan};
 use crate::event::{Event, Incarnation, Timestamp};
-use crate::{Intent, Observed, State, plan};
+use crate::plan::decide as plan;
+use crate::{Intent, Observed, State};
 
 /// Tells the stories of `seeds` on all cores; gives the phases' counts, or panics with the first failing seed.
 fn tell_all(seeds: u64) -> BTreeMap<String, u64> {
