@@ -228,7 +228,9 @@ mod tests {
         };
         round_trip(Event::Accepted { spec: serde_json::json!({"a": [1, null]}) });
         round_trip(Event::Epoch { epoch: 7 });
-        for slot in [Slot::When, Slot::ValueFrom("x/y".to_owned()), Slot::Resource("ramMin".to_owned()), Slot::Expression] {
+        for slot in
+            [Slot::When, Slot::ValueFrom("x/y".to_owned()), Slot::Resource("ramMin".to_owned()), Slot::Expression]
+        {
             round_trip(Event::Evaluated { instance: instance(), slot, result: Ok(Value::Record(object())) });
         }
         round_trip(Event::Evaluated { instance: instance(), slot: Slot::When, result: Err("no".to_owned()) });

@@ -69,9 +69,20 @@ mod tests {
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
                 if path.is_dir() && name != "examples" {
                     folders.push(path);
-                } else if name.ends_with(".rs") && !matches!(name.as_str(), "lib.rs" | "scripts.rs" | "tests.rs") {
+                } else if path.extension().is_some_and(|extension| extension == "rs")
+                    && !matches!(name.as_str(), "lib.rs" | "scripts.rs" | "tests.rs")
+                {
                     let text = std::fs::read_to_string(&path).unwrap();
-                    for banned in ["std::fs", "std::time", "std::thread", "std::env", "std::net", "std::process", "async fn", "HashSet"] {
+                    for banned in [
+                        "std::fs",
+                        "std::time",
+                        "std::thread",
+                        "std::env",
+                        "std::net",
+                        "std::process",
+                        "async fn",
+                        "HashSet",
+                    ] {
                         assert!(!text.contains(banned), "{name} uses {banned}");
                     }
                 }

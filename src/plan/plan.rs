@@ -19,7 +19,10 @@ use crate::state::{Live, Stage, State};
 use crate::step_input::process_object;
 
 /// The next things to do. Equal arguments give equal plans. The cost is that of what is live and what is asked for, not
-/// of the whole job. Debug builds [check] every plan and panic on one that breaks a promise.
+/// of the whole job.
+///
+/// # Panics
+/// Debug builds [check] every plan and panic on one that breaks a promise: an error of the core, never of its input.
 pub fn plan(intent: &Intent, state: &State, observed: &Observed, now: Timestamp) -> Plan {
     let plan = decide(intent, state, observed, now);
     if cfg!(debug_assertions) {
@@ -83,7 +86,8 @@ impl Planning<'_> {
         let state = self.state;
         // A number that this state does not know is of a newer leader: it is not ours to remove.
         let is_over = |incarnation: &&Incarnation| {
-            **incarnation <= state.last_incarnation && (state.finished.is_some() || !state.live.contains_key(incarnation))
+            **incarnation <= state.last_incarnation
+                && (state.finished.is_some() || !state.live.contains_key(incarnation))
         };
         let over = self.observed.present.iter().filter(is_over);
         self.plan.actions.extend(over.map(|incarnation| Action::Remove { incarnation: *incarnation }));

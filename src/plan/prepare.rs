@@ -42,7 +42,10 @@ impl Flow<'_> {
     pub(crate) fn prepare(&mut self, instance: usize) {
         while let Stage::Preparing(part, 0) = self.state.instances[instance].stage {
             let done = match part {
-                Part::StepLoad => self.step_loads(instance),
+                Part::StepLoad => {
+                    self.step_loads(instance);
+                    Ok(())
+                }
                 Part::ValueFrom => self.values_from(instance),
                 Part::When => self.when(instance),
                 Part::InputLoad => self.input_loads(instance),
@@ -95,19 +98,22 @@ impl Flow<'_> {
         self.state.instances[instance].found.iter().find(|(known, _)| known == slot).map(|(_, value)| value)
     }
 
-    fn step_loads(&mut self, instance: usize) -> Prepared {
+    fn step_loads(&mut self, instance: usize) {
         let intent = self.intent;
         for (index, input) in intent.graph.places[self.state.instances[instance].place].inputs.iter().enumerate() {
             let slot = || Slot::StepLoad(input.id.clone());
             let listing = input.load_listing.unwrap_or(LoadListing::No);
             if (input.load_contents || listing != LoadListing::No)
                 && self.found(instance, &slot()).is_none()
-                && lacks(&step_value(intent, self.state, instance, index, Until::Scattered), input.load_contents, listing)
+                && lacks(
+                    &step_value(intent, self.state, instance, index, Until::Scattered),
+                    input.load_contents,
+                    listing,
+                )
             {
                 self.want(instance, slot());
             }
         }
-        Ok(())
     }
 
     fn values_from(&mut self, instance: usize) -> Prepared {
@@ -143,13 +149,11 @@ impl Flow<'_> {
         } else {
             let inputs = step_object(intent, self.state, instance, Until::ValueFrom);
             let value = evaluate(template, &inputs, &Value::Null, place.library.as_deref());
-            match value.map_err(|message| expression(format!("when: {message}")))? {
-                Some(value) => value,
-                None => {
-                    self.want(instance, Slot::When);
-                    return Ok(());
-                }
-            }
+            let Some(value) = value.map_err(|message| expression(format!("when: {message}")))? else {
+                self.want(instance, Slot::When);
+                return Ok(());
+            };
+            value
         };
         match value {
             Value::Bool(true) => Ok(()),
@@ -157,11 +161,9 @@ impl Flow<'_> {
                 self.skip(instance);
                 Ok(())
             }
-            other => Err(expression(format!(
-                "when: `{}` must be true or false, got {}",
-                template.source,
-                other.type_name()
-            ))),
+            other => {
+                Err(expression(format!("when: `{}` must be true or false, got {}", template.source, other.type_name())))
+            }
         }
     }
 
@@ -199,7 +201,7 @@ impl Flow<'_> {
         }
         let object = process_object(intent, self.state, instance).map_err(rejected)?;
         match place.kind {
-            Kind::Tool => self.size(instance, object),
+            Kind::Tool => self.size(instance, &object),
             Kind::Workflow(scope) => {
                 self.enter(instance, scope, object);
                 Ok(())
@@ -209,7 +211,7 @@ impl Flow<'_> {
         }
     }
 
-    fn size(&mut self, instance: usize, object: Record) -> Prepared {
+    fn size(&mut self, instance: usize, object: &Record) -> Prepared {
         let intent = self.intent;
         let place = &intent.graph.places[self.state.instances[instance].place];
         let Some(stated) = place.effective.resource() else {
@@ -228,13 +230,11 @@ impl Flow<'_> {
                     } else {
                         let inputs = inputs.get_or_insert_with(|| Value::Record(object.clone()));
                         let value = evaluate(template, inputs, &Value::Null, place.process_library.as_deref());
-                        match value.map_err(|message| expression(format!("{name}: {message}")))? {
-                            Some(value) => value,
-                            None => {
-                                self.want(instance, slot);
-                                continue;
-                            }
-                        }
+                        let Some(value) = value.map_err(|message| expression(format!("{name}: {message}")))? else {
+                            self.want(instance, slot);
+                            continue;
+                        };
+                        value
                     };
                     let Some(amount) = value.as_f64() else {
                         let found = value.type_name();
@@ -261,13 +261,11 @@ impl Flow<'_> {
         } else {
             let value =
                 evaluate(&tool.expression, &Value::Record(object), &Value::Null, place.process_library.as_deref());
-            match value.map_err(expression)? {
-                Some(value) => value,
-                None => {
-                    self.want(instance, Slot::Expression);
-                    return Ok(());
-                }
-            }
+            let Some(value) = value.map_err(expression)? else {
+                self.want(instance, Slot::Expression);
+                return Ok(());
+            };
+            value
         };
         let Value::Record(mut results) = value else {
             return Err(expression(format!(
@@ -336,9 +334,8 @@ pub(crate) fn ask(intent: &Intent, state: &State, instance: usize, slot: &Slot) 
     let place = &intent.graph.places[state.instances[instance].place];
     let process = &intent.package.processes[place.run.0];
     let path = state.path(&intent.graph, instance);
-    let entry = |id: &String| -> Option<(usize, &In)> {
-        place.inputs.iter().enumerate().find(|(_, input)| input.id == *id)
-    };
+    let entry =
+        |id: &String| -> Option<(usize, &In)> { place.inputs.iter().enumerate().find(|(_, input)| input.id == *id) };
     let evaluation = |template: &Template, inputs: Value, self_: Arc<Value>, library: &Option<Arc<[String]>>| {
         Action::Evaluate(Evaluation {
             instance: path.clone(),

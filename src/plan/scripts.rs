@@ -103,8 +103,13 @@ fn play(script: &str) -> String {
     stage.said
 }
 
+/// Files and Directories are recognised, as when a value enters weir.
+fn value_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
 fn record_of(text: &str) -> Record {
-    match json::parse(text).unwrap() {
+    match value_of(text) {
         Value::Record(record) => record,
         other => panic!("{} is no object", other.type_name()),
     }
@@ -191,10 +196,12 @@ impl Stage {
                 let mut parts = rest.splitn(3, ' ');
                 let instance = InstancePath::try_from(parts.next().unwrap().to_owned()).unwrap();
                 let slot = slot(parts.next().unwrap());
-                let result = Ok(json::parse(parts.next().unwrap()).unwrap());
+                let result = Ok(value_of(parts.next().unwrap()));
                 self.record(Event::Evaluated { instance, slot, result });
             }
-            "stop" => self.record(Event::StopRequested { class: class(rest), message: "as the script says".to_owned() }),
+            "stop" => {
+                self.record(Event::StopRequested { class: class(rest), message: "as the script says".to_owned() });
+            }
             "suspend" => self.record(Event::Suspended),
             "resume" => self.record(Event::Resumed),
             "tick" => self.now.0 += rest.parse::<u64>().unwrap(),
