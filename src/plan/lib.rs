@@ -25,6 +25,7 @@ pub mod graph;
 pub mod intent;
 pub mod limits;
 mod link;
+mod load;
 pub mod observed;
 pub mod path;
 pub mod plan;

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `package` … `end` | the lines between are a CWL document |
 //! | `inputs JSON`, `policy KEY VALUE …`, `capacity KEY VALUE …` | before `accept`; `capacity` also later |
-//! | `accept` | the job begins |
+//! | `accept` | a job begins, at 0 ms |
 //! | `plan` | shows what is to be done and does nothing |
 //! | `do` | plans and performs, until a plan records nothing more; a launched incarnation is there, but not claimed |
 //! | `claim N …` | the incarnations may run their tools |
@@ -230,6 +230,10 @@ impl Stage {
         match Intent::new(Arc::new(package), self.inputs.clone(), self.policy.clone()) {
             Ok(intent) => {
                 self.intent = Some(intent);
+                self.state = State::default();
+                self.journal.clear();
+                self.observed.present.clear();
+                self.now = Timestamp(0);
                 self.record(Event::Accepted { spec: serde_json::Value::Null });
             }
             Err(error) => self.say(&format!("refused: {error}")),
