@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use weir_api::limits::WORKFLOW_DEPTH_MAX;
 use weir_cwl::document::{self, CwlVersion, Link, Port};
-use weir_cwl::requirement::{Effective, Requirements};
+use weir_cwl::requirement::Effective;
 use weir_cwl::schema::LoadListing;
 use weir_cwl::{Package, Process, ProcessIndex, Template, Type, Value, Workflow};
 
@@ -108,9 +108,6 @@ pub(crate) enum Reader {
     Output(usize),
 }
 
-/// Requirements and hints of the levels around a place, innermost first.
-type Levels<'a> = Vec<(&'a Requirements, &'a Requirements)>;
-
 impl Graph {
     pub fn new(package: &Package) -> Result<Self, IntentError> {
         let mut graph = Self { places: Vec::new(), scopes: Vec::new() };
@@ -135,16 +132,15 @@ impl Graph {
             process_library: None,
             leaves: 1,
         });
-        graph.settle(package, 0, &Vec::new())?;
+        graph.settle(package, 0, &Effective::default())?;
         Ok(graph)
     }
 
-    /// Completes place `at` once its step's part is known: class, requirements, and the places below it.
-    fn settle<'a>(&mut self, package: &'a Package, at: usize, around: &Levels<'a>) -> Result<(), IntentError> {
+    /// Completes place `at` once its step's part is known: class, requirements, and the places below it. `around` is what
+    /// the step and the workflows around it state.
+    fn settle(&mut self, package: &Package, at: usize, around: &Effective) -> Result<(), IntentError> {
         let process = process(package, self.places[at].run)?;
-        let header = process.header();
-        let own = Effective::of(header);
-        let effective = around.iter().fold(own, |inner, (requirements, hints)| inner.inherit(requirements, hints));
+        let effective = Effective::of(process.header()).inherit(&around.requirements, &around.hints);
         self.places[at].process_library = effective.javascript_library().map(Into::into);
         self.places[at].effective = Arc::new(effective);
         self.places[at].kind = match process {
@@ -156,21 +152,15 @@ impl Graph {
                     let path = self.places[at].path.clone();
                     return Err(IntentError::TooDeep { path, max: WORKFLOW_DEPTH_MAX });
                 }
-                let mut levels = vec![(&header.requirements, &header.hints)];
-                levels.extend(around.iter().copied());
-                Kind::Workflow(self.expand(package, at, workflow, &levels)?)
+                Kind::Workflow(self.expand(package, at, workflow)?)
             }
         };
         Ok(())
     }
 
-    fn expand<'a>(
-        &mut self,
-        package: &'a Package,
-        at: usize,
-        workflow: &'a Workflow,
-        around: &Levels<'a>,
-    ) -> Result<ScopeId, IntentError> {
+    /// Adds the places of a workflow's steps and all below them.
+    fn expand(&mut self, package: &Package, at: usize, workflow: &Workflow) -> Result<ScopeId, IntentError> {
+        let around = Arc::clone(&self.places[at].effective);
         let ports = Ports::of(workflow);
         let mut readers = vec![Vec::new(); ports.count];
         let prefix = match self.places[at].path.as_str() {
@@ -206,11 +196,11 @@ impl Graph {
                 }
             }
             let own = Effective { requirements: step.requirements.clone(), hints: step.hints.clone() };
-            let own = around.iter().fold(own, |inner, (requirements, hints)| inner.inherit(requirements, hints));
-            if self.places.len() >= PLACES_MAX {
+            let own = own.inherit(&around.requirements, &around.hints);
+            let place = self.places.len();
+            if place >= PLACES_MAX {
                 return Err(IntentError::TooManyPlaces(PLACES_MAX));
             }
-            let place = self.places.len();
             steps.push(place);
             self.places.push(Place {
                 id: step.id.clone(),
@@ -228,9 +218,7 @@ impl Graph {
                 process_library: None,
                 leaves: 1,
             });
-            let mut levels = vec![(&step.requirements, &step.hints)];
-            levels.extend(around.iter().copied());
-            self.settle(package, place, &levels)?;
+            self.settle(package, place, &own)?;
         }
         let mut outputs = Vec::new();
         for (index, output) in workflow.outputs.iter().enumerate() {
