@@ -44,7 +44,10 @@ pub fn anything() -> Type {
     optional(Type::Any)
 }
 
-/// A template; panics on a text that is none.
+/// A template.
+///
+/// # Panics
+/// On a text that is none.
 pub fn template(text: &str) -> Template {
     #[expect(clippy::expect_used, reason = "texts of tests")]
     Template::parse(text, CwlVersion::V1_2).expect("a template")

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use weir_api::limits::WORKFLOW_DEPTH_MAX;
 use weir_cwl::document::{self, CwlVersion, Link, Port};
-use weir_cwl::requirement::{Effective, Requirements};
+use weir_cwl::requirement::Effective;
 use weir_cwl::schema::LoadListing;
 use weir_cwl::{Package, Process, ProcessIndex, Template, Type, Value, Workflow};
 
@@ -44,6 +44,8 @@ pub struct Place {
     pub(crate) library: Option<Arc<[String]>>,
     /// The same for the process's expressions.
     pub(crate) process_library: Option<Arc<[String]>>,
+    /// Places below it that are no workflows, itself if it is none: how much of the whole it may be.
+    pub(crate) leaves: usize,
 }
 
 /// What a place runs.
@@ -106,9 +108,6 @@ pub(crate) enum Reader {
     Output(usize),
 }
 
-/// Requirements and hints of the levels around a place, innermost first.
-type Levels<'a> = Vec<(&'a Requirements, &'a Requirements)>;
-
 impl Graph {
     pub fn new(package: &Package) -> Result<Self, IntentError> {
         let mut graph = Self { places: Vec::new(), scopes: Vec::new() };
@@ -131,17 +130,17 @@ impl Graph {
             when: None,
             library: None,
             process_library: None,
+            leaves: 1,
         });
-        graph.settle(package, 0, &Vec::new())?;
+        graph.settle(package, 0, &Effective::default())?;
         Ok(graph)
     }
 
-    /// Completes place `at` once its step's part is known: class, requirements, and the places below it.
-    fn settle<'a>(&mut self, package: &'a Package, at: usize, around: &Levels<'a>) -> Result<(), IntentError> {
+    /// Completes place `at` once its step's part is known: class, requirements, and the places below it. `around` is what
+    /// the step and the workflows around it state.
+    fn settle(&mut self, package: &Package, at: usize, around: &Effective) -> Result<(), IntentError> {
         let process = process(package, self.places[at].run)?;
-        let header = process.header();
-        let own = Effective::of(header);
-        let effective = around.iter().fold(own, |inner, (requirements, hints)| inner.inherit(requirements, hints));
+        let effective = Effective::of(process.header()).inherit(&around.requirements, &around.hints);
         self.places[at].process_library = effective.javascript_library().map(Into::into);
         self.places[at].effective = Arc::new(effective);
         self.places[at].kind = match process {
@@ -153,28 +152,23 @@ impl Graph {
                     let path = self.places[at].path.clone();
                     return Err(IntentError::TooDeep { path, max: WORKFLOW_DEPTH_MAX });
                 }
-                let mut levels = vec![(&header.requirements, &header.hints)];
-                levels.extend(around.iter().copied());
-                Kind::Workflow(self.expand(package, at, workflow, &levels)?)
+                Kind::Workflow(self.expand(package, at, workflow)?)
             }
         };
         Ok(())
     }
 
-    fn expand<'a>(
-        &mut self,
-        package: &'a Package,
-        at: usize,
-        workflow: &'a Workflow,
-        around: &Levels<'a>,
-    ) -> Result<ScopeId, IntentError> {
+    /// Adds the places of a workflow's steps and all below them.
+    fn expand(&mut self, package: &Package, at: usize, workflow: &Workflow) -> Result<ScopeId, IntentError> {
+        let around = Arc::clone(&self.places[at].effective);
         let ports = Ports::of(workflow);
         let mut readers = vec![Vec::new(); ports.count];
         let prefix = match self.places[at].path.as_str() {
             "" => String::new(),
             path => format!("{path}/"),
         };
-        let mut first = Vec::new();
+        refuse_cycles(workflow)?;
+        let mut steps = Vec::new();
         for (local, step) in workflow.steps.iter().enumerate() {
             let path = format!("{prefix}{}", step.id);
             let mut inputs = Vec::new();
@@ -202,11 +196,12 @@ impl Graph {
                 }
             }
             let own = Effective { requirements: step.requirements.clone(), hints: step.hints.clone() };
-            let own = around.iter().fold(own, |inner, (requirements, hints)| inner.inherit(requirements, hints));
-            if self.places.len() >= PLACES_MAX {
+            let own = own.inherit(&around.requirements, &around.hints);
+            let place = self.places.len();
+            if place >= PLACES_MAX {
                 return Err(IntentError::TooManyPlaces(PLACES_MAX));
             }
-            first.push(self.places.len());
+            steps.push(place);
             self.places.push(Place {
                 id: step.id.clone(),
                 path,
@@ -221,7 +216,9 @@ impl Graph {
                 when: step.when.clone(),
                 library: own.javascript_library().map(Into::into),
                 process_library: None,
+                leaves: 1,
             });
+            self.settle(package, place, &own)?;
         }
         let mut outputs = Vec::new();
         for (index, output) in workflow.outputs.iter().enumerate() {
@@ -236,20 +233,16 @@ impl Graph {
                 link: output.link.clone(),
             });
         }
-        refuse_cycles(workflow)?;
         let id = self.scopes.len();
+        let leaves = steps.iter().map(|place| self.places[*place].leaves).sum();
+        self.places[at].leaves = leaves;
         self.scopes.push(Scope {
             inputs: workflow.header.inputs.iter().map(|input| input.id.clone()).collect(),
-            steps: first.clone(),
+            steps,
             first_port: ports.first,
             outputs,
             readers,
         });
-        for (step, place) in workflow.steps.iter().zip(first) {
-            let mut levels = vec![(&step.requirements, &step.hints)];
-            levels.extend(around.iter().copied());
-            self.settle(package, place, &levels)?;
-        }
         Ok(ScopeId(id))
     }
 }
@@ -306,22 +299,32 @@ impl Ports {
 
 /// Steps that wait for each other would wait for ever (invariant I6).
 fn refuse_cycles(workflow: &Workflow) -> Result<(), IntentError> {
-    let waits_for = |step: &document::Step| -> Vec<usize> {
-        let ports = step.inputs.iter().flat_map(|input| &input.link.sources);
-        ports.filter_map(|port| if let Port::Step { step, .. } = port { Some(*step) } else { None }).collect()
-    };
-    let mut left: Vec<(usize, Vec<usize>)> =
-        workflow.steps.iter().enumerate().map(|(index, step)| (index, waits_for(step))).collect();
-    loop {
-        let names: Vec<usize> = left.iter().map(|(index, _)| *index).collect();
-        let before = left.len();
-        left.retain(|(_, sources)| sources.iter().any(|source| names.contains(source)));
-        if left.is_empty() {
-            return Ok(());
-        }
-        if left.len() == before {
-            let names: Vec<String> = names.iter().map(|index| format!("`{}`", workflow.steps[*index].id)).collect();
-            return Err(IntentError::Cycle(names.join(", "), workflow.header.id.clone()));
+    let mut waits_for = vec![0; workflow.steps.len()];
+    let mut readers = vec![Vec::new(); workflow.steps.len()];
+    for (reader, step) in workflow.steps.iter().enumerate() {
+        for port in step.inputs.iter().flat_map(|input| &input.link.sources) {
+            // A source that does not exist is reported elsewhere.
+            if let Port::Step { step: source, .. } = port
+                && let Some(known) = readers.get_mut(*source)
+            {
+                known.push(reader);
+                waits_for[reader] += 1;
+            }
         }
     }
+    let mut free: Vec<usize> = (0..workflow.steps.len()).filter(|step| waits_for[*step] == 0).collect();
+    while let Some(step) = free.pop() {
+        for reader in std::mem::take(&mut readers[step]) {
+            waits_for[reader] -= 1;
+            if waits_for[reader] == 0 {
+                free.push(reader);
+            }
+        }
+    }
+    let stuck = workflow.steps.iter().zip(waits_for).filter(|(_, count)| *count > 0);
+    let names: Vec<String> = stuck.map(|(step, _)| format!("`{}`", step.id)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(IntentError::Cycle(names.join(", "), workflow.header.id.clone()))
 }

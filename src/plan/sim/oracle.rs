@@ -114,7 +114,7 @@ impl Oracle<'_> {
                     }
                     elements.push(self.element(step, &object)?);
                 }
-                Some(transpose(step, elements))
+                Some(transpose(step, &elements))
             }
             method => self.cross(step, &object, &scatter.inputs, &lists, method == ScatterMethod::FlatCrossProduct),
         }
@@ -135,7 +135,7 @@ impl Oracle<'_> {
             object.insert(id.clone(), member.clone());
             elements.push(self.cross(step, &object, ids, &lists[1..], is_flat)?);
         }
-        let gathered = transpose(step, elements);
+        let gathered = transpose(step, &elements);
         if !is_flat || ids.is_empty() {
             return Some(gathered);
         }
@@ -168,7 +168,7 @@ impl Oracle<'_> {
     }
 }
 
-fn transpose(step: &Step, elements: Vec<Record>) -> Record {
+fn transpose(step: &Step, elements: &[Record]) -> Record {
     let column = |id: &String| elements.iter().map(|element| element.get(id).cloned().unwrap_or_default()).collect();
     step.outputs.iter().map(|id| (id.clone(), Value::Array(column(id)))).collect()
 }

@@ -8,7 +8,8 @@ use weir_api::Phase;
 use super::{Planner, tell};
 use crate::action::{Action, Plan};
 use crate::event::{Event, Incarnation, Timestamp};
-use crate::{Intent, Observed, State, plan};
+use crate::plan::decide as plan;
+use crate::{Intent, Observed, State};
 
 /// Tells the stories of `seeds` on all cores; gives the phases' counts, or panics with the first failing seed.
 fn tell_all(seeds: u64) -> BTreeMap<String, u64> {
@@ -64,10 +65,9 @@ fn every_promise_holds_in_every_story() {
 
 /// The first complaint about a broken planner, with the number of stories that it took.
 fn complaint(planner: Planner) -> (u64, String) {
-    let stories = 0..400;
+    let mut stories = 0..400;
     stories
-        .filter_map(|seed| Some((seed + 1, tell(seed, planner, false).verdict.err()?)))
-        .next()
+        .find_map(|seed| Some((seed + 1, tell(seed, planner, false).verdict.err()?)))
         .expect("a broken planner is noticed within 400 stories")
 }
 
