@@ -18,10 +18,13 @@ mod staging;
 pub(crate) mod workdir;
 
 pub use binding::BindingError;
-pub use prepare::{InputError, prepare};
+pub use prepare::{InputError, measured, prepare};
 pub use probe::{Kind, Probe};
 pub use staging::{Content, Layout, Placement};
 pub use workdir::WorkDirError;
+
+#[cfg(test)]
+mod tests;
 
 /// Everything an executor needs to run a tool once. All paths are absolute and in the tool's eyes.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +75,7 @@ pub enum CommandError {
         /// Which one.
         what: String,
         /// Why.
-        source: EvaluationError,
+        source: Box<EvaluationError>,
     },
     /// A negative time limit.
     #[error("ToolTimeLimit is {seconds} s; it must not be negative (0 means no limit)")]
@@ -126,7 +129,14 @@ impl WorkOrder {
             let seen = Value::Record(inputs.clone());
             let context = Context { inputs: &seen, self_: &Value::Null, runtime: &runtime_value, library };
             let may_be_absolute = layout.in_container && effective.requirements.docker.is_some();
-            let workdir = workdir::evaluate(listing, &context, scripts, &runtime.outdir, may_be_absolute)?;
+            let workdir = workdir::evaluate(
+                listing,
+                &context,
+                scripts,
+                &runtime.outdir,
+                may_be_absolute,
+                effective.inplace_update(),
+            )?;
             staging::repoint(&mut inputs, &workdir.places);
             placements.extend(workdir.placements);
         }
@@ -200,7 +210,7 @@ impl Builder<'_> {
             let value = definition
                 .value
                 .evaluate(&self.context, self.scripts)
-                .map_err(|source| CommandError::Expression { what: what.clone(), source })?;
+                .map_err(|source| CommandError::Expression { what: what.clone(), source: source.into() })?;
             let value = if value.is_null() { String::new() } else { binding::text(&value) };
             if value.contains('\0') {
                 return Err(CommandError::Nul { what });
@@ -215,7 +225,7 @@ impl Builder<'_> {
         template
             .evaluate_text(&self.context, self.scripts)
             .map(|text| text.filter(|text| !text.is_empty()))
-            .map_err(|source| CommandError::Expression { what: what.to_owned(), source })
+            .map_err(|source| CommandError::Expression { what: what.to_owned(), source: source.into() })
     }
 
     fn redirection(
@@ -237,7 +247,7 @@ impl Builder<'_> {
         let Some(limit) = effective.time_limit() else { return Ok(None) };
         let seconds = limit
             .evaluate(&self.context, self.scripts)
-            .map_err(|source| CommandError::Expression { what: "ToolTimeLimit".to_owned(), source })?
+            .map_err(|source| CommandError::Expression { what: "ToolTimeLimit".to_owned(), source: source.into() })?
             .unwrap_or(0);
         match u64::try_from(seconds) {
             Ok(0) => Ok(None),
@@ -252,7 +262,7 @@ impl Builder<'_> {
         let Some(access) = effective.network_access() else { return Ok(default) };
         let access = access
             .evaluate(&self.context, self.scripts)
-            .map_err(|source| CommandError::Expression { what: "NetworkAccess".to_owned(), source })?;
+            .map_err(|source| CommandError::Expression { what: "NetworkAccess".to_owned(), source: source.into() })?;
         Ok(access.unwrap_or(default))
     }
 }

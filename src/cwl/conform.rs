@@ -1,4 +1,4 @@
-//! Whether a value is of a type (CWL v1.2, "CWLType"; Avro's rules for unions and promotion).
+//! Whether a value is of a type (CWL v1.2, "`CWLType`"; Avro's rules for unions and promotion).
 
 use crate::schema::Type;
 use crate::value::{Number, Record, Value};
@@ -24,13 +24,16 @@ pub fn conform(type_: &Type, value: Value) -> Result<Value, Mismatch> {
         | (Type::Float | Type::Double, Value::Number(_))
         | (Type::String, Value::String(_))
         | (Type::File, Value::File(_))
-        | (Type::Directory, Value::Directory(_)) => true,
+        | (Type::Directory, Value::Directory(_))
+        // What is in these is checked below.
+        | (Type::Array(_), Value::Array(_))
+        | (Type::Record(_), Value::Record(_))
+        | (Type::Union(_), _) => true,
         (Type::Int, Value::Number(number)) => number.to_i64().is_some_and(|value| i32::try_from(value).is_ok()),
         // CWL's long is 64 bits; larger integers are let through exactly, as the reference implementation does.
         (Type::Long, Value::Number(number)) => matches!(number, Number::Int(_) | Number::Big(_)),
         (Type::Any, value) => !value.is_null(),
         (Type::Enum(symbols), Value::String(text)) => symbols.symbols.iter().any(|symbol| symbol == text),
-        (Type::Array(_), Value::Array(_)) | (Type::Record(_), Value::Record(_)) | (Type::Union(_), _) => true,
         _ => false,
     };
     if !fits {
@@ -117,5 +120,52 @@ pub fn describe(type_: &Type) -> String {
             }
             all => all.iter().map(describe).collect::<Vec<_>>().join(" | "),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{array, field, optional, record_type, value};
+
+    fn check(type_: &Type, json: &str) -> Result<String, String> {
+        conform(type_, value(json)).map(|value| crate::json::compact(&value)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn integers_serve_as_floats_but_not_the_other_way() {
+        assert_eq!(check(&Type::Float, "3"), Ok("3".to_owned()));
+        insta::assert_snapshot!(check(&Type::Int, "3.0").unwrap_err(), @"expected int, found float 3.0");
+        insta::assert_snapshot!(check(&Type::Int, "3000000000").unwrap_err(), @"expected int, found integer 3000000000");
+        assert!(check(&Type::Long, "3000000000").is_ok());
+    }
+
+    #[test]
+    fn any_is_anything_but_null_and_the_string_null_is_a_string() {
+        assert!(check(&Type::Any, "null").is_err());
+        assert!(check(&Type::Any, "\"null\"").is_ok());
+        assert!(check(&array(Type::Any), "[null]").is_err());
+    }
+
+    #[test]
+    fn a_mismatch_says_where_it_is() {
+        let band = record_type(vec![field("name", Type::String, None), field("index", optional(Type::Int), None)]);
+        let bands = record_type(vec![field("bands", array(band), None)]);
+        assert_eq!(
+            check(&bands, r#"{"bands": [{"name": "a"}]}"#),
+            Ok(r#"{"bands":[{"name":"a","index":null}]}"#.to_owned())
+        );
+        let wrong = r#"{"bands": [{"name": "a"}, {"name": 3}]}"#;
+        insta::assert_snapshot!(check(&bands, wrong).unwrap_err(), @"`bands[1].name`: expected string, found integer 3");
+        insta::assert_snapshot!(check(&optional(bands), wrong).unwrap_err(), @"`bands[1].name`: expected string, found integer 3");
+    }
+
+    #[test]
+    fn unions_and_enums_are_described_in_full() {
+        let symbols =
+            crate::schema::EnumType { name: None, symbols: vec!["a".to_owned(), "b".to_owned()], input_binding: None };
+        let type_ = Type::Union(vec![Type::Int, Type::Enum(Box::new(symbols))]);
+        insta::assert_snapshot!(check(&type_, "\"c\"").unwrap_err(), @r#"expected int | one of a, b, found string "c""#);
+        assert!(check(&type_, "\"b\"").is_ok());
     }
 }

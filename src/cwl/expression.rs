@@ -99,7 +99,7 @@ pub struct Context<'a> {
     pub self_: &'a Value,
     /// `runtime`
     pub runtime: &'a Value,
-    /// Texts of `expressionLib`; `None` where InlineJavascriptRequirement is absent, so that scripts are refused.
+    /// Texts of `expressionLib`; `None` where `InlineJavascriptRequirement` is absent, so that scripts are refused.
     pub library: Option<&'a [String]>,
 }
 

@@ -1,7 +1,9 @@
 //! JSON text, exact in its numbers: integers of any size survive, floats are read back equal.
 //!
-//! serde_json alone would turn 10^42 into a float. The three ways to write: [`compact`] for journals and scripts,
+//! `serde_json` alone would turn 10^42 into a float. The three ways to write: [`compact`] for journals and scripts,
 //! [`python`] with the separators of Python's `json.dumps` (what CWL tools compare with), [`pretty`] for people.
+
+use std::fmt::Write;
 
 use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX, DOCUMENT_NODES_MAX};
 
@@ -321,7 +323,7 @@ fn write_value(out: &mut String, value: &Value, style: &Style, depth: usize) {
         Value::String(text) => write_string(out, text),
         Value::Array(items) => {
             write_all(out, ('[', ']'), items.iter(), style, depth, |out, item| {
-                write_value(out, item, style, depth + 1)
+                write_value(out, item, style, depth + 1);
             });
         }
         Value::Record(record) => {
@@ -381,7 +383,8 @@ fn write_string(out: &mut String, text: &str) {
             '\u{c}' => out.push_str("\\f"),
             // U+2028 and U+2029 end a line in JavaScript before ES2019, where this text is pasted as a literal.
             control if control < ' ' || matches!(control, '\u{7f}' | '\u{2028}' | '\u{2029}') => {
-                out.push_str(&format!("\\u{:04x}", u32::from(control)));
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(control));
             }
             other => out.push(other),
         }

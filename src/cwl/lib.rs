@@ -20,11 +20,14 @@ pub mod command;
 pub mod conform;
 pub mod document;
 pub mod expression;
+#[cfg(test)]
+mod fixture;
 pub mod json;
 pub mod check;
 pub mod diagnostic;
 pub mod job;
 pub mod load;
+pub mod ontology;
 pub mod output;
 pub mod requirement;
 pub mod runtime;

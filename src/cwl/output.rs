@@ -22,6 +22,9 @@ mod glob;
 
 pub use directory::{Found, OutputDirectory};
 
+#[cfg(test)]
+mod tests;
+
 /// A tool's own output object: where it stands in the output directory (CWL v1.2, §4.6).
 const OUTPUT_OBJECT: &str = "cwl.output.json";
 
@@ -104,7 +107,7 @@ pub enum OutputError {
         /// Which expression.
         what: &'static str,
         /// Why.
-        source: EvaluationError,
+        source: Box<EvaluationError>,
     },
     /// A required secondary file.
     #[error("output `{output}`: `{primary}` needs its secondary file `{missing}`, which the tool did not write")]
@@ -213,7 +216,7 @@ pub fn collect(
     Ok(outputs)
 }
 
-/// Checks what an ExpressionTool gave against its outputs. Outputs that it left out are null.
+/// Checks what an `ExpressionTool` gave against its outputs. Outputs that it left out are null.
 pub fn check_outputs(outputs: &[OutputParameter], value: Value) -> Result<Record, OutputError> {
     let Value::Record(mut members) = value else { return Err(OutputError::NotAnObject { found: value.type_name() }) };
     let mut checked = Record::new();
@@ -308,16 +311,15 @@ impl Collector<'_> {
         template.evaluate(&context, self.scripts).map_err(|source| OutputError::Expression {
             output: self.output.to_owned(),
             what,
-            source,
+            source: source.into(),
         })
     }
 
     /// The tool's own output object, which replaces all bindings.
     fn output_object(&mut self) -> Result<Option<Record>, OutputError> {
         let wrong = |message: String| OutputError::OutputObject { message };
-        let size = match self.outdir.look(OUTPUT_OBJECT).map_err(wrong)? {
-            Some(Found { kind: Kind::File(size), .. }) => size,
-            _ => return Ok(None),
+        let Some(Found { kind: Kind::File(size), .. }) = self.outdir.look(OUTPUT_OBJECT).map_err(wrong)? else {
+            return Ok(None);
         };
         if size > OUTPUT_OBJECT_BYTES_MAX {
             return Err(wrong(format!("it has {size} bytes; the limit is {OUTPUT_OBJECT_BYTES_MAX}")));
@@ -377,7 +379,7 @@ impl Collector<'_> {
                 }
                 other => {
                     let source = template.wrong_type("a string or an array of strings", &other);
-                    return Err(OutputError::Expression { output: self.name(), what: "glob", source });
+                    return Err(OutputError::Expression { output: self.name(), what: "glob", source: source.into() });
                 }
             }
         }
@@ -466,7 +468,7 @@ impl Collector<'_> {
         let (path, location, basename) = (Some(absolute), Some(location), Some(name));
         Ok(match found.kind {
             Kind::File(size) => Entry::File(File { path, location, basename, size: Some(size), ..File::default() }),
-            Kind::Directory => Entry::Directory(Directory { path, location, basename, ..Directory::default() }),
+            Kind::Directory => Entry::Directory(Directory { location, path, basename, ..Directory::default() }),
         })
     }
 
@@ -518,7 +520,7 @@ impl Collector<'_> {
                         .map_err(|source| OutputError::Expression {
                             output: self.output.to_owned(),
                             what: "secondaryFiles `required`",
-                            source,
+                            source: source.into(),
                         })?
                         .unwrap_or(false)
                 }

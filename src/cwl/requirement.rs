@@ -94,7 +94,7 @@ pub enum InitialWorkDir {
     Listing(Vec<WorkDirEntry>),
 }
 
-/// A member of an InitialWorkDir listing.
+/// A member of an `InitialWorkDir` listing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WorkDirEntry {
     /// `Dirent`

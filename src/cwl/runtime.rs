@@ -1,5 +1,5 @@
 //! `runtime` as expressions see it, and what a step asks for (CWL v1.2 Command Line Tool Description, §4.4 "Runtime
-//! environment" and "ResourceRequirement").
+//! environment" and "`ResourceRequirement`").
 
 use weir_api::limits::{DEFAULT_CORES, DEFAULT_DISK_MIB, DEFAULT_RAM_MIB};
 
@@ -59,7 +59,7 @@ pub struct ResourceRequest {
     pub outdir_mib: u64,
 }
 
-/// A ResourceRequirement that asks for nothing possible.
+/// A `ResourceRequirement` that asks for nothing possible.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ResourceError {
     /// An expression failed.
@@ -68,7 +68,7 @@ pub enum ResourceError {
         /// The field.
         field: &'static str,
         /// Why.
-        source: EvaluationError,
+        source: Box<EvaluationError>,
     },
     /// A negative, infinite or absurdly large number.
     #[error("ResourceRequirement `{field}` is {value}; it must be a number from 0 to 10^15")]
@@ -130,7 +130,7 @@ impl ResourceRequest {
     }
 }
 
-/// Evaluates the effective ResourceRequirement for an input object.
+/// Evaluates the effective `ResourceRequirement` for an input object.
 pub fn resources(
     effective: &Effective,
     inputs: &Record,
@@ -145,8 +145,9 @@ pub fn resources(
     };
     let mut stated = Vec::new();
     for (field, computed) in effective.resource().into_iter().flat_map(Resource::fields) {
-        let value =
-            computed.evaluate(&context, scripts).map_err(|source| ResourceError::Expression { field, source })?;
+        let value = computed
+            .evaluate(&context, scripts)
+            .map_err(|source| ResourceError::Expression { field, source: source.into() })?;
         stated.extend(value.map(|value| (field, value)));
     }
     ResourceRequest::from_fields(|name| stated.iter().find(|(field, _)| *field == name).map(|(_, value)| *value))

@@ -473,6 +473,12 @@ impl From<bool> for Value {
     }
 }
 
+impl From<i32> for Value {
+    fn from(value: i32) -> Self {
+        Self::from(i64::from(value))
+    }
+}
+
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
         Self::Number(Number::Int(value))
@@ -538,6 +544,52 @@ impl From<Entry> for Value {
         match entry {
             Entry::File(file) => file.into(),
             Entry::Directory(directory) => directory.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_come_from_the_decoded_location() {
+        let named = |location: &str| File { location: Some(location.to_owned()), ..File::default() }.name();
+        assert_eq!(named("file:///a/item%20%231.txt").as_deref(), Some("item #1.txt"));
+        assert_eq!(named("https://h/x/B04.tif?sig=a/b").as_deref(), Some("B04.tif"));
+        assert_eq!(named("s3://bucket/dir/").as_deref(), Some("dir"));
+    }
+
+    #[test]
+    fn file_locations_of_every_spelling_are_paths() {
+        for spelling in ["/a b", "file:///a%20b", "file:/a%20b", "file://localhost/a%20b"] {
+            assert_eq!(file_path(spelling).as_deref(), Some("/a b"), "{spelling}");
+        }
+        assert_eq!(file_path("s3://a/b"), None);
+        assert_eq!(file_path("file://host/b"), None);
+    }
+
+    #[test]
+    fn every_entry_is_visited_and_the_outermost_are_mapped() {
+        let text = r#"[{"class":"File","location":"a","secondaryFiles":[{"class":"Directory","location":"b","listing":
+            [{"class":"File","location":"c"}]}]},{"k":{"class":"File","location":"d"}}]"#;
+        let value = crate::json::parse(text).unwrap().recognise().unwrap();
+        let mut seen = String::new();
+        value.for_each_entry(&mut |entry| seen.push_str(entry.location().unwrap()));
+        assert_eq!(seen, "abcd");
+        let mut mapped = String::new();
+        let same = value.clone().map_entries(&mut |entry| -> Result<Entry, ()> {
+            mapped.push_str(entry.location().unwrap());
+            Ok(entry)
+        });
+        assert_eq!((same, mapped.as_str()), (Ok(value), "ad"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_survives_its_location(path in "/\\PC{0,30}") {
+            prop_assert_eq!(file_path(&file_location(&path)), Some(path));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The command line (CWL v1.2 Command Line Tool Description, §4.1 "Input binding" and "CommandLineBinding").
+//! The command line (CWL v1.2 Command Line Tool Description, §4.1 "Input binding" and "`CommandLineBinding`").
 
 use std::cmp::Ordering;
 
@@ -25,7 +25,7 @@ pub struct BindingError {
     /// `argument 2` or ``input `name` ``, and which expression.
     pub what: String,
     /// Why.
-    pub source: EvaluationError,
+    pub source: Box<EvaluationError>,
 }
 
 /// Part of a sorting key: numbers sort before names.
@@ -90,7 +90,7 @@ impl Collector<'_> {
     ) -> Result<T, BindingError> {
         let context = Context { self_, ..self.context };
         evaluate(&context, self.scripts)
-            .map_err(|source| BindingError { what: format!("{}, {what}", self.what), source })
+            .map_err(|source| BindingError { what: format!("{}, {what}", self.what), source: source.into() })
     }
 
     fn position(&mut self, binding: &CommandLineBinding, self_: &Value) -> Result<i64, BindingError> {

@@ -58,7 +58,7 @@ pub enum InputError {
         /// Which expression.
         what: &'static str,
         /// Why.
-        source: EvaluationError,
+        source: Box<EvaluationError>,
     },
     /// A required secondary file.
     #[error("input `{input}`: `{primary}` needs its secondary file `{missing}`, which is not beside it")]
@@ -141,6 +141,43 @@ pub fn prepare(
         prepared.insert(parameter.id.clone(), value);
     }
     Ok(prepared)
+}
+
+/// Gives every File and Directory its location, name and size as far as they can be told, and never fails: what is wrong
+/// with an input is said when it is used. Expressions that run before a tool is prepared (`ResourceRequirement`) then see
+/// the sizes.
+#[must_use]
+pub fn measured(inputs: Record, probe: &mut dyn Probe) -> Record {
+    fn measure(mut entry: Entry, probe: &mut dyn Probe) -> Entry {
+        if let (None, Some(path)) = (entry.location(), entry.path()) {
+            entry.set_location(Some(file_location(path)));
+        }
+        if let Some(name) = entry.name() {
+            entry.set_basename(name);
+        }
+        if let Entry::File(file) = &mut entry {
+            match (&file.location, &file.contents) {
+                (Some(location), _) => {
+                    if let Ok(Some(Kind::File(size))) = probe.look(location) {
+                        file.size = Some(size);
+                    }
+                }
+                (None, Some(contents)) => file.size = Some(contents.len() as u64),
+                (None, None) => {}
+            }
+        }
+        unfailing(entry.map_children(&mut |child| Ok(measure(child, probe))))
+    }
+    inputs
+        .into_iter()
+        .map(|(name, value)| (name, unfailing(value.map_entries(&mut |entry| Ok(measure(entry, probe))))))
+        .collect()
+}
+
+fn unfailing<T>(result: Result<T, std::convert::Infallible>) -> T {
+    match result {
+        Ok(value) => value,
+    }
 }
 
 struct Preparation<'a> {
@@ -259,7 +296,7 @@ impl Preparation<'_> {
         template.evaluate(&context, self.scripts).map_err(|source| InputError::Expression {
             input: self.input.to_owned(),
             what,
-            source,
+            source: source.into(),
         })
     }
 
@@ -274,8 +311,14 @@ impl Preparation<'_> {
                 _ => {}
             }
         }
-        if expected.is_empty() || file.format.as_ref().is_some_and(|format| expected.contains(format)) {
+        if expected.is_empty() {
             return Ok(());
+        }
+        for wanted in &expected {
+            let Some(found) = &file.format else { break };
+            if found == wanted || self.probe.is_format(found, wanted).map_err(|message| self.probe_error(message))? {
+                return Ok(());
+            }
         }
         Err(InputError::Format {
             input: self.input.to_owned(),
@@ -305,7 +348,7 @@ impl Preparation<'_> {
                         .map_err(|source| InputError::Expression {
                             input: self.input.to_owned(),
                             what: "secondaryFiles `required`",
-                            source,
+                            source: source.into(),
                         })?
                         .unwrap_or(true)
                 }
@@ -424,7 +467,7 @@ pub(crate) fn text_of(bytes: Vec<u8>, truncated: bool) -> Option<String> {
 }
 
 /// The name of a secondary file by a pattern: each leading `^` removes one extension, the rest is appended (CWL v1.2,
-/// "SecondaryFileSchema").
+/// "`SecondaryFileSchema`").
 pub(crate) fn secondary_name(primary: &str, pattern: &str) -> String {
     let suffix = pattern.trim_start_matches('^');
     let carets = pattern.len() - suffix.len();

@@ -11,6 +11,13 @@ pub trait Probe {
 
     /// Names and kinds of the members of the directory at the URI, in any order.
     fn list(&mut self, location: &str) -> Result<Vec<(String, Kind)>, String>;
+
+    /// Whether a file of format `found` serves where `wanted` is asked for; both are IRIs that differ. Without
+    /// [`Ontology`](crate::ontology::Ontology) nothing does.
+    fn is_format(&mut self, found: &str, wanted: &str) -> Result<bool, String> {
+        let _ = (found, wanted);
+        Ok(false)
+    }
 }
 
 /// What something is.

@@ -128,15 +128,16 @@ pub(super) fn place(entry: &Entry, writable: bool, placements: &mut Vec<Placemen
                 place(secondary, writable, placements);
             }
         }
-        Entry::Directory(directory) => match &directory.location {
-            Some(location) => placements.push(Placement { path, content: Content::Link(location.clone()), writable }),
-            None => {
+        Entry::Directory(directory) => {
+            if let Some(location) = &directory.location {
+                placements.push(Placement { path, content: Content::Link(location.clone()), writable });
+            } else {
                 placements.push(Placement { path, content: Content::Directory, writable });
                 for member in directory.listing.iter().flatten() {
                     place(member, writable, placements);
                 }
             }
-        },
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! `InitialWorkDirRequirement`: what stands in the output directory before the tool starts (CWL v1.2 Command Line Tool
-//! Description, "InitialWorkDirRequirement" and "Dirent").
+//! Description, "`InitialWorkDirRequirement`" and "Dirent").
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub enum WorkDirError {
         /// Which expression.
         what: &'static str,
         /// Why.
-        source: EvaluationError,
+        source: Box<EvaluationError>,
     },
     /// A value that is no member of a listing.
     #[error("InitialWorkDirRequirement: a listing holds File, Directory and Dirent objects, not {found}")]
@@ -71,16 +71,18 @@ pub(super) struct WorkDir {
     pub places: BTreeMap<String, String>,
 }
 
-/// Evaluates a listing. `outdir` is absolute; `may_be_absolute` says that absolute names are allowed.
+/// Evaluates a listing. `outdir` is absolute; `may_be_absolute` says that absolute names are allowed,
+/// `changes_originals` that writable entries are not copied.
 pub(super) fn evaluate(
     listing: &InitialWorkDir,
     context: &Context<'_>,
     scripts: &mut dyn Evaluate,
     outdir: &str,
     may_be_absolute: bool,
+    changes_originals: bool,
 ) -> Result<WorkDir, WorkDirError> {
-    let mut builder = Builder { outdir, may_be_absolute, workdir: WorkDir::default() };
-    let expression = |what| move |source| WorkDirError::Expression { what, source };
+    let mut builder = Builder { outdir, may_be_absolute, changes_originals, workdir: WorkDir::default() };
+    let expression = |what| move |source: EvaluationError| WorkDirError::Expression { what, source: source.into() };
     match listing {
         InitialWorkDir::Expression(template) => {
             let value = template.evaluate(context, scripts).map_err(expression("listing"))?;
@@ -110,6 +112,8 @@ pub(super) fn evaluate(
 struct Builder<'a> {
     outdir: &'a str,
     may_be_absolute: bool,
+    /// Writable entries are links, too (`InplaceUpdateRequirement`).
+    changes_originals: bool,
     workdir: WorkDir,
 }
 
@@ -188,6 +192,18 @@ impl Builder<'_> {
 
     fn push(&mut self, placements: impl IntoIterator<Item = Placement>) -> Result<(), WorkDirError> {
         for placement in placements {
+            for existing in &mut self.workdir.placements {
+                if is_inside(&placement.path, &existing.path) && matches!(existing.content, Content::Link(_)) {
+                    // Through a link the new entry would land in the original.
+                    if self.changes_originals {
+                        return Err(WorkDirError::Collision { path: placement.path });
+                    }
+                    existing.writable = true;
+                }
+                if is_inside(&existing.path, &placement.path) && placement.content != Content::Directory {
+                    return Err(WorkDirError::Collision { path: placement.path });
+                }
+            }
             match self.workdir.placements.iter_mut().find(|existing| existing.path == placement.path) {
                 // The same thing twice is one thing; directories of the same name are merged.
                 Some(existing) if existing.content == placement.content => existing.writable |= placement.writable,
@@ -211,6 +227,11 @@ impl Builder<'_> {
             _ => Err(WorkDirError::Escapes { name: name.to_owned() }),
         }
     }
+}
+
+/// Whether a path is below a directory.
+fn is_inside(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// A path without `.`, `..` and empty segments; `None` if it leads above its start or holds a NUL.

@@ -104,7 +104,7 @@ impl Template {
             parts = rest;
         }
         if let [single] = parts {
-            return self.part(single, context, scripts);
+            return part_value(single, context, scripts);
         }
         let last = parts.len().saturating_sub(1);
         let mut joined = String::new();
@@ -112,7 +112,7 @@ impl Template {
             match part {
                 Part::Text(text) if at == 0 => joined.push_str(text.trim_start()),
                 Part::Text(text) if at == last => joined.push_str(text.trim_end()),
-                _ => joined.push_str(&interpolated(&self.part(part, context, scripts)?)),
+                _ => joined.push_str(&interpolated(&part_value(part, context, scripts)?)),
             }
         }
         Ok(Value::String(joined))
@@ -126,11 +126,11 @@ impl Template {
         scripts: &mut dyn Evaluate,
     ) -> Result<Value, EvaluationError> {
         if let [single @ (Part::Reference(_) | Part::Script(_))] = self.parts.as_slice() {
-            return self.part(single, context, scripts);
+            return part_value(single, context, scripts);
         }
         let mut joined = String::new();
         for part in &self.parts {
-            joined.push_str(&interpolated(&self.part(part, context, scripts)?));
+            joined.push_str(&interpolated(&part_value(part, context, scripts)?));
         }
         Ok(Value::String(joined))
     }
@@ -151,41 +151,36 @@ impl Template {
     pub(crate) fn wrong_type(&self, expected: &'static str, found: &Value) -> EvaluationError {
         EvaluationError::WrongType { expression: shown(&self.source), expected, found: described(found) }
     }
+}
 
-    fn part(&self, part: &Part, context: &Context<'_>, scripts: &mut dyn Evaluate) -> Result<Value, EvaluationError> {
-        match part {
-            Part::Text(text) => Ok(Value::String(text.clone())),
-            Part::Reference(reference) => match reference.resolve(context) {
-                Ok(value) => Ok(value),
-                // Where JavaScript is allowed a parameter reference is JavaScript too: `$(inputs.text.length)`.
-                Err(_) if context.library.is_some() => {
-                    let script = Script { kind: ScriptKind::Expression, source: reference.to_string() };
-                    self.script(&script, context, scripts)
-                }
-                Err(error) => Err(error),
-            },
-            Part::Script(script) => self.script(script, context, scripts),
-        }
+fn part_value(part: &Part, context: &Context<'_>, scripts: &mut dyn Evaluate) -> Result<Value, EvaluationError> {
+    match part {
+        Part::Text(text) => Ok(Value::String(text.clone())),
+        Part::Reference(reference) => match reference.resolve(context) {
+            Ok(value) => Ok(value),
+            // Where JavaScript is allowed a parameter reference is JavaScript too: `$(inputs.text.length)`.
+            Err(_) if context.library.is_some() => {
+                let script = Script { kind: ScriptKind::Expression, source: reference.to_string() };
+                script_value(&script, context, scripts)
+            }
+            Err(error) => Err(error),
+        },
+        Part::Script(script) => script_value(script, context, scripts),
     }
+}
 
-    fn script(
-        &self,
-        script: &Script,
-        context: &Context<'_>,
-        scripts: &mut dyn Evaluate,
-    ) -> Result<Value, EvaluationError> {
-        let expression = match script.kind {
-            ScriptKind::Expression => shown(&format!("$({})", script.source)),
-            ScriptKind::Body => shown(&format!("${{{}}}", script.source)),
-        };
-        if context.library.is_none() {
-            return Err(EvaluationError::NoJavascript { expression });
-        }
-        let value = scripts
-            .evaluate(script, context)
-            .map_err(|message| EvaluationError::Script { expression: expression.clone(), message })?;
-        value.recognise().map_err(|error| EvaluationError::Script { expression, message: error.to_string() })
+fn script_value(script: &Script, context: &Context<'_>, scripts: &mut dyn Evaluate) -> Result<Value, EvaluationError> {
+    let expression = match script.kind {
+        ScriptKind::Expression => shown(&format!("$({})", script.source)),
+        ScriptKind::Body => shown(&format!("${{{}}}", script.source)),
+    };
+    if context.library.is_none() {
+        return Err(EvaluationError::NoJavascript { expression });
     }
+    let value = scripts
+        .evaluate(script, context)
+        .map_err(|message| EvaluationError::Script { expression: expression.clone(), message })?;
+    value.recognise().map_err(|error| EvaluationError::Script { expression, message: error.to_string() })
 }
 
 /// A value in a message: its type, and itself where it is short.
@@ -389,5 +384,103 @@ impl<T: FromValue + Clone> Computed<T> {
                 value => T::from_value(&value).map(Some).ok_or_else(|| template.wrong_type(T::EXPECTED, &value)),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Scripts, template, value};
+
+    const INPUTS: &str = r#"{"n": 5, "x": 0.5, "text": "ab\"c", "list": [1, [2]], "object": {"b": null, "a": [1.0, "z"]},
+        "length": 7, "own": {"length": 3}, "odd name": {"it's": true},
+        "file": {"class": "File", "location": "file:///d/a.tar.gz", "path": "/in/a.tar.gz", "size": 9}}"#;
+
+    fn evaluated(source: &str, library: Option<&[String]>) -> Result<Value, String> {
+        let inputs = value(INPUTS);
+        let runtime = value(r#"{"cores": 2}"#);
+        let context = Context { inputs: &inputs, self_: &Value::Null, runtime: &runtime, library };
+        let mut scripts = Scripts(vec![("inputs.text.length", "4"), ("1 + 1", "2"), ("return null", "null")]);
+        template(source).evaluate(&context, &mut scripts).map_err(|error| error.to_string())
+    }
+
+    fn strictly(source: &str) -> Result<Value, String> {
+        evaluated(source, None)
+    }
+
+    #[test]
+    fn a_lone_reference_keeps_its_type() {
+        assert_eq!(strictly("$(inputs.n)"), Ok(Value::from(5)));
+        assert_eq!(strictly(" $(inputs.list[1][0]) \n"), Ok(Value::from(2)));
+        assert_eq!(strictly("$(null)"), Ok(Value::Null));
+        assert_eq!(strictly("$(inputs['odd name']['it\\'s'])"), Ok(true.into()));
+        assert_eq!(strictly("$(inputs)"), Ok(value(INPUTS)));
+        assert_eq!(strictly("$(inputs.text[1])"), Ok("b".into()));
+    }
+
+    #[test]
+    fn text_around_references_makes_a_string() {
+        assert_eq!(strictly("-$(inputs.n)"), Ok("-5".into()));
+        assert_eq!(strictly("  $(inputs.text) $(inputs.x)\n"), Ok("ab\"c 0.5".into()));
+        assert_eq!(
+            strictly("$(inputs.object)$(null)$(runtime.cores)"),
+            Ok(r#"{"a": [1.0, "z"], "b": null}null2"#.into())
+        );
+        assert_eq!(strictly("  as it is \n"), Ok("  as it is \n".into()));
+    }
+
+    #[test]
+    fn derived_members_of_files_are_computed() {
+        for (member, expected) in
+            [("basename", "a.tar.gz"), ("nameroot", "a.tar"), ("nameext", ".gz"), ("dirname", "/in"), ("class", "File")]
+        {
+            assert_eq!(strictly(&format!("$(inputs.file.{member})")), Ok(expected.into()));
+        }
+        assert_eq!(strictly("$(inputs.file.size)"), Ok(Value::from(9)));
+    }
+
+    #[test]
+    fn length_is_of_arrays_only_and_a_member_of_that_name_wins() {
+        assert_eq!(strictly("$(inputs.list.length)"), Ok(Value::from(2)));
+        assert_eq!(strictly("$(inputs.length)"), Ok(Value::from(7)));
+        assert_eq!(strictly("$(inputs.own.length)"), Ok(Value::from(3)));
+        insta::assert_snapshot!(strictly("$(inputs.text.length)").unwrap_err(), @"`$(inputs.text.length)`: `inputs.text` is string, which has no `length`");
+        assert!(strictly("$(inputs.list.length.x)").is_err());
+        assert_eq!(
+            evaluated("$(inputs.text.length)", Some(&[])),
+            Ok(Value::from(4)),
+            "with JavaScript it is JavaScript"
+        );
+    }
+
+    #[test]
+    fn errors_name_the_reference_and_what_there_is() {
+        let error = |source: &str| strictly(source).unwrap_err();
+        insta::assert_snapshot!(error("$(inputs.own.lenght)"), @"`$(inputs.own.lenght)`: `inputs.own` has no `lenght`; it has `length`");
+        insta::assert_snapshot!(error("$(inputs.list[2])"), @"`$(inputs.list[2])`: `inputs.list` has 2 elements, index 2 is beyond them");
+        insta::assert_snapshot!(error("$(self.x)"), @"`$(self.x)`: `self` is null, which has no `x`");
+        insta::assert_snapshot!(error("$(inputs.file.contents)"), @"`$(inputs.file.contents)`: `inputs.file` has no `contents`; it has `class`, `location`, `path`, `basename`, `nameroot`, `nameext`, `dirname`, `size`");
+        insta::assert_snapshot!(error("$(null.x)"), @"`$(null.x)` is JavaScript, not a parameter reference, and InlineJavascriptRequirement is missing");
+        insta::assert_snapshot!(error("a ${ return 1 }"), @"`${ return 1 }` is JavaScript, not a parameter reference, and InlineJavascriptRequirement is missing");
+    }
+
+    #[test]
+    fn scripts_run_where_they_are_allowed() {
+        assert_eq!(evaluated("$(1 + 1)", Some(&[])), Ok(Value::from(2)));
+        assert_eq!(evaluated("<$(1 + 1)${ return null }>", Some(&[])), Ok("<2null>".into()));
+        insta::assert_snapshot!(evaluated("$(2 + 2)", Some(&[])).unwrap_err(), @"`$(2 + 2)`: unknown script 2 + 2");
+    }
+
+    #[test]
+    fn computed_values_are_checked_for_their_type() {
+        let inputs = value(INPUTS);
+        let context = Context { inputs: &inputs, self_: &Value::Null, runtime: &Value::Null, library: None };
+        let mut scripts = Scripts::default();
+        let mut of = |source: &str| {
+            Computed::<i64>::Expression(template(source)).evaluate(&context, &mut scripts).map_err(|e| e.to_string())
+        };
+        assert_eq!(of("$(inputs.n)"), Ok(Some(5)));
+        assert_eq!(of("$(null)"), Ok(None));
+        insta::assert_snapshot!(of("$(inputs.x)").unwrap_err(), @"`$(inputs.x)` gave float 0.5 where an integer is needed");
     }
 }

@@ -75,7 +75,6 @@ fn block_end(text: &str) -> Option<usize> {
         match quote {
             Some(_) if byte == b'\\' => at += 1,
             Some(end) if byte == end => quote = None,
-            Some(_) => {}
             None if byte == b'"' || byte == b'\'' => quote = Some(byte),
             None if byte == open => depth += 1,
             None if byte == close => {
@@ -84,7 +83,7 @@ fn block_end(text: &str) -> Option<usize> {
                     return Some(at + 1);
                 }
             }
-            None => {}
+            Some(_) | None => {}
         }
         at += 1;
     }

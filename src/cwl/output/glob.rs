@@ -46,7 +46,7 @@ pub(super) fn glob(pattern: &str, outdir: &str, directory: &mut dyn OutputDirect
             let tokens = tokens(segment);
             for name in directory.list(&parent).map_err(GlobError::Directory)? {
                 // A leading dot must be written out.
-                if !(name.starts_with('.') && !segment.starts_with('.')) && matches(&tokens, &name) {
+                if (segment.starts_with('.') || !name.starts_with('.')) && matches(&tokens, &name) {
                     next.push(join(&name));
                 }
             }

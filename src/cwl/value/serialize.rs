@@ -170,3 +170,24 @@ fn is_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_survive_a_journal() {
+        let text = r#"{"f":{"class":"File","location":"file:///a","basename":"a","size":3,"secondaryFiles":[{"class":"Directory","location":"file:///b","listing":[]}],"my:own":{"class":"File","contents":""}},"n":[1,1.0,null,{"$big":"-100000000000000000000"}]}"#;
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert!(matches!(value.as_record().unwrap()["f"], Value::File(_)));
+        assert_eq!(serde_json::to_string(&value).unwrap(), text);
+    }
+
+    #[test]
+    fn stale_derived_members_are_dropped_and_wrong_ones_refused() {
+        let file: File = serde_json::from_str(r#"{"class":"File","path":"/a/b.c","nameroot":"zzz"}"#).unwrap();
+        assert_eq!(file.extra.len(), 0);
+        let error = serde_json::from_str::<Value>(r#"[{"class":"File","location":1}]"#).unwrap_err();
+        insta::assert_snapshot!(error, @"`location` of a File must be a string, not integer");
+    }
+}
