@@ -1,1 +1,548 @@
-//! Static checks.
+//! Static checks of a loaded package: links, types and features that cannot work at run time are reported before.
+//!
+//! Errors are certain: no value could pass. Where some values could, there is a warning.
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{
+    Link, LinkMerge, Package, PickValue, Port, Process, Scatter, ScatterMethod, Step, StepInput, Workflow,
+};
+use crate::job::{allows_null, misfits};
+use crate::requirement::{Requirements, Unsupported};
+use crate::schema::{ArrayType, InputParameter, Type};
+
+/// Whether values of one type are values of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fit {
+    /// None is.
+    Never,
+    /// It depends on the value.
+    Sometimes,
+    /// All are.
+    Always,
+}
+
+/// Checks all processes of a package.
+pub fn check(package: &Package) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    for process in &package.processes {
+        check_defaults(process, &mut found);
+        if let Process::Workflow(workflow) = process {
+            Checker { package, workflow, found: &mut found }.workflow();
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Requirements of unknown classes, anywhere in the package: it must not be run. Hints do not count.
+pub fn unsupported(package: &Package) -> Vec<&Unsupported> {
+    let of_steps = package.processes.iter().flat_map(|process| match process {
+        Process::Workflow(workflow) => workflow.steps.iter().map(|step| &step.requirements).collect(),
+        _ => Vec::new(),
+    });
+    let of_processes = package.processes.iter().map(|process| &process.header().requirements);
+    of_processes.chain(of_steps).flat_map(|requirements| &requirements.unsupported).collect()
+}
+
+/// Outputs of a process as ids and types.
+pub fn output_types(process: &Process) -> Vec<(&str, &Type)> {
+    let plain = match process {
+        Process::CommandLineTool(tool) => &tool.outputs,
+        Process::ExpressionTool(tool) => &tool.outputs,
+        Process::Operation(operation) => &operation.outputs,
+        Process::Workflow(workflow) => {
+            return workflow.outputs.iter().map(|output| (output.id.as_str(), &output.type_)).collect();
+        }
+    };
+    plain.iter().map(|output| (output.id.as_str(), &output.type_)).collect()
+}
+
+/// Whether values of `source` fit where `sink` is wanted. `Any` is taken at its word on both sides.
+pub fn fits(source: &Type, sink: &Type) -> Fit {
+    match (source, sink) {
+        (Type::Any, _) | (_, Type::Any) => Fit::Always,
+        (Type::Union(members), sink) => {
+            let fit = |member: &Type| fits(member, sink);
+            if members.iter().all(|member| fit(member) == Fit::Always) {
+                return Fit::Always;
+            }
+            // That both may be null is no common ground if nothing else is.
+            let solid = members.iter().filter(|member| **member != Type::Null);
+            if solid.map(fit).any(|fit| fit > Fit::Never) { Fit::Sometimes } else { Fit::Never }
+        }
+        (source, Type::Union(members)) => members.iter().map(|member| fits(source, member)).max().unwrap_or(Fit::Never),
+        // An empty array fits everywhere, but nobody means that.
+        (Type::Array(source), Type::Array(sink)) => fits(&source.items, &sink.items),
+        (Type::Record(source), Type::Record(sink)) => {
+            let fields =
+                sink.fields.iter().map(|wanted| match source.fields.iter().find(|field| field.name == wanted.name) {
+                    Some(field) => fits(&field.type_, &wanted.type_),
+                    None if allows_null(&wanted.type_) => Fit::Always,
+                    None => Fit::Never,
+                });
+            fields.min().unwrap_or(Fit::Always)
+        }
+        (Type::Enum(source), Type::Enum(sink)) => {
+            let known = source.symbols.iter().filter(|symbol| sink.symbols.contains(symbol)).count();
+            match known {
+                0 => Fit::Never,
+                known if known == source.symbols.len() => Fit::Always,
+                _ => Fit::Sometimes,
+            }
+        }
+        (Type::Enum(_), Type::String) => Fit::Always,
+        (Type::String, Type::Enum(_)) => Fit::Sometimes,
+        (source, sink) => match (width(source), width(sink)) {
+            (Some(source), Some(sink)) if source <= sink => Fit::Always,
+            (Some(_), Some(_)) => Fit::Sometimes,
+            _ if source == sink => Fit::Always,
+            _ => Fit::Never,
+        },
+    }
+}
+
+/// Numbers by what they can hold.
+fn width(type_: &Type) -> Option<u8> {
+    match type_ {
+        Type::Int => Some(1),
+        Type::Long => Some(2),
+        Type::Float => Some(3),
+        Type::Double => Some(4),
+        _ => None,
+    }
+}
+
+fn array(items: Type) -> Type {
+    Type::Array(Box::new(ArrayType { items, input_binding: None }))
+}
+
+/// A union without repetition and nesting.
+fn union(members: impl IntoIterator<Item = Type>) -> Type {
+    let mut flat: Vec<Type> = Vec::new();
+    for member in members {
+        let inner = if let Type::Union(inner) = member { inner } else { vec![member] };
+        for member in inner {
+            if !flat.contains(&member) {
+                flat.push(member);
+            }
+        }
+    }
+    if flat.len() == 1 { flat.remove(0) } else { Type::Union(flat) }
+}
+
+fn without_null(type_: Type) -> Type {
+    match type_ {
+        Type::Union(members) => union(members.into_iter().filter(|member| *member != Type::Null)),
+        other => other,
+    }
+}
+
+/// Type of the elements, if all values of a type are arrays or null.
+fn items(type_: &Type) -> Option<Type> {
+    match type_ {
+        Type::Array(array) => Some(array.items.clone()),
+        Type::Any => Some(Type::Any),
+        Type::Union(members) => {
+            let solid = members.iter().filter(|member| **member != Type::Null);
+            // One array among other types may be what comes; the others would fail when they do.
+            let found: Vec<Type> = solid.filter_map(items).collect();
+            (!found.is_empty()).then(|| union(found))
+        }
+        _ => None,
+    }
+}
+
+/// The type that a link yields from those of its sources (CWL v1.2 Workflow Description, "linkMerge", "pickValue").
+fn linked(link: &Link, sources: &[Type]) -> Type {
+    let merges = link.is_list && (sources.len() > 1 || link.link_merge.is_some());
+    let merged = match (merges, link.link_merge) {
+        (false, _) => sources.first().cloned().unwrap_or(Type::Null),
+        (true, Some(LinkMerge::Flattened)) => array(union(sources.iter().map(|source| match source {
+            Type::Array(array) => array.items.clone(),
+            Type::Union(_) => items(source).unwrap_or_else(|| source.clone()),
+            other => other.clone(),
+        }))),
+        (true, _) => array(union(sources.iter().cloned())),
+    };
+    match (link.pick_value, items(&merged)) {
+        (None, _) => merged,
+        (Some(PickValue::AllNonNull), Some(items)) => array(without_null(items)),
+        (Some(_), Some(items)) => without_null(items),
+        // Not a list: what pickValue does with it is reported at run time.
+        (Some(_), None) => Type::Any,
+    }
+}
+
+fn check_defaults(process: &Process, found: &mut Diagnostics) {
+    for input in &process.header().inputs {
+        let Some(default) = &input.default else { continue };
+        if *default == crate::value::Value::Null {
+            continue;
+        }
+        for misfit in misfits(&input.type_, default.clone()) {
+            let message = format!("the default of '{}' does not fit its type: {}", input.id, misfit.message);
+            found.push(Diagnostic { help: misfit.help, ..Diagnostic::warning(&process.header().span, message) });
+        }
+    }
+}
+
+struct Checker<'p> {
+    package: &'p Package,
+    workflow: &'p Workflow,
+    found: &'p mut Diagnostics,
+}
+
+impl<'p> Checker<'p> {
+    fn workflow(&mut self) {
+        if let Some(ring) = ring(self.workflow) {
+            let names: Vec<&str> = ring.iter().map(|step| self.workflow.steps[*step].id.as_str()).collect();
+            let message = format!("steps wait for each other: {}", names.join(" -> "));
+            let span = ring.first().map_or(&self.workflow.header.span, |step| &self.workflow.steps[*step].span);
+            self.found.push(Diagnostic::error(span, message).help("each arrow is an output that the next step reads"));
+        }
+        for step in &self.workflow.steps {
+            self.step(step);
+        }
+        for output in &self.workflow.outputs {
+            if output.link.sources.is_empty() {
+                if !allows_null(&output.type_) {
+                    let message = format!("nothing is connected to the output '{}'", output.id);
+                    self.found.push(Diagnostic::error(&output.span, message).help("write `outputSource: step/output`"));
+                }
+                continue;
+            }
+            self.needs_multiple_input(&output.link, &[], &output.span);
+            let source = linked(&output.link, &self.sources(&output.link));
+            let what = format!("the output '{}'", output.id);
+            self.compare(&source, &output.type_, &what, &output.span);
+        }
+    }
+
+    fn sources(&self, link: &Link) -> Vec<Type> {
+        link.sources.iter().map(|port| self.port(port)).collect()
+    }
+
+    /// The type of what a port yields.
+    fn port(&self, port: &Port) -> Type {
+        match port {
+            Port::Input(id) => {
+                let input = self.workflow.header.inputs.iter().find(|input| input.id == *id);
+                input.map_or(Type::Any, effective_type)
+            }
+            Port::Step { step, output } => {
+                let step = &self.workflow.steps[*step];
+                let outputs = output_types(&self.package.processes[step.run.0]);
+                let type_ =
+                    outputs.into_iter().find(|(id, _)| id == output).map_or(Type::Any, |(_, type_)| type_.clone());
+                let type_ = if step.when.is_some() { union([Type::Null, type_]) } else { type_ };
+                match &step.scatter {
+                    None => type_,
+                    Some(Scatter { inputs, method: ScatterMethod::NestedCrossProduct }) => {
+                        inputs.iter().fold(type_, |type_, _| array(type_))
+                    }
+                    Some(_) => array(type_),
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, step: &'p Step) {
+        let process = &self.package.processes[step.run.0];
+        let outputs = output_types(process);
+        for output in &step.outputs {
+            if !outputs.iter().any(|(id, _)| id == output) {
+                let has: Vec<&str> = outputs.iter().map(|(id, _)| *id).collect();
+                let message = format!("the step '{}' lists the output '{output}', which its process has not", step.id);
+                self.found.push(Diagnostic::error(&step.span, message).help(format!("it has: {}", has.join(", "))));
+            }
+        }
+        for wanted in &process.header().inputs {
+            self.connected(step, wanted);
+        }
+        for input in &step.inputs {
+            self.needs_multiple_input(&input.link, &[&step.requirements, &step.hints], &input.span);
+            self.input(step, input, process.header().inputs.iter().find(|wanted| wanted.id == input.id));
+        }
+        self.features(step, process);
+    }
+
+    fn connected(&mut self, step: &Step, wanted: &InputParameter) {
+        if wanted.default.is_some() || allows_null(&wanted.type_) {
+            return;
+        }
+        let given = step.inputs.iter().find(|input| input.id == wanted.id);
+        let is_given = given.is_some_and(|input| {
+            !input.link.sources.is_empty() || input.default.is_some() || input.value_from.is_some()
+        });
+        if !is_given {
+            let message = format!("the step '{}' gives its process no '{}'", step.id, wanted.id);
+            let help = format!("add `{}: <source>` to its `in`; it is of type {}", wanted.id, wanted.type_);
+            self.found.push(Diagnostic::error(&step.span, message).help(help));
+        }
+    }
+
+    fn input(&mut self, step: &Step, input: &StepInput, wanted: Option<&InputParameter>) {
+        if input.link.sources.is_empty() {
+            return;
+        }
+        let mut source = linked(&input.link, &self.sources(&input.link));
+        if input.default.as_ref().is_some_and(|default| *default != crate::value::Value::Null) {
+            source = without_null(source);
+        }
+        let is_scattered = step.scatter.as_ref().is_some_and(|scatter| scatter.inputs.contains(&input.id));
+        if is_scattered {
+            let Some(element) = items(&source) else {
+                let message = format!("the step '{}' scatters over '{}', which is no array", step.id, input.id);
+                self.found
+                    .push(Diagnostic::error(&input.span, message).help(format!("its source is of type {source}")));
+                return;
+            };
+            source = element;
+        }
+        // What an expression makes of it is known at run time only.
+        let (Some(wanted), None) = (wanted, &input.value_from) else { return };
+        let what = format!("the input '{}' of the step '{}'", input.id, step.id);
+        self.compare(&source, &sink_type(wanted), &what, &input.span);
+    }
+
+    fn compare(&mut self, source: &Type, sink: &Type, what: &str, span: &crate::source::Span) {
+        let message = format!("{what} is of type {sink}, but its source yields {source}");
+        match fits(source, sink) {
+            Fit::Always => {}
+            Fit::Sometimes => self
+                .found
+                .push(Diagnostic::warning(span, message).help("some values do not fit and would fail when they come")),
+            Fit::Never => self.found.push(Diagnostic::error(span, message).help("no value of one fits the other")),
+        }
+    }
+
+    /// Warns of a feature that is used and not declared: other engines may refuse the package.
+    fn features(&mut self, step: &Step, process: &Process) {
+        let levels = [&step.requirements, &step.hints];
+        let used: [(bool, &str, fn(&Requirements) -> bool); 3] = [
+            (step.scatter.is_some(), "ScatterFeatureRequirement", |level| level.scatter.is_some()),
+            (matches!(process, Process::Workflow(_)), "SubworkflowFeatureRequirement", |level| {
+                level.subworkflow.is_some()
+            }),
+            (step.inputs.iter().any(|input| input.value_from.is_some()), "StepInputExpressionRequirement", |level| {
+                level.step_input_expression.is_some()
+            }),
+        ];
+        for (is_used, class, declares) in used {
+            if is_used && !self.declared(&levels, declares) {
+                self.undeclared(class, &step.span);
+            }
+        }
+    }
+
+    fn needs_multiple_input(&mut self, link: &Link, levels: &[&Requirements], span: &crate::source::Span) {
+        if link.sources.len() > 1 && !self.declared(levels, |level| level.multiple_input.is_some()) {
+            self.undeclared("MultipleInputFeatureRequirement", span);
+        }
+    }
+
+    /// Whether a level of the step, this workflow or the entry declares a feature; requirements are inherited.
+    fn declared(&self, levels: &[&Requirements], declares: impl Fn(&Requirements) -> bool) -> bool {
+        let entry = self.package.processes[self.package.entry.0].header();
+        let headers = [&self.workflow.header, entry];
+        let inherited = headers.into_iter().flat_map(|header| [&header.requirements, &header.hints]);
+        levels.iter().copied().chain(inherited).any(declares)
+    }
+
+    fn undeclared(&mut self, class: &str, span: &crate::source::Span) {
+        let message = format!("{class} is used and not declared");
+        let help = format!("add `{class}: {{}}` to the workflow's requirements; other engines insist on it");
+        self.found.push(Diagnostic::warning(span, message).help(help));
+    }
+}
+
+/// What an input yields inside of its workflow: never null where a default stands in.
+fn effective_type(input: &InputParameter) -> Type {
+    match &input.default {
+        Some(default) if *default != crate::value::Value::Null => without_null(input.type_.clone()),
+        _ => input.type_.clone(),
+    }
+}
+
+/// What an input takes: null too, where a default stands in for it.
+fn sink_type(input: &InputParameter) -> Type {
+    if input.default.is_some() { union([Type::Null, input.type_.clone()]) } else { input.type_.clone() }
+}
+
+/// Steps that wait for each other, the first one repeated at the end, in the direction of the data.
+fn ring(workflow: &Workflow) -> Option<Vec<usize>> {
+    let sources = |step: &Step| -> Vec<usize> {
+        let ports = step.inputs.iter().flat_map(|input| &input.link.sources);
+        ports.filter_map(|port| if let Port::Step { step, .. } = port { Some(*step) } else { None }).collect()
+    };
+    let waits: Vec<Vec<usize>> = workflow.steps.iter().map(sources).collect();
+    let mut is_done = vec![false; waits.len()];
+    // Each round finishes at least one step or stops; the last one names a step of a ring, or one behind it.
+    loop {
+        let before = is_done.clone();
+        for (step, sources) in waits.iter().enumerate() {
+            is_done[step] |= sources.iter().all(|source| is_done[*source]);
+        }
+        if is_done == before {
+            break;
+        }
+    }
+    let mut at = is_done.iter().position(|done| !done)?;
+    let mut way = Vec::new();
+    while !way.contains(&at) {
+        way.push(at);
+        at = waits[at].iter().copied().find(|source| !is_done[*source])?;
+    }
+    let mut ring: Vec<usize> = way.into_iter().skip_while(|step| *step != at).collect();
+    ring.push(at);
+    ring.reverse();
+    Some(ring)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{Fetch, FetchError, load_text};
+
+    struct Nothing;
+    impl Fetch for Nothing {
+        fn fetch(&self, _: &str) -> Result<String, FetchError> {
+            Err(FetchError("no such file".to_owned()))
+        }
+    }
+
+    /// A workflow over `echo`, which takes a string and gives a File, and `sum`, which takes files and an int.
+    fn checked(rest: &str) -> String {
+        let text = format!(
+            "cwlVersion: v1.2
+$graph:
+- {{class: CommandLineTool, id: echo, baseCommand: echo, inputs: {{text: string}}, outputs: {{out: stdout}}}}
+- {{class: CommandLineTool, id: sum, baseCommand: sum, inputs: {{files: 'File[]', n: {{type: int, default: 1}}}}, outputs: {{out: {{type: string, outputBinding: {{glob: x}}}}}}}}
+- class: Workflow
+  id: main
+{rest}"
+        );
+        check(&load_text("file:///p/a.cwl", &text, None, &Nothing).unwrap()).to_string()
+    }
+
+    #[test]
+    fn a_sound_workflow_has_no_messages() {
+        let sound = checked(
+            "  requirements: {ScatterFeatureRequirement: {}, MultipleInputFeatureRequirement: {}, StepInputExpressionRequirement: {}}
+  inputs: {texts: 'string[]', text: 'string?', n: 'int?'}
+  outputs: {o: {type: 'string', outputSource: [add/out]}, all: {type: 'File[]', outputSource: [one/out, many/out], linkMerge: merge_flattened, pickValue: all_non_null}}
+  steps:
+    many: {run: '#echo', in: {text: texts}, scatter: text, out: [out]}
+    one: {run: '#echo', in: {text: {source: text, default: x}}, when: $(true), out: [out]}
+    add: {run: '#sum', in: {files: many/out, n: n, other: {valueFrom: $(1)}}, out: [out]}
+",
+        );
+        assert_eq!(sound, "");
+    }
+
+    #[test]
+    fn what_can_never_work_is_an_error() {
+        insta::assert_snapshot!(checked(
+            "  requirements: {ScatterFeatureRequirement: {}}
+  inputs: {text: string, texts: 'string[]'}
+  outputs:
+    a: {type: File, outputSource: many/out}
+    b: {type: string}
+  steps:
+    many: {run: '#echo', in: {text: texts}, scatter: text, out: [out]}
+    none: {run: '#echo', in: {}, out: [out, err]}
+    scattered: {run: '#echo', in: {text: text}, scatter: text, out: [out]}
+    direct: {run: '#sum', in: {files: none/out}, out: [out]}
+"
+        ), @r#"
+        /p/a.cwl:10:5: error: the output 'a' is of type File, but its source yields File[]
+         10 |     a: {type: File, outputSource: many/out}
+            |     ^
+        help: no value of one fits the other
+        /p/a.cwl:11:5: error: nothing is connected to the output 'b'
+         11 |     b: {type: string}
+            |     ^
+        help: write `outputSource: step/output`
+        /p/a.cwl:14:5: error: the step 'none' lists the output 'err', which its process has not
+         14 |     none: {run: '#echo', in: {}, out: [out, err]}
+            |     ^^^^
+        help: it has: out
+        /p/a.cwl:14:5: error: the step 'none' gives its process no 'text'
+         14 |     none: {run: '#echo', in: {}, out: [out, err]}
+            |     ^^^^
+        help: add `text: <source>` to its `in`; it is of type string
+        /p/a.cwl:15:36: error: the step 'scattered' scatters over 'text', which is no array
+         15 |     scattered: {run: '#echo', in: {text: text}, scatter: text, out: [out]}
+            |                                    ^^^^
+        help: its source is of type string
+        /p/a.cwl:16:32: error: the input 'files' of the step 'direct' is of type File[], but its source yields File
+         16 |     direct: {run: '#sum', in: {files: none/out}, out: [out]}
+            |                                ^^^^^
+        help: no value of one fits the other
+        "#);
+    }
+
+    #[test]
+    fn all_non_null_into_a_single_value_is_an_error() {
+        insta::assert_snapshot!(checked(
+            "  requirements: {MultipleInputFeatureRequirement: {}}
+  inputs: {text: string, other: File}
+  outputs: {o: {type: File, outputSource: [one/out, other], pickValue: all_non_null}}
+  steps:
+    one: {run: '#echo', in: {text: text}, when: $(true), out: [out]}
+"
+        ), @r#"
+        /p/a.cwl:9:13: error: the output 'o' is of type File, but its source yields File[]
+         9 |   outputs: {o: {type: File, outputSource: [one/out, other], pickValue: all_non_null}}
+           |             ^
+        help: no value of one fits the other
+        "#);
+    }
+
+    #[test]
+    fn rings_are_named_and_undeclared_features_are_noted() {
+        insta::assert_snapshot!(checked(
+            "  inputs: {texts: 'string?'}
+  outputs: {o: {type: string, outputSource: a/out}}
+  steps:
+    a: {run: '#sum', in: {files: c/out}, out: [out]}
+    b: {run: '#echo', in: {text: a/out}, out: [out]}
+    c: {run: '#echo', in: {text: b/out, x: {source: texts, valueFrom: $(self)}}, out: [out]}
+    d: {run: '#echo', in: {text: texts}, out: [out]}
+"
+        ), @r#"
+        /p/a.cwl:10:5: error: steps wait for each other: a -> b -> c -> a
+         10 |     a: {run: '#sum', in: {files: c/out}, out: [out]}
+            |     ^
+        help: each arrow is an output that the next step reads
+        /p/a.cwl:10:27: error: the input 'files' of the step 'a' is of type File[], but its source yields File
+         10 |     a: {run: '#sum', in: {files: c/out}, out: [out]}
+            |                           ^^^^^
+        help: no value of one fits the other
+        /p/a.cwl:12:5: warning: StepInputExpressionRequirement is used and not declared
+         12 |     c: {run: '#echo', in: {text: b/out, x: {source: texts, valueFrom: $(self)}}, out: [out]}
+            |     ^
+        help: add `StepInputExpressionRequirement: {}` to the workflow's requirements; other engines insist on it
+        /p/a.cwl:12:28: error: the input 'text' of the step 'c' is of type string, but its source yields File
+         12 |     c: {run: '#echo', in: {text: b/out, x: {source: texts, valueFrom: $(self)}}, out: [out]}
+            |                            ^^^^
+        help: no value of one fits the other
+        /p/a.cwl:13:28: warning: the input 'text' of the step 'd' is of type string, but its source yields string?
+         13 |     d: {run: '#echo', in: {text: texts}, out: [out]}
+            |                            ^^^^
+        help: some values do not fit and would fail when they come
+        "#);
+    }
+
+    #[test]
+    fn types_fit_as_their_values_do() {
+        let optional = |type_: Type| Type::Union(vec![Type::Null, type_]);
+        assert_eq!(fits(&Type::Int, &Type::Double), Fit::Always);
+        assert_eq!(fits(&Type::Double, &Type::Int), Fit::Sometimes);
+        assert_eq!(fits(&Type::File, &Type::Directory), Fit::Never);
+        assert_eq!(fits(&optional(Type::File), &Type::File), Fit::Sometimes);
+        assert_eq!(fits(&optional(Type::File), &optional(Type::String)), Fit::Never);
+        assert_eq!(fits(&array(Type::Int), &array(Type::Long)), Fit::Always);
+        assert_eq!(fits(&Type::Any, &Type::File), Fit::Always);
+    }
+}

@@ -185,6 +185,13 @@ pub fn allows_null(type_: &Type) -> bool {
     }
 }
 
+/// What keeps a value from being one of a type; empty if it is.
+pub(crate) fn misfits(type_: &Type, value: Value) -> Vec<InputError> {
+    let mut errors = Vec::new();
+    fit(type_, value, "", &mut errors);
+    errors
+}
+
 /// A member's name inside a JSON pointer.
 fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")

@@ -16,8 +16,10 @@
 //! Expressions that need JavaScript are handed to the caller through `expression::Evaluate`; parameter references are
 //! evaluated here.
 
+pub mod check;
 pub mod command;
 pub mod conform;
+pub mod diagnostic;
 pub mod document;
 pub mod expression;
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub mod json;
 pub mod check;
 pub mod diagnostic;
 pub mod job;
+pub mod json;
 pub mod load;
 pub mod ontology;
 pub mod output;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use weir_cwl::document::{
     CommandLineTool, CwlVersion, ExpressionTool, Header, Link, LinkMerge, PickValue, Port, Scatter, ScatterMethod, Step,
     StepInput, WorkflowOutput,
@@ -9,17 +10,23 @@ use weir_cwl::document::{
 use weir_cwl::requirement::{InlineJavascript, Requirements, Resource};
 use weir_cwl::schema::{ArrayType, FileTreatment, InputParameter, OutputParameter};
 use weir_cwl::source::{Source, Span};
-use weir_cwl::{Computed, Package, Process, ProcessIndex, Template, Type, Value, Workflow};
+use weir_cwl::{Computed, Diagnostics, Package, Process, ProcessIndex, Template, Type, Value, Workflow};
 
 fn span() -> Span {
-    let source = Arc::new(Source { name: "built".to_owned(), text: String::new() });
-    Span { source, line: 1, column: 1, length: 1 }
+    Span::start_of(&Source::new("file:///built", String::new()))
 }
 
 /// A package whose entry is its last process.
 pub fn package(processes: Vec<Process>) -> Arc<Package> {
     let entry = ProcessIndex(processes.len().saturating_sub(1));
-    Arc::new(Package { processes, entry, metadata: indexmap::IndexMap::new() })
+    Arc::new(Package {
+        processes,
+        entry,
+        metadata: IndexMap::new(),
+        namespaces: IndexMap::new(),
+        schemas: Vec::new(),
+        warnings: Diagnostics::default(),
+    })
 }
 
 /// `T?`
@@ -66,7 +73,7 @@ fn header(id: &str, inputs: &[(&str, Type)]) -> Header {
             ..Requirements::default()
         },
         hints: Requirements::default(),
-        metadata: indexmap::IndexMap::new(),
+        metadata: IndexMap::new(),
         span: span(),
     }
 }

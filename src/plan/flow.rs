@@ -140,7 +140,9 @@ impl<'a> Flow<'a> {
 
     fn port(&mut self, scope: usize, port: usize, value: Arc<Value>) {
         let instance = &mut self.state.scopes[scope];
-        instance.ports[port] = Some(value);
+        // A value that nobody reads may come after the workflow's end.
+        let Some(place) = instance.ports.get_mut(port) else { return };
+        *place = Some(value);
         for reader in &self.intent.graph.scopes[instance.scope].readers[port] {
             match *reader {
                 Reader::Step(step) => {
@@ -198,7 +200,7 @@ impl<'a> Flow<'a> {
                 self.gather(scope, step, output);
             }
             self.step_over(scope, step);
-            self.state.done += self.step_weight(scope);
+            self.state.done += self.step_weight(scope, step);
         }
     }
 
@@ -263,13 +265,19 @@ impl<'a> Flow<'a> {
     /// The share of the job that one instance makes.
     fn weight(&self, instance: usize) -> f64 {
         match (self.state.instances[instance].parent, step_input::expansion(self.state, instance)) {
-            (Some((scope, _)), Some(expansion)) => self.step_weight(scope) / as_f64(expansion.count),
+            (Some((scope, step)), Some(expansion)) => self.step_weight(scope, step) / as_f64(expansion.count),
             _ => 1.0,
         }
     }
 
-    fn step_weight(&self, scope: usize) -> f64 {
-        self.state.scopes[scope].weight / as_f64(self.state.scopes[scope].steps.len())
+    /// A workflow's share is divided among its steps by the number of static tools in them: what is known from the start,
+    /// so that the sum never falls when a scatter unfolds.
+    fn step_weight(&self, scope: usize, step: usize) -> f64 {
+        let graph = &self.intent.graph;
+        let instance = &self.state.scopes[scope];
+        let leaves = graph.places[graph.scopes[instance.scope].steps[step]].leaves;
+        let all = graph.places[self.state.instances[instance.owner].place].leaves;
+        instance.weight * as_f64(leaves) / as_f64(all.max(1))
     }
 
     /// A tool's inputs exist and its size is known.
@@ -343,7 +351,8 @@ impl<'a> Flow<'a> {
             return;
         }
         instance.ports = Vec::new();
-        if instance.steps.is_empty() {
+        // A workflow without tools has no steps that could add its share.
+        if self.intent.graph.places[self.state.instances[owner].place].leaves == 0 {
             self.state.done += instance.weight;
         }
         self.state.tallies[self.state.instances[owner].place].running -= 1;

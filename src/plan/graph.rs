@@ -44,6 +44,8 @@ pub struct Place {
     pub(crate) library: Option<Arc<[String]>>,
     /// The same for the process's expressions.
     pub(crate) process_library: Option<Arc<[String]>>,
+    /// Places below it that are no workflows, itself if it is none: how much of the whole it may be.
+    pub(crate) leaves: usize,
 }
 
 /// What a place runs.
@@ -131,6 +133,7 @@ impl Graph {
             when: None,
             library: None,
             process_library: None,
+            leaves: 1,
         });
         graph.settle(package, 0, &Vec::new())?;
         Ok(graph)
@@ -140,9 +143,9 @@ impl Graph {
     fn settle<'a>(&mut self, package: &'a Package, at: usize, around: &Levels<'a>) -> Result<(), IntentError> {
         let process = process(package, self.places[at].run)?;
         let header = process.header();
-        let own = Effective { requirements: header.requirements.clone(), hints: header.hints.clone() };
+        let own = Effective::of(header);
         let effective = around.iter().fold(own, |inner, (requirements, hints)| inner.inherit(requirements, hints));
-        self.places[at].process_library = library(&effective);
+        self.places[at].process_library = effective.javascript_library().map(Into::into);
         self.places[at].effective = Arc::new(effective);
         self.places[at].kind = match process {
             Process::CommandLineTool(_) => Kind::Tool,
@@ -174,7 +177,8 @@ impl Graph {
             "" => String::new(),
             path => format!("{path}/"),
         };
-        let mut first = Vec::new();
+        refuse_cycles(workflow)?;
+        let mut steps = Vec::new();
         for (local, step) in workflow.steps.iter().enumerate() {
             let path = format!("{prefix}{}", step.id);
             let mut inputs = Vec::new();
@@ -205,7 +209,8 @@ impl Graph {
             if self.places.len() >= PLACES_MAX {
                 return Err(IntentError::TooManyPlaces(PLACES_MAX));
             }
-            first.push(self.places.len());
+            let place = self.places.len();
+            steps.push(place);
             self.places.push(Place {
                 id: step.id.clone(),
                 path,
@@ -218,9 +223,13 @@ impl Graph {
                 outputs: step.outputs.clone(),
                 scatter: step.scatter.clone(),
                 when: step.when.clone(),
-                library: library(&own),
+                library: own.javascript_library().map(Into::into),
                 process_library: None,
+                leaves: 1,
             });
+            let mut levels = vec![(&step.requirements, &step.hints)];
+            levels.extend(around.iter().copied());
+            self.settle(package, place, &levels)?;
         }
         let mut outputs = Vec::new();
         for (index, output) in workflow.outputs.iter().enumerate() {
@@ -230,20 +239,16 @@ impl Graph {
             }
             outputs.push(Out { id: output.id.clone(), type_: output.type_.clone(), sources, link: output.link.clone() });
         }
-        refuse_cycles(workflow)?;
         let id = self.scopes.len();
+        let leaves = steps.iter().map(|place| self.places[*place].leaves).sum();
+        self.places[at].leaves = leaves;
         self.scopes.push(Scope {
             inputs: workflow.header.inputs.iter().map(|input| input.id.clone()).collect(),
-            steps: first.clone(),
+            steps,
             first_port: ports.first,
             outputs,
             readers,
         });
-        for (step, place) in workflow.steps.iter().zip(first) {
-            let mut levels = vec![(&step.requirements, &step.hints)];
-            levels.extend(around.iter().copied());
-            self.settle(package, place, &levels)?;
-        }
         Ok(ScopeId(id))
     }
 }
@@ -260,12 +265,6 @@ fn outputs(process: &Process) -> Vec<String> {
         Process::Operation(operation) => operation.outputs.iter().map(|output| output.id.clone()).collect(),
         Process::Workflow(workflow) => workflow.outputs.iter().map(|output| output.id.clone()).collect(),
     }
-}
-
-/// Texts of `expressionLib`, or `None` where JavaScript is not allowed.
-fn library(effective: &Effective) -> Option<Arc<[String]>> {
-    let stated = effective.requirements.inline_javascript.as_ref().or(effective.hints.inline_javascript.as_ref());
-    stated.map(|javascript| javascript.expression_lib.clone().into())
 }
 
 struct Ports {
@@ -306,22 +305,32 @@ impl Ports {
 
 /// Steps that wait for each other would wait for ever (invariant I6).
 fn refuse_cycles(workflow: &Workflow) -> Result<(), IntentError> {
-    let waits_for = |step: &document::Step| -> Vec<usize> {
-        let ports = step.inputs.iter().flat_map(|input| &input.link.sources);
-        ports.filter_map(|port| if let Port::Step { step, .. } = port { Some(*step) } else { None }).collect()
-    };
-    let mut left: Vec<(usize, Vec<usize>)> =
-        workflow.steps.iter().enumerate().map(|(index, step)| (index, waits_for(step))).collect();
-    loop {
-        let names: Vec<usize> = left.iter().map(|(index, _)| *index).collect();
-        let before = left.len();
-        left.retain(|(_, sources)| sources.iter().any(|source| names.contains(source)));
-        if left.is_empty() {
-            return Ok(());
-        }
-        if left.len() == before {
-            let names: Vec<String> = names.iter().map(|index| format!("`{}`", workflow.steps[*index].id)).collect();
-            return Err(IntentError::Cycle(names.join(", "), workflow.header.id.clone()));
+    let mut waits_for = vec![0; workflow.steps.len()];
+    let mut readers = vec![Vec::new(); workflow.steps.len()];
+    for (reader, step) in workflow.steps.iter().enumerate() {
+        for port in step.inputs.iter().flat_map(|input| &input.link.sources) {
+            // A source that does not exist is reported elsewhere.
+            if let Port::Step { step: source, .. } = port
+                && let Some(known) = readers.get_mut(*source)
+            {
+                known.push(reader);
+                waits_for[reader] += 1;
+            }
         }
     }
+    let mut free: Vec<usize> = (0..workflow.steps.len()).filter(|step| waits_for[*step] == 0).collect();
+    while let Some(step) = free.pop() {
+        for reader in std::mem::take(&mut readers[step]) {
+            waits_for[reader] -= 1;
+            if waits_for[reader] == 0 {
+                free.push(reader);
+            }
+        }
+    }
+    let stuck = workflow.steps.iter().zip(waits_for).filter(|(_, count)| *count > 0);
+    let names: Vec<String> = stuck.map(|(step, _)| format!("`{}`", step.id)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(IntentError::Cycle(names.join(", "), workflow.header.id.clone()))
 }

@@ -30,9 +30,12 @@ pub mod path;
 pub mod plan;
 mod prepare;
 pub mod progress;
-mod resources;
 mod retry;
 mod scatter;
+#[cfg(test)]
+mod scripts;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod state;
 mod step_input;
 

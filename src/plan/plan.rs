@@ -9,6 +9,7 @@ use weir_api::{FailureClass, Phase};
 use weir_cwl::{Record, Value};
 
 use crate::action::{Action, Launch, Plan};
+use crate::check::check;
 use crate::event::{Event, Failure, Incarnation, Outcome, Resources, Timestamp, Usage};
 use crate::intent::{Intent, OnFailure};
 use crate::limits::{EVALUATIONS_PER_PLAN_MAX, STARTS_PER_PLAN_MAX};
@@ -31,7 +32,12 @@ pub fn plan(intent: &Intent, state: &State, observed: &Observed, now: Timestamp)
             planning.proceed();
         }
     }
-    planning.plan
+    let plan = planning.plan;
+    if cfg!(debug_assertions) {
+        let broken = check(intent, state, observed, &plan, now);
+        assert!(broken.is_empty(), "the plan breaks its own promises: {broken:?}");
+    }
+    plan
 }
 
 impl State {
@@ -70,7 +76,10 @@ impl Planning<'_> {
 
     fn remove_leftovers(&mut self) {
         let state = self.state;
-        let is_over = |incarnation: &&Incarnation| state.finished.is_some() || !state.live.contains_key(incarnation);
+        // A number that this state does not know is of a newer leader: it is not ours to remove.
+        let is_over = |incarnation: &&Incarnation| {
+            **incarnation <= state.last_incarnation && (state.finished.is_some() || !state.live.contains_key(incarnation))
+        };
         let over = self.observed.present.iter().filter(is_over);
         self.plan.actions.extend(over.map(|incarnation| Action::Remove { incarnation: *incarnation }));
     }

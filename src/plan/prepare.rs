@@ -2,22 +2,22 @@
 //! then what its class needs. What the core cannot find out by itself is put on the list of wanted things; the answer
 //! comes back as `Event::Evaluated` and the preparation goes on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use weir_api::FailureClass;
 use weir_cwl::conform::conform;
-use weir_cwl::document::CwlVersion;
+use weir_cwl::runtime::{ResourceError, ResourceRequest};
 use weir_cwl::schema::{InputParameter, LoadListing};
 use weir_cwl::value::EntryRef;
-use weir_cwl::{Process, Record, Template, Value};
+use weir_cwl::{Computed, Process, Record, Template, Value};
 
 use crate::action::{Action, Evaluation, Load};
 use crate::evaluate::evaluate;
-use crate::event::Slot;
+use crate::event::{Resources, Slot};
 use crate::flow::Flow;
 use crate::graph::{In, Kind};
 use crate::intent::Intent;
-use crate::resources;
 use crate::state::{Part, Stage, State};
 use crate::step_input::{Until, process_object, step_object, step_value};
 
@@ -212,16 +212,16 @@ impl Flow<'_> {
     fn size(&mut self, instance: usize, object: Record) -> Prepared {
         let intent = self.intent;
         let place = &intent.graph.places[self.state.instances[instance].place];
-        let Some(stated) = resources::stated(&place.effective) else {
+        let Some(stated) = place.effective.resource() else {
             self.make_ready(instance, intent.policy.default_resources);
             return Ok(());
         };
-        let mut amounts = resources::Amounts::default();
+        let mut amounts = BTreeMap::new();
         let mut inputs = None;
-        for (name, computed) in resources::fields(stated) {
+        for (name, computed) in stated.fields() {
             let amount = match computed {
-                weir_cwl::Computed::Literal(amount) => *amount,
-                weir_cwl::Computed::Expression(template) => {
+                Computed::Literal(amount) => *amount,
+                Computed::Expression(template) => {
                     let slot = Slot::Resource(name.to_owned());
                     let value = if let Some(value) = self.found(instance, &slot) {
                         Value::clone(value)
@@ -243,10 +243,11 @@ impl Flow<'_> {
                     amount
                 }
             };
-            amounts.set(name, amount).map_err(rejected)?;
+            amounts.insert(name, amount);
         }
         if matches!(self.state.instances[instance].stage, Stage::Preparing(_, 0)) {
-            self.make_ready(instance, amounts.request(&intent.policy.default_resources));
+            let resources = request(&amounts, &intent.policy.default_resources);
+            self.make_ready(instance, resources.map_err(|error| rejected(error.to_string()))?);
         }
         Ok(())
     }
@@ -288,15 +289,33 @@ impl Flow<'_> {
     }
 }
 
+/// The fields of a ResourceRequirement; what it does not state is the job's default.
+fn request(amounts: &BTreeMap<&str, f64>, default: &Resources) -> Result<Resources, ResourceError> {
+    let states = |field: &str| amounts.contains_key(field);
+    let mut request = ResourceRequest::from_fields(|field| amounts.get(field).copied())?;
+    if !states("coresMin") && !states("coresMax") {
+        request.cores = default.cores;
+    }
+    if !states("ramMin") && !states("ramMax") {
+        request.ram_mib = default.ram_mib;
+    }
+    if !states("tmpdirMin") && !states("tmpdirMax") {
+        request.tmpdir_mib = default.tmpdir_mib;
+    }
+    if !states("outdirMin") && !states("outdirMax") {
+        request.outdir_mib = default.outdir_mib;
+    }
+    let ResourceRequest { cores, ram_mib, tmpdir_mib, outdir_mib, .. } = request;
+    Ok(Resources { cores, ram_mib, tmpdir_mib, outdir_mib })
+}
+
 /// What is to be loaded of an input of an ExpressionTool or a Workflow, if anything.
 fn loads(process: &Process, place: &crate::graph::Place, input: &InputParameter) -> Option<(bool, LoadListing)> {
     let contents =
         input.file.load_contents || input.input_binding.as_ref().is_some_and(|binding| binding.load_contents);
-    let required = place.effective.requirements.load_listing.or(place.effective.hints.load_listing);
-    let listing = match (input.file.load_listing.or(required), process) {
+    let listing = match (input.file.load_listing, process) {
         (Some(listing), _) => listing,
-        // Before v1.1 expressions saw every listing.
-        (None, Process::ExpressionTool(tool)) if tool.header.version == CwlVersion::V1_0 => LoadListing::Deep,
+        (None, Process::ExpressionTool(tool)) => place.effective.load_listing(tool.header.version),
         (None, _) => LoadListing::No,
     };
     (contents || listing != LoadListing::No).then_some((contents, listing))
@@ -363,9 +382,9 @@ pub(crate) fn ask(intent: &Intent, state: &State, instance: usize, slot: &Slot) 
             Some(Action::Load(Load { instance: path, slot: slot.clone(), value, contents, listing, version }))
         }
         Slot::Resource(name) => {
-            let stated = resources::stated(&place.effective)?;
-            let (_, computed) = resources::fields(stated).find(|(field, _)| field == name)?;
-            let weir_cwl::Computed::Expression(template) = computed else { return None };
+            let mut fields = place.effective.resource()?.fields();
+            let (_, computed) = fields.find(|(field, _)| field == name)?;
+            let Computed::Expression(template) = computed else { return None };
             Some(evaluation(template, object()?, Arc::default(), &place.process_library))
         }
         Slot::Expression => {

@@ -42,8 +42,10 @@ fn main() -> std::io::Result<()> {
         match load(&uri::from_path(&path.to_string_lossy()), &Files) {
             Ok(package) => {
                 loaded += 1;
-                if !package.warnings.0.is_empty() {
-                    println!("== {}\n{}\n", path.display(), package.warnings);
+                let mut notes = package.warnings.clone();
+                notes.0.extend(weir_cwl::check::check(&package).0);
+                if !notes.0.is_empty() {
+                    println!("== {}\n{notes}\n", path.display());
                 }
             }
             Err(diagnostics) => {

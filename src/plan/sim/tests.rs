@@ -1,0 +1,247 @@
+//! Thousands of stories, and the proof that the checks would notice.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use weir_api::Phase;
+
+use super::{Planner, tell};
+use crate::action::{Action, Plan};
+use crate::event::{Event, Incarnation, Timestamp};
+use crate::{Intent, Observed, State, plan};
+
+/// Tells the stories of `seeds` on all cores; gives the phases' counts, or panics with the first failing seed.
+fn tell_all(seeds: u64) -> BTreeMap<String, u64> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let next = AtomicU64::new(0);
+    let tellers = || {
+        let mut phases: BTreeMap<String, u64> = BTreeMap::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                return phases;
+            }
+            let story = tell(seed, plan, false);
+            if let Err(message) = story.verdict {
+                panic!(
+                    "seed {seed}: {message}\nreplay: WEIR_SIM_SEED={seed} cargo test -p weir-plan --lib sim -- --nocapture"
+                );
+            }
+            *phases.entry(format!("{:?}", story.phase)).or_default() += 1;
+            *phases.entry("restarts".to_owned()).or_default() += u64::from(story.restarts);
+            *phases.entry("events".to_owned()).or_default() += story.events as u64;
+        }
+    };
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(tellers)).collect();
+        let mut sum: BTreeMap<String, u64> = BTreeMap::new();
+        for handle in handles {
+            for (phase, count) in handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+                *sum.entry(phase).or_default() += count;
+            }
+        }
+        sum
+    })
+}
+
+#[test]
+fn every_promise_holds_in_every_story() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("WEIR_SIM_SEED") {
+        let story = tell(seed, plan, true);
+        println!("{}", story.lines.join("\n"));
+        story.verdict.unwrap();
+        return;
+    }
+    let seeds = number("WEIR_SIM_SEEDS").unwrap_or(5000);
+    let phases = tell_all(seeds);
+    println!("{seeds} stories: {phases:?}");
+    // A world in which everything fails, or nothing does, would prove little.
+    for phase in [Phase::Successful, Phase::Failed, Phase::Dismissed] {
+        assert!(phases[&format!("{:?}", Some(phase))] > seeds / 100, "{phases:?}");
+    }
+}
+
+/// The first complaint about a broken planner, with the number of stories that it took.
+fn complaint(planner: Planner) -> (u64, String) {
+    let stories = 0..400;
+    stories
+        .filter_map(|seed| Some((seed + 1, tell(seed, planner, false).verdict.err()?)))
+        .next()
+        .expect("a broken planner is noticed within 400 stories")
+}
+
+/// The core's plan, with one of its promises broken.
+fn broken(
+    intent: &Intent,
+    state: &State,
+    observed: &Observed,
+    now: Timestamp,
+    change: impl FnOnce(&mut Vec<Action>),
+) -> Plan {
+    let mut made = plan(intent, state, observed, now);
+    change(&mut made.actions);
+    made
+}
+
+#[test]
+fn a_number_that_is_used_again_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            for action in actions {
+                if let Action::Record(Event::StartAttempt { incarnation, .. }) = action {
+                    *incarnation = Incarnation(1);
+                }
+            }
+        })
+    });
+    assert!(message.contains("is used again"), "{message}");
+}
+
+#[test]
+fn a_claimed_incarnation_that_is_launched_again_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        let mut forgetful = state.clone();
+        for live in forgetful.live.values_mut() {
+            live.uid = None;
+        }
+        plan(intent, &forgetful, observed, now)
+    });
+    assert!(message.contains("which is claimed"), "{message}");
+}
+
+#[test]
+fn a_launch_before_its_start_is_durable_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        let mut ahead = state.clone();
+        let mut made = plan(intent, state, observed, now);
+        for action in &made.actions {
+            if let Action::Record(event) = action {
+                let recorded = crate::Recorded { at: now, event: event.clone() };
+                crate::fold(intent, &mut ahead, &recorded).unwrap();
+            }
+        }
+        made.actions = plan(intent, &ahead, observed, now).actions;
+        made
+    });
+    assert!(message.contains("without a StartAttempt"), "{message}");
+}
+
+#[test]
+fn a_capacity_that_is_not_asked_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        let unbounded = Observed { capacity: crate::observed::Capacity::default(), ..observed.clone() };
+        plan(intent, state, &unbounded, now)
+    });
+    assert!(message.contains("beyond the capacity"), "{message}");
+}
+
+#[test]
+fn a_loss_that_is_not_noticed_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            actions.retain(|action| !matches!(action, Action::Record(Event::Ended { .. })));
+        })
+    });
+    assert!(message.contains("nothing runs") || message.contains("does not end"), "{message}");
+}
+
+#[test]
+fn a_back_off_that_nobody_wakes_from_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        let mut made = plan(intent, state, observed, now);
+        made.wake_at = None;
+        made
+    });
+    assert!(message.contains("nothing is waited for"), "{message}");
+}
+
+#[test]
+fn a_start_within_the_back_off_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        plan(intent, state, observed, Timestamp(now.0 + 10_000))
+    });
+    assert!(message.contains("before its back-off ends"), "{message}");
+}
+
+#[test]
+fn a_kill_that_is_forgotten_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            let is_halting = actions.iter().any(|action| matches!(action, Action::Kill { .. }));
+            actions.retain(|action| !matches!(action, Action::Kill { .. }));
+            if is_halting && actions.is_empty() {
+                let phase = Phase::Failed;
+                actions.push(Action::Record(Event::Finished { phase, outputs: weir_cwl::Record::new(), failure: None }));
+            }
+        })
+    });
+    assert!(message.contains("the job ends while"), "{message}");
+}
+
+#[test]
+fn a_publication_before_the_end_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            if state.outputs.iter().any(Option::is_some) && !state.live.is_empty() {
+                actions.push(Action::Publish { outputs: weir_cwl::Record::new() });
+            }
+        })
+    });
+    assert!(message.contains("the job ends while") || message.contains("two different results"), "{message}");
+}
+
+#[test]
+fn a_removal_of_what_lives_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            actions.extend(observed.present.iter().map(|incarnation| Action::Remove { incarnation: *incarnation }));
+        })
+    });
+    assert!(message.contains("though it has not ended"), "{message}");
+}
+
+#[test]
+fn inputs_that_go_to_the_wrong_tool_are_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            for action in actions {
+                if let Action::Launch(launch) = action
+                    && launch.incarnation.0 % 3 == 0
+                {
+                    launch.inputs = std::sync::Arc::new(weir_cwl::Record::new());
+                }
+            }
+        })
+    });
+    assert!(message.contains("the oracle expects"), "{message}");
+}
+
+#[test]
+fn a_finished_instance_that_starts_again_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            let over = state.instances.iter().position(|one| one.log.is_some() && one.stage == crate::state::Stage::Succeeded);
+            if let Some(instance) = over
+                && state.finished.is_none()
+                && !state.halts(intent)
+                && !state.suspended
+            {
+                let entry = &state.instances[instance];
+                actions.push(Action::Record(Event::StartAttempt {
+                    instance: state.path(&intent.graph, instance),
+                    attempt: 1,
+                    incarnation: Incarnation(state.last_incarnation.0 + 100),
+                    resources: entry.resources,
+                    log: entry.log.as_deref().unwrap_or_default().to_owned(),
+                }));
+            }
+        })
+    });
+    assert!(message.contains("starts though it is Succeeded"), "{message}");
+}
+
+#[test]
+fn a_story_is_told_the_same_way_twice() {
+    assert_eq!(tell(7, plan, true), tell(7, plan, true));
+}
