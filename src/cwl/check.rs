@@ -60,7 +60,7 @@ pub fn output_types(process: &Process) -> Vec<(&str, &Type)> {
 /// Whether values of `source` fit where `sink` is wanted. `Any` is taken at its word on both sides.
 pub fn fits(source: &Type, sink: &Type) -> Fit {
     match (source, sink) {
-        (Type::Any, _) | (_, Type::Any) => Fit::Always,
+        (Type::Any, _) | (_, Type::Any) | (Type::Enum(_), Type::String) => Fit::Always,
         (Type::Union(members), sink) => {
             let fit = |member: &Type| fits(member, sink);
             if members.iter().all(|member| fit(member) == Fit::Always) {
@@ -90,7 +90,6 @@ pub fn fits(source: &Type, sink: &Type) -> Fit {
                 _ => Fit::Sometimes,
             }
         }
-        (Type::Enum(_), Type::String) => Fit::Always,
         (Type::String, Type::Enum(_)) => Fit::Sometimes,
         (source, sink) => match (width(source), width(sink)) {
             (Some(source), Some(sink)) if source <= sink => Fit::Always,
@@ -154,8 +153,8 @@ fn items(type_: &Type) -> Option<Type> {
 
 /// The type that a link yields from those of its sources (CWL v1.2 Workflow Description, "linkMerge", "pickValue").
 fn linked(link: &Link, sources: &[Type]) -> Type {
-    let merges = link.is_list && (sources.len() > 1 || link.link_merge.is_some());
-    let merged = match (merges, link.link_merge) {
+    let is_merged = link.is_list && (sources.len() > 1 || link.link_merge.is_some());
+    let merged = match (is_merged, link.link_merge) {
         (false, _) => sources.first().cloned().unwrap_or(Type::Null),
         (true, Some(LinkMerge::Flattened)) => array(union(sources.iter().map(|source| match source {
             Type::Array(array) => array.items.clone(),
@@ -185,6 +184,9 @@ fn check_defaults(process: &Process, found: &mut Diagnostics) {
         }
     }
 }
+
+/// Looks whether a level of requirements declares a feature.
+type Declares = fn(&Requirements) -> bool;
 
 struct Checker<'p> {
     package: &'p Package,
@@ -319,7 +321,7 @@ impl<'p> Checker<'p> {
     /// Warns of a feature that is used and not declared: other engines may refuse the package.
     fn features(&mut self, step: &Step, process: &Process) {
         let levels = [&step.requirements, &step.hints];
-        let used: [(bool, &str, fn(&Requirements) -> bool); 3] = [
+        let used: [(bool, &str, Declares); 3] = [
             (step.scatter.is_some(), "ScatterFeatureRequirement", |level| level.scatter.is_some()),
             (matches!(process, Process::Workflow(_)), "SubworkflowFeatureRequirement", |level| {
                 level.subworkflow.is_some()

@@ -44,6 +44,7 @@ pub enum CwlVersion {
 }
 
 /// A process of any class.
+#[expect(clippy::large_enum_variant, reason = "a package holds few processes, and they are never moved")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Process {
     /// `class: CommandLineTool`

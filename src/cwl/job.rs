@@ -1,6 +1,7 @@
 //! Input objects: what a person or a request gives a process, checked against its inputs once.
 
 use std::fmt;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -63,7 +64,12 @@ impl fmt::Display for InputErrors {
 impl InputObject {
     /// Parses a YAML or JSON text. Relative locations in it resolve against `url`. An empty text is an empty object.
     pub fn parse(url: &str, text: &str) -> Result<Self, Diagnostics> {
-        let root = yaml::parse(&Source::new(url, text.to_owned()))?;
+        Self::from_source(&Source::new(url, text.to_owned()))
+    }
+
+    /// Like [`InputObject::parse`], for a text that messages call by a name of its own.
+    pub fn from_source(source: &Arc<Source>) -> Result<Self, Diagnostics> {
+        let root = yaml::parse(source)?;
         match root.data {
             Data::Map(_) | Data::Null => Ok(Self { root }),
             _ => {
@@ -149,7 +155,9 @@ pub fn check_inputs(process: &Process, mut values: Record) -> Result<Record, Inp
     let mut checked = Record::new();
     let mut errors = Vec::new();
     for input in &process.header().inputs {
-        let value = values.swap_remove(&input.id).unwrap_or_default();
+        let given = values.swap_remove(&input.id);
+        let is_given = given.is_some();
+        let value = given.unwrap_or_default();
         if value == Value::Null && (input.default.is_some() || allows_null(&input.type_)) {
             if input.default.is_none() {
                 checked.insert(input.id.clone(), Value::Null);
@@ -159,8 +167,8 @@ pub fn check_inputs(process: &Process, mut values: Record) -> Result<Record, Inp
         if value == Value::Null {
             let doc = input.label.as_ref().or(input.doc.as_ref());
             errors.push(InputError {
-                pointer: String::new(),
-                message: format!("the input '{}' is missing", input.id),
+                pointer: if is_given { format!("/{}", escape(&input.id)) } else { String::new() },
+                message: format!("the input '{}' is {}", input.id, if is_given { "null" } else { "missing" }),
                 help: Some(match doc {
                     Some(doc) => format!("give `{}` of type {}: {}", input.id, input.type_, doc.trim()),
                     None => format!("give `{}` of type {}", input.id, input.type_),
@@ -202,7 +210,8 @@ fn fit(type_: &Type, value: Value, pointer: &str, errors: &mut Vec<InputError>) 
     let fits = match (type_, &value) {
         (Type::Null, Value::Null)
         | (Type::Boolean, Value::Bool(_))
-        | (Type::Long, Value::Number(Number::Int(_)))
+        // Larger integers pass exactly: what a long means to a tool is the tool's own affair.
+        | (Type::Long, Value::Number(Number::Int(_) | Number::Big(_)))
         | (Type::Float | Type::Double, Value::Number(_))
         | (Type::String, Value::String(_))
         | (Type::File, Value::File(_))

@@ -16,6 +16,12 @@
 //! Expressions that need JavaScript are handed to the caller through `expression::Evaluate`; parameter references are
 //! evaluated here.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "CommandLineTool, InitialWorkDir and the like are words of CWL, not of this code"
+)]
+#![allow(clippy::single_match_else, reason = "a match shows the good case and the reported one side by side")]
+
 pub mod check;
 pub mod command;
 pub mod conform;

@@ -30,7 +30,12 @@ pub struct Span {
 impl Source {
     /// A text with its URL; the name is the path of a `file:` URL, else the URL.
     pub fn new(url: &str, text: String) -> Arc<Self> {
-        let name = crate::uri::to_path(url).unwrap_or_else(|| url.to_owned());
+        Self::named(None, url, text)
+    }
+
+    /// Like [`Source::new`], with a name of its own.
+    pub fn named(name: Option<String>, url: &str, text: String) -> Arc<Self> {
+        let name = name.or_else(|| crate::uri::to_path(url)).unwrap_or_else(|| url.to_owned());
         Arc::new(Self { name, url: url.to_owned(), text })
     }
 }

@@ -110,23 +110,30 @@ impl Node {
 
 /// Parses a text that holds one YAML or JSON document. An empty text is `null`.
 pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
+    parse_within(source, &mut DOCUMENT_NODES_MAX.clone())
+}
+
+/// Like [`parse`], for one of several texts that share a budget of nodes.
+pub fn parse_within(source: &Arc<Source>, nodes_left: &mut usize) -> Result<Node, Diagnostic> {
     if source.text.len() > DOCUMENT_BYTES_MAX {
         let message = format!("the document has {} bytes; at most {DOCUMENT_BYTES_MAX} are read", source.text.len());
         return Err(Diagnostic::error(&Span::start_of(source), message));
     }
-    let result = Reader::new(source, &source.text).document();
+    let mut reader = Reader::new(source, &source.text, *nodes_left);
+    let result = reader.document();
+    *nodes_left = reader.nodes_left;
     let looks_like_json = source.text.trim_start().starts_with(['{', '[']);
     if result.is_err() && looks_like_json {
         // What JSON allows and YAML does not: tabs as indentation, surrogate pairs. Spaces for tabs keep the columns.
         let plain = join_surrogates(&source.text.replace('\t', " "));
-        if let Ok(node) = Reader::new(source, &plain).document() {
+        if let Ok(node) = Reader::new(source, &plain, *nodes_left).document() {
             return Ok(node);
         }
     }
     result
 }
 
-/// `\ud83d\ude00`, legal in JSON, as YAML's `\U0001f600`.
+/// Replaces `\ud83d\ude00`, legal in JSON and not in YAML, by the character that it means.
 fn join_surrogates(text: &str) -> String {
     let unit = |text: &str| -> Option<u32> {
         let digits = text.strip_prefix("\\u")?.get(..4)?;
@@ -142,7 +149,7 @@ fn join_surrogates(text: &str) -> String {
             .filter(|(high, low)| (0xD800..0xDC00).contains(high) && (0xDC00..0xE000).contains(low));
         if let Some((high, low)) = pair {
             let code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-            joined.push_str(&format!("\\U{code:08x}"));
+            joined.extend(char::from_u32(code));
             rest = &from[12..];
         } else {
             // The escaped character goes along, so that `\\u…` is not taken for an escape.
@@ -160,12 +167,12 @@ struct Reader<'t> {
     events: Parser<'t, StrInput<'t>>,
     /// Anchored nodes with the number of nodes in each.
     anchors: HashMap<usize, (Node, usize)>,
-    nodes: usize,
+    nodes_left: usize,
 }
 
 impl<'t> Reader<'t> {
-    fn new(source: &'t Arc<Source>, text: &'t str) -> Self {
-        Self { source, events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 }
+    fn new(source: &'t Arc<Source>, text: &'t str, nodes_left: usize) -> Self {
+        Self { source, events: Parser::new_from_str(text), anchors: HashMap::new(), nodes_left }
     }
 
     fn span(&self, start: Marker, end: Marker) -> Span {
@@ -213,11 +220,11 @@ impl<'t> Reader<'t> {
     }
 
     fn count(&mut self, nodes: usize, span: &Span) -> Result<(), Diagnostic> {
-        self.nodes += nodes;
-        if self.nodes > DOCUMENT_NODES_MAX {
-            let message = format!("the document has more than {DOCUMENT_NODES_MAX} values, aliases expanded");
+        let Some(left) = self.nodes_left.checked_sub(nodes) else {
+            let message = format!("there are more than {DOCUMENT_NODES_MAX} values, aliases expanded");
             return Err(Diagnostic::error(span, message));
-        }
+        };
+        self.nodes_left = left;
         Ok(())
     }
 
@@ -226,7 +233,7 @@ impl<'t> Reader<'t> {
             let message = format!("the document is nested deeper than {DOCUMENT_DEPTH_MAX} levels");
             return Err(Diagnostic::error(&span, message));
         }
-        let before = self.nodes;
+        let before = self.nodes_left;
         let (data, anchor) = match event {
             Event::Alias(anchor) => {
                 // Counted before it is copied: aliases of aliases grow without bound.
@@ -244,7 +251,7 @@ impl<'t> Reader<'t> {
         self.count(1, &span)?;
         let node = Node { data, span };
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before));
+            self.anchors.insert(anchor, (node.clone(), before - self.nodes_left));
         }
         Ok(node)
     }
@@ -292,23 +299,23 @@ impl<'t> Reader<'t> {
             map.insert(key, Member { key_span, value });
         }
         for node in merged {
-            self.merge(&mut map, node)?;
+            merge(&mut map, node)?;
         }
         Ok(Data::Map(map))
     }
+}
 
-    /// `<<: *other`: keys that stand in the mapping itself win, then the earlier of several merged ones.
-    fn merge(&self, map: &mut Map, node: Node) -> Result<(), Diagnostic> {
-        match node.data {
-            Data::Map(other) => {
-                for (key, member) in other {
-                    map.entry(key).or_insert(member);
-                }
-                Ok(())
+/// `<<: *other`: keys that stand in the mapping itself win, then the earlier of several merged ones.
+fn merge(map: &mut Map, node: Node) -> Result<(), Diagnostic> {
+    match node.data {
+        Data::Map(other) => {
+            for (key, member) in other {
+                map.entry(key).or_insert(member);
             }
-            Data::List(items) => items.into_iter().try_for_each(|item| self.merge(map, item)),
-            _ => Err(Diagnostic::error(&node.span, "a merge key `<<` takes a mapping or a list of mappings")),
+            Ok(())
         }
+        Data::List(items) => items.into_iter().try_for_each(|item| merge(map, item)),
+        _ => Err(Diagnostic::error(&node.span, "a merge key `<<` takes a mapping or a list of mappings")),
     }
 }
 
@@ -376,4 +383,123 @@ fn big(text: &str, unsigned: &str) -> Number {
     let digits = unsigned.trim_start_matches('0');
     let sign = if text.starts_with('-') { "-" } else { "" };
     format!("{sign}{digits}").parse().map_or_else(|_| Number::Big(format!("{sign}{digits}")), Number::Int)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Value, String> {
+        let source = Source::new("file:///p/a.yml", text.to_owned());
+        parse(&source).map(|node| node.to_value()).map_err(|error| error.to_string())
+    }
+
+    fn one(text: &str) -> Value {
+        read(text).unwrap()
+    }
+
+    fn int(number: i64) -> Value {
+        Value::Number(Number::Int(number))
+    }
+
+    fn float(number: f64) -> Value {
+        Value::Number(Number::Float(number))
+    }
+
+    fn text(text: &str) -> Value {
+        Value::String(text.to_owned())
+    }
+
+    #[test]
+    fn scalars_follow_the_core_schema_of_yaml_1_2() {
+        for word in [
+            "yes", "no", "on", "off", "y", "n", "1_000", "0b1", "1:30", "1.2.3", "v1.2", "+", ".", "e5", "0o8",
+            "Infinity", "nan",
+        ] {
+            assert_eq!(one(word), text(word), "{word} is text");
+        }
+        for (word, number) in [("010", 10), ("0o17", 15), ("0x1F", 31), ("-7", -7), ("+7", 7), ("007", 7)] {
+            assert_eq!(one(word), int(number), "{word}");
+        }
+        for (word, number) in
+            [("1.23e5", 123_000.0), (".5", 0.5), ("5.", 5.0), ("-1e-05", -1e-5), ("1e3", 1000.0), ("+.5", 0.5)]
+        {
+            assert_eq!(one(word), float(number), "{word}");
+        }
+        for word in ["", "~", "null", "Null", "NULL", "!!null x"] {
+            assert!(matches!(one(word), Value::Null | Value::String(_)), "{word}");
+        }
+        assert_eq!(
+            (one("true"), one("FALSE"), one("'true'"), one("!!str true")),
+            (Value::Bool(true), Value::Bool(false), text("true"), text("true"))
+        );
+        assert_eq!(
+            one("1000000000000000000000000000000000000000000"),
+            Value::Number(Number::Big(format!("1{}", "0".repeat(42))))
+        );
+        assert_eq!(one("-09223372036854775809"), Value::Number(Number::Big("-9223372036854775809".to_owned())));
+        assert_eq!(one("9223372036854775807"), int(i64::MAX));
+        assert!(read(".inf").unwrap_err().contains("no number that CWL can hold"));
+        assert!(read("1e400").is_err() && read("-.INF").is_err() && read(".nan").is_err());
+        assert_eq!(
+            one("a: |\n  x\n  y\nb: |-\n  z\n"),
+            Value::Record([("a".to_owned(), text("x\ny\n")), ("b".to_owned(), text("z"))].into())
+        );
+    }
+
+    #[test]
+    fn anchors_aliases_and_merge_keys_work_and_stay_bounded() {
+        let merged = one("base: &b {x: 1, y: 2}\nother: {<<: *b, y: 3}\nlist: {<<: [*b, {z: 4}]}\n'<<': text");
+        let Value::Record(members) = merged else { panic!() };
+        assert_eq!(members["other"], Value::Record([("y".to_owned(), int(3)), ("x".to_owned(), int(1))].into()));
+        assert_eq!(
+            members["list"],
+            Value::Record([("x".to_owned(), int(1)), ("y".to_owned(), int(2)), ("z".to_owned(), int(4))].into())
+        );
+        assert_eq!(members["<<"], text("text"));
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let inner = vec![format!("*a{}", level - 1); 10].join(", ");
+            bomb.push_str(&["a", &level.to_string(), ": &a", &level.to_string(), " [", &inner, "]\n"].concat());
+        }
+        assert!(read(&bomb).unwrap_err().contains("aliases expanded"));
+        assert!(read("a: &a [*a]").is_err());
+        assert!(read(&"[".repeat(100_000)).is_err());
+        assert!(read(&"- ".repeat(100_000)).is_err());
+        assert!(read("--- 1\n--- 2\n").unwrap_err().contains("second YAML document"));
+    }
+
+    #[test]
+    fn json_is_read_with_tabs_and_surrogates() {
+        let json = "{\n\t\"a\":\t\"x\\ty\\/\\ud83d\\ude00\\\\ud83d\",\n\t\"b\": [1, 2.5, true, null]\n}";
+        let Value::Record(members) = one(json) else { panic!() };
+        assert_eq!(members["a"], text("x\ty/\u{1F600}\\ud83d"));
+        assert_eq!(members["b"], Value::Array(vec![int(1), float(2.5), Value::Bool(true), Value::Null]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in any::<String>()) {
+            let _ = read(&text);
+        }
+
+        #[test]
+        fn any_text_of_yaml_signs_is_read_or_refused(text in "[-:?,\\[\\]{}#&*!|>'\"%@` \n\ta0.<e~]{0,60}") {
+            let _ = read(&text);
+        }
+
+        #[test]
+        fn strings_come_back_from_json(text in any::<String>()) {
+            let escaped: String = text.chars().flat_map(|c| match c {
+                '"' | '\\' => vec!['\\', c],
+                c if u32::from(c) < 32 || (0x7F..0xA0).contains(&u32::from(c)) || c == '\u{feff}' || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}') => {
+                    format!("\\u{:04x}", u32::from(c)).chars().collect()
+                }
+                c => vec![c],
+            }).collect();
+            prop_assert_eq!(read(&format!("[\"{escaped}\"]")), Ok(Value::Array(vec![Value::String(text)])));
+        }
+    }
 }

@@ -65,6 +65,7 @@ impl Loader<'_> {
 
     /// Ends it: extension fields come back, unknown plain ones are reported. A likely misspelling is an error, because
     /// ignoring it would run something else than what was written.
+    #[expect(clippy::needless_pass_by_value, reason = "nothing is read after the end")]
     pub(super) fn finish(&mut self, fields: Fields<'_>) -> IndexMap<String, Value> {
         let mut extensions = IndexMap::new();
         for (key, Member { key_span, value }) in fields.map {
@@ -190,8 +191,8 @@ impl Loader<'_> {
                                 items.push(Item { id: text, span: &id.span, node });
                             }
                         }
-                        None if key == "id" && node.as_text().is_some() => {
-                            // `out: [a]` and the like: the entry is its own id.
+                        None if what == "out" && node.as_text().is_some() => {
+                            // The entry is its own id.
                             items.push(Item { id: node.as_text().unwrap_or("").to_owned(), span: &node.span, node });
                         }
                         None => self.error(&node.span, format!("each entry of {what} needs the field '{key}'")),
@@ -208,7 +209,7 @@ impl Loader<'_> {
     }
 
     /// Reports ids that stand twice among siblings.
-    pub(super) fn unique<'n>(&mut self, items: &[Item<'n>], what: &str) {
+    pub(super) fn unique(&mut self, items: &[Item<'_>], what: &str) {
         let mut seen: IndexMap<&str, &Span> = IndexMap::new();
         for item in items {
             if let Some(first) = seen.get(short_id(&item.id)) {

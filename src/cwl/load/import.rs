@@ -12,6 +12,9 @@ use crate::source::{Source, Span};
 use crate::uri;
 use crate::yaml::{self, Data, Map, Node};
 
+/// Texts that import each other in a row. Each may be nested as deep as a document may be, and all of it is one tree.
+const IMPORT_DEPTH_MAX: usize = 8;
+
 /// Schemas of the EO Application Package community, by file name. They are written anew here and served for any
 /// revision of `raw.githubusercontent.com/eoap/schemas`, so that no package needs the network for its types.
 const BUILT_IN: [(&str, &str); 4] = [
@@ -39,10 +42,17 @@ impl Loader<'_> {
         } else {
             self.fetch.fetch(url).map_err(|error| error.to_string())
         };
+        let fetched = fetched.and_then(|text| match self.bytes_left.checked_sub(text.len()) {
+            Some(left) => {
+                self.bytes_left = left;
+                Ok(text)
+            }
+            None => Err("the texts of the package are too large together".to_owned()),
+        });
         match fetched {
-            Ok(text) => Some(Source::new(url, text)),
+            Ok(text) => Some(Source::named(self.fetch.name(url), url, text)),
             Err(reason) => {
-                let name = uri::to_path(url).unwrap_or_else(|| url.to_owned());
+                let name = self.fetch.name(url).or_else(|| uri::to_path(url)).unwrap_or_else(|| url.to_owned());
                 let message = format!("cannot read {name}: {reason}");
                 self.report(match wanted_at {
                     Some(span) => Diagnostic::error(span, message),
@@ -59,7 +69,7 @@ impl Loader<'_> {
     }
 
     fn expanded(&mut self, source: &Arc<Source>, open: &mut Vec<String>) -> Option<Node> {
-        match yaml::parse(source) {
+        match yaml::parse_within(source, &mut self.nodes_left) {
             Ok(node) => self.expand(node, open),
             Err(diagnostic) => {
                 self.report(diagnostic);
@@ -119,12 +129,16 @@ impl Loader<'_> {
                     return None;
                 }
                 let source = self.text(url, Some(&reference.span))?;
+                if open.len() >= IMPORT_DEPTH_MAX {
+                    self.error(&reference.span, format!("imports are nested deeper than {IMPORT_DEPTH_MAX} texts"));
+                    return None;
+                }
                 open.push(url.to_owned());
                 let imported = self.expanded(&source, open);
                 open.pop();
                 match fragment {
                     None => imported,
-                    Some(fragment) => self.fragment(imported?, fragment, reference),
+                    Some(fragment) => self.fragment(&imported?, fragment, reference),
                 }
             }
             _ => {
@@ -135,14 +149,14 @@ impl Loader<'_> {
     }
 
     /// The member of an imported list or graph that has an id or a name.
-    fn fragment(&mut self, imported: Node, fragment: &str, reference: &Node) -> Option<Node> {
+    fn fragment(&mut self, imported: &Node, fragment: &str, reference: &Node) -> Option<Node> {
         let members = imported.get("$graph").and_then(Node::as_list).or(imported.as_list());
         let is_meant = |node: &&Node| {
             ["id", "name"]
                 .iter()
                 .any(|key| node.get(key).and_then(Node::as_text).is_some_and(|id| short_id(id) == short_id(fragment)))
         };
-        let found = members.unwrap_or(std::slice::from_ref(&imported)).iter().find(is_meant).cloned();
+        let found = members.unwrap_or(std::slice::from_ref(imported)).iter().find(is_meant).cloned();
         if found.is_none() {
             self.error(&reference.span, format!("the imported document has nothing called '{fragment}'"));
         }

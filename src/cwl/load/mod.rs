@@ -17,10 +17,12 @@ mod workflow;
 pub(crate) use fields::distance;
 pub(crate) use requirement::standalone as standalone_requirements;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
+use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_NODES_MAX};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::document::{CwlVersion, Package, Process, ProcessIndex};
@@ -33,6 +35,12 @@ use crate::yaml::{Data, Node};
 pub trait Fetch {
     /// The text at an absolute URL without fragment.
     fn fetch(&self, url: &str) -> Result<String, FetchError>;
+
+    /// What messages call the text at a URL, if not its path or the URL itself: a relative path, for instance.
+    fn name(&self, url: &str) -> Option<String> {
+        let _ = url;
+        None
+    }
 }
 
 /// A text that cannot be had.
@@ -53,24 +61,29 @@ pub fn load(reference: &str, fetch: &dyn Fetch) -> Result<Package, Diagnostics> 
 pub fn load_text(url: &str, text: &str, fragment: Option<&str>, fetch: &dyn Fetch) -> Result<Package, Diagnostics> {
     let mut loader = Loader::new(fetch);
     let url = uri::split_fragment(url).0;
-    match loader.open(Source::new(url, text.to_owned())) {
+    match loader.open(&Source::named(fetch.name(url), url, text.to_owned())) {
         Some(_) => loader.package(url, fragment),
         None => Err(loader.diagnostics),
     }
 }
+
+/// Bytes of all texts of one package: a package of the largest size may import as much again.
+const BYTES_MAX: usize = 2 * DOCUMENT_BYTES_MAX;
 
 /// The steps of a load share this.
 struct Loader<'f> {
     fetch: &'f dyn Fetch,
     /// Documents by URL, imports expanded.
     documents: HashMap<String, Rc<Document>>,
-    /// Texts that an import read, before their own imports are expanded.
+    /// Texts read so far, and what is left of the budgets that they share.
     texts: usize,
+    bytes_left: usize,
+    nodes_left: usize,
     /// Processes by `url#id`; the slot is filled when the process has been read.
     by_url: HashMap<String, ProcessIndex>,
     processes: Vec<Option<Process>>,
-    /// The processes being read, outermost first.
-    open: Vec<String>,
+    /// Processes that are known and not read yet.
+    pending: VecDeque<process::Pending>,
     types: schema::Definitions,
     diagnostics: Diagnostics,
 }
@@ -98,9 +111,11 @@ impl<'f> Loader<'f> {
             fetch,
             documents: HashMap::new(),
             texts: 0,
+            bytes_left: BYTES_MAX,
+            nodes_left: DOCUMENT_NODES_MAX,
             by_url: HashMap::new(),
             processes: Vec::new(),
-            open: Vec::new(),
+            pending: VecDeque::new(),
             types: schema::Definitions::default(),
             diagnostics: Diagnostics::default(),
         }
@@ -116,8 +131,14 @@ impl<'f> Loader<'f> {
 
     fn package(mut self, url: &str, fragment: Option<&str>) -> Result<Package, Diagnostics> {
         let loaded = self.entry(url, fragment);
+        self.read_pending();
+        let processes: Option<Vec<Process>> = std::mem::take(&mut self.processes).into_iter().collect();
+        if let (Some((_, entry)), Some(processes)) = (&loaded, &processes)
+            && let Err(diagnostic) = process::check_nesting(processes, *entry, &mut Vec::new(), &mut Vec::new())
+        {
+            self.report(diagnostic);
+        }
         self.diagnostics.sort();
-        let processes: Option<Vec<Process>> = self.processes.into_iter().collect();
         match (loaded, processes) {
             (Some((document, entry)), Some(processes)) if !self.diagnostics.has_errors() => {
                 let namespaces = document.namespaces();
@@ -164,7 +185,9 @@ impl<'f> Loader<'f> {
         let of_workflows = |node: &&Node| node.get("class").and_then(Node::as_text) == Some("Workflow");
         let workflows: Vec<String> = members.iter().filter(of_workflows).filter_map(process_id).collect();
         let mut called = Vec::new();
-        members.iter().for_each(|node| collect_runs(node, &mut called));
+        for node in members {
+            collect_runs(node, &mut called);
+        }
         let top = workflows.iter().find(|id| !called.contains(id));
         let chosen = match (workflows.as_slice(), ids.as_slice()) {
             ([only], _) | ([], [only]) => Some(only),
@@ -184,13 +207,13 @@ impl<'f> Loader<'f> {
             return Some(Rc::clone(document));
         }
         let source = self.text(url, wanted_at)?;
-        self.open(source)
+        self.open(&source)
     }
 
     /// Parses a text and keeps it as the document of its URL.
-    fn open(&mut self, source: std::sync::Arc<Source>) -> Option<Rc<Document>> {
+    fn open(&mut self, source: &Arc<Source>) -> Option<Rc<Document>> {
         let url = source.url.clone();
-        let root = self.tree(&source)?;
+        let root = self.tree(source)?;
         let version = root.get("cwlVersion").and_then(|node| self.version(node));
         let document = Rc::new(Document { url: url.clone(), root, version });
         self.documents.insert(url, Rc::clone(&document));

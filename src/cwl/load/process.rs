@@ -16,6 +16,14 @@ use crate::source::Span;
 use crate::uri;
 use crate::yaml::{Data, Node};
 
+/// A process that has an index and is not read yet.
+pub(super) struct Pending {
+    index: ProcessIndex,
+    node: Node,
+    scope: Scope,
+    name: String,
+}
+
 /// A process being read: its fields, what surrounds it, and what its class does not change.
 pub(super) struct Opened<'n> {
     pub(super) fields: Fields<'n>,
@@ -71,12 +79,6 @@ impl Loader<'_> {
             return None;
         };
         let key = format!("{}#{}", document.url, process_id(node).unwrap_or_default());
-        if self.open.contains(&key) {
-            let ring = self.open.iter().skip_while(|open| **open != key).chain([&key]);
-            let ring: Vec<&str> = ring.map(|key| name_of(key)).collect();
-            self.error(wanted_at, format!("a workflow runs itself: {}", ring.join(" -> ")));
-            return None;
-        }
         if let Some(index) = self.by_url.get(&key) {
             return Some(*index);
         }
@@ -96,7 +98,7 @@ impl Loader<'_> {
         let namespaces = Rc::new(document.namespaces());
         let scope = Scope { version, types: std::collections::HashMap::new(), namespaces };
         let name = name_of(&key).to_owned();
-        self.process_guarded(node, scope, key, &name)
+        Some(self.reserve(node, scope, key, name))
     }
 
     /// A process written where it is run.
@@ -106,23 +108,23 @@ impl Loader<'_> {
             scope.version = self.version(own)?;
         }
         let key = format!("{}#{step}@{}:{}", node.span.source.url, node.span.line, node.span.column);
-        self.process_guarded(node, scope, key, step)
+        Some(self.reserve(node, scope, key, step.to_owned()))
     }
 
-    fn process_guarded(&mut self, node: &Node, scope: Scope, key: String, name: &str) -> Option<ProcessIndex> {
-        if self.open.len() >= WORKFLOW_DEPTH_MAX {
-            self.error(&node.span, format!("workflows are nested deeper than {WORKFLOW_DEPTH_MAX} levels"));
-            return None;
-        }
+    /// Gives a process its index. It is read later: what calls it is not on the stack then.
+    fn reserve(&mut self, node: &Node, scope: Scope, key: String, name: String) -> ProcessIndex {
         let index = ProcessIndex(self.processes.len());
         self.processes.push(None);
-        self.by_url.insert(key.clone(), index);
-        self.open.push(key);
-        let process = self.process(node, scope, name);
-        self.open.pop();
-        self.processes[index.0] = process;
-        // Even where the process is wrong: the caller goes on and finds more.
-        Some(index)
+        self.by_url.insert(key, index);
+        self.pending.push_back(Pending { index, node: node.clone(), scope, name });
+        index
+    }
+
+    /// Reads the processes that have an index, and those that they run in turn.
+    pub(super) fn read_pending(&mut self) {
+        while let Some(Pending { index, node, scope, name }) = self.pending.pop_front() {
+            self.processes[index.0] = self.process(&node, scope, &name);
+        }
     }
 
     fn process(&mut self, node: &Node, scope: Scope, name: &str) -> Option<Process> {
@@ -257,6 +259,35 @@ impl Loader<'_> {
         let header = self.closed(fields, header);
         Some(Operation { header, outputs: outputs? })
     }
+}
+
+/// Finds a workflow that runs itself, or is nested too deep, below a process. `open` holds the processes above it,
+/// outermost first; `done` those that are known to be fine.
+pub(super) fn check_nesting(
+    processes: &[Process],
+    at: ProcessIndex,
+    open: &mut Vec<ProcessIndex>,
+    done: &mut Vec<ProcessIndex>,
+) -> Result<(), Diagnostic> {
+    let Process::Workflow(workflow) = &processes[at.0] else { return Ok(()) };
+    open.push(at);
+    for step in &workflow.steps {
+        if open.contains(&step.run) {
+            let ring = open.iter().skip_while(|open| **open != step.run).chain([&step.run]);
+            let ring: Vec<&str> = ring.map(|index| processes[index.0].header().id.as_str()).collect();
+            return Err(Diagnostic::error(&step.span, format!("a workflow runs itself: {}", ring.join(" -> "))));
+        }
+        if open.len() >= WORKFLOW_DEPTH_MAX {
+            let message = format!("workflows are nested deeper than {WORKFLOW_DEPTH_MAX} levels");
+            return Err(Diagnostic::error(&step.span, message));
+        }
+        if !done.contains(&step.run) {
+            check_nesting(processes, step.run, open, done)?;
+        }
+    }
+    open.pop();
+    done.push(at);
+    Ok(())
 }
 
 /// The name of a process by its key: its id, or its file.

@@ -1,6 +1,7 @@
 //! Types, parameters and bindings (CWL v1.2 Command Line Tool Description, §5.1 and "Type DSL").
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::fields::Item;
 use super::{Loader, Scope, expand_prefix, short_id};
@@ -19,10 +20,16 @@ use crate::yaml::{Data, Node};
 /// Types that one package may consist of after references are followed: types that refer to types grow without bound.
 const TYPES_MAX: usize = 20_000;
 
+/// Named types that refer to each other in a row; the resolved type is one tree.
+const TYPE_DEPTH_MAX: usize = 64;
+
+/// Characters of `[]` and `?` behind a type's name.
+const TYPE_SUFFIX_MAX: usize = 32;
+
 /// Named types by IRI, and what is under way.
 #[derive(Default)]
 pub(super) struct Definitions {
-    by_iri: HashMap<String, Node>,
+    by_iri: HashMap<String, Rc<Node>>,
     /// Names being resolved, outermost first: CWL types have no recursion.
     open: Vec<String>,
     resolved: usize,
@@ -58,7 +65,7 @@ impl Loader<'_> {
             let iri = format!("{}#{fragment}", node.span.source.url);
             scope.types.insert(short_id(name).to_owned(), iri.clone());
             scope.types.insert(fragment.to_owned(), iri.clone());
-            self.types.by_iri.insert(iri, node.clone());
+            self.types.by_iri.insert(iri, Rc::new(node.clone()));
         }
     }
 
@@ -149,6 +156,10 @@ impl Loader<'_> {
     }
 
     fn type_text(&mut self, text: &str, node: &Node, scope: &Scope) -> Option<Type> {
+        if text.len() - text.trim_end_matches(['[', ']', '?']).len() > TYPE_SUFFIX_MAX {
+            self.error(&node.span, "the type is an array of arrays far beyond use");
+            return None;
+        }
         if let Some(inner) = text.strip_suffix('?') {
             return Some(match self.type_text(inner, node, scope)? {
                 Type::Union(members) if members.contains(&Type::Null) => Type::Union(members),
@@ -186,11 +197,15 @@ impl Loader<'_> {
             return None;
         }
         let iri = self.named(&expand_prefix(text, &scope.namespaces), node, scope)?;
+        if self.types.open.len() >= TYPE_DEPTH_MAX {
+            self.error(&node.span, format!("types refer to types more than {TYPE_DEPTH_MAX} levels deep"));
+            return None;
+        }
         if self.types.open.contains(&iri) {
             self.error(&node.span, format!("the type '{text}' contains itself"));
             return None;
         }
-        let definition = self.types.by_iri.get(&iri)?.clone();
+        let definition = Rc::clone(self.types.by_iri.get(&iri)?);
         self.types.open.push(iri);
         let type_ = self.type_(&definition, scope);
         self.types.open.pop();
@@ -203,7 +218,7 @@ impl Loader<'_> {
             self.error(&node.span, "a type written as a mapping needs the field 'type'");
             return None;
         };
-        let name = fields.get("name").and_then(Node::as_text).map(|name| self.iri_of(name, node));
+        let name = fields.get("name").and_then(Node::as_text).map(|name| iri_of(name, node));
         fields.allow(&["label", "doc"]);
         let Some(kind_text) = kind.as_text() else {
             // `type: {type: [null, string]}` and deeper: the inner one is meant.
@@ -231,9 +246,10 @@ impl Loader<'_> {
                     return None;
                 };
                 let symbols = self.strings(symbols, "symbols")?.into_iter();
-                let symbols = symbols.map(|(symbol, _)| match uri::split_fragment(&symbol).1 {
-                    Some(_) => short_id(&symbol).to_owned(),
-                    None => symbol,
+                // Symbols are identifiers, and those written as IRIs stand for their last part.
+                let symbols = symbols.map(|(symbol, _)| {
+                    let is_iri = symbol.contains('#') || uri::is_absolute(&symbol);
+                    if is_iri { short_id(&symbol).to_owned() } else { symbol }
                 });
                 Type::Enum(Box::new(EnumType { name, symbols: symbols.collect(), input_binding }))
             }
@@ -241,11 +257,6 @@ impl Loader<'_> {
         };
         self.finish(fields);
         Some(type_)
-    }
-
-    fn iri_of(&self, name: &str, node: &Node) -> String {
-        let fragment = uri::split_fragment(name).1.unwrap_or(name);
-        if uri::is_absolute(name) { name.to_owned() } else { format!("{}#{fragment}", node.span.source.url) }
     }
 
     fn record_fields(&mut self, node: &Node, scope: &Scope) -> Option<Vec<RecordField>> {
@@ -526,6 +537,12 @@ pub(super) fn fill_v1_0(requirements: &Requirements, hints: &mut Requirements) {
     if requirements.load_listing.is_none() && hints.load_listing.is_none() {
         hints.load_listing = Some(LoadListing::Deep);
     }
+}
+
+/// The IRI of a type that a document calls `name`.
+fn iri_of(name: &str, node: &Node) -> String {
+    let fragment = uri::split_fragment(name).1.unwrap_or(name);
+    if uri::is_absolute(name) { name.to_owned() } else { format!("{}#{fragment}", node.span.source.url) }
 }
 
 /// The names of types that need no definition.

@@ -303,7 +303,7 @@ fn messages_show_place_line_and_remedy() {
 
 #[test]
 fn sources_that_name_nothing_are_reported_with_what_there_is() {
-    let text = r#"
+    let text = r"
 cwlVersion: v1.2
 class: Workflow
 inputs: {message: string}
@@ -319,7 +319,7 @@ steps:
     run: {class: CommandLineTool, inputs: {f: File}, outputs: [], baseCommand: cat}
     in: {f: first}
     out: []
-"#;
+";
     insta::assert_snapshot!(messages(text), @r#"
     /p/a.cwl:6:35: error: the step 'first' has no output 'outt'
      6 |   out: {type: File, outputSource: first/outt}
@@ -341,9 +341,9 @@ fn workflows_that_run_themselves_are_refused() {
     let a = "cwlVersion: v1.2\nclass: Workflow\ninputs: []\noutputs: []\nsteps: {s: {run: b.cwl, in: [], out: []}}";
     let b = "cwlVersion: v1.2\nclass: Workflow\ninputs: []\noutputs: []\nsteps: {s: {run: a.cwl, in: [], out: []}}";
     insta::assert_snapshot!(load_all(&[("a.cwl", a), ("b.cwl", b)]).unwrap_err(), @r#"
-    /p/b.cwl:5:18: error: a workflow runs itself: a.cwl -> b.cwl -> a.cwl
+    /p/b.cwl:5:9: error: a workflow runs itself: a.cwl -> b.cwl -> a.cwl
      5 | steps: {s: {run: a.cwl, in: [], out: []}}
-       |                  ^^^^^
+       |         ^
     "#);
 }
 
@@ -422,7 +422,18 @@ fn types_that_contain_themselves_or_grow_without_bound_are_refused() {
     let mut bomb = "cwlVersion: v1.2\nclass: CommandLineTool\noutputs: []\ninputs: {a: t60}\nrequirements:\n  SchemaDefRequirement:\n    types:\n      - {name: t0, type: record, fields: {a: int}}\n".to_owned();
     for level in 1..=60 {
         let inner = level - 1;
-        bomb += &format!("      - {{name: t{level}, type: record, fields: {{a: t{inner}, b: t{inner}}}}}\n");
+        bomb.push_str(
+            &[
+                "      - {name: t",
+                &level.to_string(),
+                ", type: record, fields: {a: t",
+                &inner.to_string(),
+                ", b: t",
+                &inner.to_string(),
+                "}}\n",
+            ]
+            .concat(),
+        );
     }
     assert!(messages(&bomb).contains("more than 20000 parts"));
 }
@@ -538,4 +549,46 @@ fn a_stated_null_default_is_told_from_none_and_big_numbers_stay() {
     assert_eq!(inputs[1].default, None);
     assert_eq!(inputs[2].default, Some(Value::Number(Number::Big(format!("1{}", "0".repeat(42))))));
     assert_eq!(inputs[3].type_.to_string(), "string[][]?");
+}
+
+#[test]
+fn depth_is_bounded_wherever_it_can_come_from() {
+    let chain: String = (1..200)
+        .map(|n| {
+            ["      - {name: t", &n.to_string(), ", type: record, fields: {a: t", &(n - 1).to_string(), "}}\n"].concat()
+        })
+        .collect();
+    let head = "cwlVersion: v1.2\nclass: CommandLineTool\noutputs: []\nrequirements:\n  SchemaDefRequirement:\n    types:\n      - {name: t0, type: record, fields: {a: int}}\n";
+    assert!(messages(&format!("{head}{chain}inputs: {{a: t199}}\n")).contains("more than 64 levels"));
+    assert!(messages(&format!("{head}inputs: {{a: 't0{}'}}\n", "[]".repeat(1000))).contains("far beyond use"));
+    let texts: Vec<(String, String)> =
+        (0..20).map(|n| (format!("{n}.yml"), format!("x: {{$import: {}.yml}}", n + 1))).collect();
+    let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    assert!(load_all(&texts).unwrap_err().to_string().contains("nested deeper than 8 texts"));
+    let deep: Vec<(String, String)> = (0..39)
+        .map(|n| (format!("{n}.cwl"), format!("cwlVersion: v1.2\nclass: Workflow\ninputs: []\noutputs: []\nsteps: {{s: {{run: {}.cwl, in: [], out: []}}}}", n + 1)))
+        .chain([("39.cwl".to_owned(), "cwlVersion: v1.2\nclass: Workflow\ninputs: []\noutputs: []\nsteps: []".to_owned())])
+        .collect();
+    let deep: Vec<(&str, &str)> = deep.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    assert!(load_all(&deep).unwrap_err().to_string().contains("nested deeper than 32 levels"));
+}
+
+proptest::proptest! {
+    /// Cuts, repeats and overwrites parts of a sound document: it loads or is refused with a message.
+    #[test]
+    fn a_mutated_document_loads_or_is_refused(
+        edits in proptest::collection::vec((0usize..6000, 0usize..40, "[-:?,\\[\\]{}#&*!|>'\"$@ \na-e0-9]{0,12}"), 1..6)
+    ) {
+        let mut text: Vec<char> = MULTI_SCENE.chars().collect();
+        for (at, length, replacement) in edits {
+            let at = at.min(text.len());
+            let end = (at + length).min(text.len());
+            text.splice(at..end, replacement.chars());
+        }
+        let text: String = text.into_iter().collect();
+        match load_one(&text) {
+            Ok(package) => drop(crate::check::check(&package)),
+            Err(diagnostics) => proptest::prop_assert!(diagnostics.has_errors() && !diagnostics.to_string().is_empty()),
+        }
+    }
 }

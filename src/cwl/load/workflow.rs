@@ -155,11 +155,9 @@ impl Loader<'_> {
             span: item.span.clone(),
         };
         if item.node.as_map().is_none() {
-            // The short form states the source only. A list entry that is its own id states nothing.
-            if item.span != &item.node.span {
-                input.link.is_list = item.node.as_list().is_some();
-                input.link.sources = self.sources(item.node, ports)?;
-            }
+            // The short form states the source only.
+            input.link.is_list = item.node.as_list().is_some();
+            input.link.sources = self.sources(item.node, ports)?;
             return Some(input);
         }
         let mut fields = self.fields(item.node, "an entry of a step's in")?;
@@ -231,10 +229,11 @@ impl Loader<'_> {
         }
         // Steps of an inline workflow in a packed document have longer paths: `#main/outer/run/inner/out`.
         let tail = path.rsplitn(3, '/').take(2).collect::<Vec<_>>();
-        if let ([output, step], Some(_)) = (tail.as_slice(), fragment.filter(|path| path.matches('/').count() > 2)) {
-            if let Some(port) = ports.find(&format!("{step}/{output}")).or_else(|| ports.find(output)) {
-                return Some(port);
-            }
+        if let [output, step] = tail.as_slice()
+            && fragment.is_some_and(|path| path.matches('/').count() > 2)
+            && let Some(port) = ports.find(&format!("{step}/{output}")).or_else(|| ports.find(output))
+        {
+            return Some(port);
         }
         self.report(ports.missing(inside.unwrap_or(path), node));
         None
