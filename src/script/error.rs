@@ -43,7 +43,7 @@ pub enum ScriptError {
     #[error("the expression used more than {} of memory", mebibytes(limits::HEAP_BYTES))]
     MemoryLimit,
     /// Calls were nested too deeply.
-    #[error("the expression nests calls too deeply (is a recursion without end?)")]
+    #[error("the expression nests calls too deeply (a recursion without end?)")]
     StackOverflow,
     /// Library, source and variables are too big together.
     #[error(

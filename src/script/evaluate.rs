@@ -51,21 +51,16 @@ pub(crate) fn evaluate(task: &Task) -> Reply {
         }
     })));
     let context = Context::custom::<Language>(&runtime).map_err(|_| ScriptError::MemoryLimit)?;
-    context.with(|ctx| {
-        run(&ctx, task).map_err(|fault| {
-            if late.get() {
-                return ScriptError::TimeLimit { limit };
-            }
-            match fault {
-                Fault::Known(error) => error,
-                Fault::Engine(error) => {
-                    runtime.set_memory_limit(limits::HEAP_BYTES + HEAP_FOR_DESCRIPTION);
-                    let described = describe(&ctx, &error, task);
-                    if late.get() { ScriptError::TimeLimit { limit } } else { described }
-                }
-            }
-        })
-    })
+    let outcome = match context.with(|ctx| run(&ctx, task)) {
+        Ok(json) => return Ok(json),
+        Err(Fault::Known(error)) => error,
+        Err(Fault::Engine(error)) => {
+            runtime.set_memory_limit(limits::HEAP_BYTES + HEAP_FOR_DESCRIPTION);
+            context.with(|ctx| describe(&ctx, &error, task))
+        }
+    };
+    // Whatever else is said, an interrupted evaluation was late; also when it was described.
+    Err(if late.get() { ScriptError::TimeLimit { limit } } else { outcome })
 }
 
 /// A failure before the engine was asked what it means.
@@ -81,10 +76,15 @@ impl From<rquickjs::Error> for Fault {
 }
 
 fn run(ctx: &Ctx<'_>, task: &Task) -> Result<String, Fault> {
+    let variables = [("inputs", &task.inputs), ("self", &task.self_), ("runtime", &task.runtime)];
+    // While the library is evaluated the variables exist without a value; what it assigns to
+    // them does not last.
+    for (name, _) in variables {
+        ctx.globals().set(name, rquickjs::Undefined)?;
+    }
     for (index, text) in task.library.iter().enumerate() {
         let _: Value = eval(ctx, text.as_str(), format!("{LIBRARY}{index}]"))?;
     }
-    let variables = [("inputs", &task.inputs), ("self", &task.self_), ("runtime", &task.runtime)];
     for (name, json) in variables {
         ctx.globals().set(name, variable(ctx, name, json)?)?;
     }
@@ -226,5 +226,88 @@ fn shorten(message: &str) -> String {
     match message.char_indices().nth(limits::MESSAGE_CHARS) {
         Some((end, _)) => format!("{}…", &message[..end]),
         None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn task(kind: Kind, source: &str, inputs: &str) -> Task {
+        Task {
+            library: Vec::new(),
+            kind,
+            source: source.to_owned(),
+            inputs: inputs.to_owned(),
+            self_: "null".to_owned(),
+            runtime: "null".to_owned(),
+            time_limit: Duration::from_secs(20),
+        }
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            (-(1_i64 << 53)..=1 << 53).prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 32, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Into::into),
+                // JavaScript puts keys that look like indices first, so order is not compared.
+                prop::collection::btree_map(".*", inner, 0..8)
+                    .prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn json_comes_back_unchanged(value in json()) {
+            let back = evaluate(&task(Kind::Expression, "inputs", &value.to_string()));
+            let back: serde_json::Value = serde_json::from_str(&back.unwrap()).unwrap();
+            prop_assert_eq!(back, value);
+        }
+
+        #[test]
+        fn any_source_has_a_value_or_an_error(source in "\\PC{0,40}|[a-z(){}\\[\\]'\"`;=+./\\\\ \n]{0,30}") {
+            for kind in [Kind::Expression, Kind::Body] {
+                let mut task = task(kind, &source, "null");
+                task.time_limit = Duration::from_millis(100);
+                if let Ok(text) = evaluate(&task) {
+                    prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+                }
+            }
+        }
+
+        #[test]
+        fn any_call_stack_is_read(stack in "( at |f|\\(|expression|Lib\\[|[0-9]|\\]|:|\\)|\n){0,20}") {
+            place(&stack, &task(Kind::Body, "", "null"));
+        }
+    }
+
+    #[test]
+    fn a_place_is_the_innermost_one_in_the_authors_texts() {
+        let stack =
+            "    at parse (native)\n    at <anonymous> (expressionLib[12]:3:4)\n    at <eval> (expression:2:1)\n";
+        let task = task(Kind::Expression, "f()", "null");
+        let expected = Place { part: Part::Library(12), line: 3, column: 4 };
+        assert_eq!(place(stack, &task), Some(expected));
+        let expected = Place { part: Part::Source, line: 1, column: 1 };
+        assert_eq!(place("    at expression:2:1", &task), Some(expected));
+        assert_eq!(place("    at f (native)\n", &task), None);
+    }
+
+    #[test]
+    fn a_nul_in_the_source_is_an_error() {
+        let result = evaluate(&task(Kind::Expression, "'a\0b'", "null"));
+        assert!(matches!(result, Err(ScriptError::Syntax { .. })), "{result:?}");
     }
 }

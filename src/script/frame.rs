@@ -70,3 +70,38 @@ fn too_long(length: usize) -> io::Error {
     let text = format!("a frame of {length} bytes is above the limit of {}", limits::FRAME_BYTES);
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_its_length_and_its_json() {
+        let frame = encode(&Reply::Ok("5".to_owned())).unwrap();
+        assert_eq!(frame, b"\x0a\0\0\0{\"Ok\":\"5\"}");
+    }
+
+    #[test]
+    fn a_request_reads_as_a_task() {
+        let request = crate::Request {
+            library: &["var a;".to_owned()],
+            kind: Kind::Body,
+            source: "return a;",
+            inputs: "{}",
+            self_: "null",
+            runtime: "[]",
+            time_limit: Duration::from_millis(1500),
+        };
+        let frame = encode(&request).unwrap();
+        let task: Task = serde_json::from_slice(&frame[PREFIX..]).unwrap();
+        assert_eq!(task.library, ["var a;"]);
+        assert_eq!((task.kind, task.source.as_str()), (Kind::Body, "return a;"));
+        assert_eq!([task.inputs, task.self_, task.runtime], ["{}", "null", "[]"]);
+        assert_eq!(task.time_limit, Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn an_absurd_length_is_refused_before_memory_is_taken() {
+        assert!(length([0xff; PREFIX]).is_err());
+    }
+}

@@ -21,13 +21,13 @@ struct Shared {
 
 impl Pool {
     /// As many workers as the machine has cores.
-    pub fn new(command: WorkerCommand) -> Self {
+    pub fn new(command: &WorkerCommand) -> Self {
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self::with_workers(command, cores)
     }
 
     /// The given number of workers.
-    pub fn with_workers(command: WorkerCommand, workers: NonZeroUsize) -> Self {
+    pub fn with_workers(command: &WorkerCommand, workers: NonZeroUsize) -> Self {
         let free = (0..workers.get()).map(|_| Worker::new(command.clone())).collect();
         Self(Arc::new(Shared { free: Mutex::new(free), returned: Condvar::new() }))
     }

@@ -69,23 +69,22 @@ impl Worker {
     pub fn start(&mut self) -> Result<&Sandbox, ScriptError> {
         match self.process() {
             Ok(process) => Ok(&process.sandbox),
-            Err(Broken::NotStarted(message) | Broken::Died(message)) => Err(ScriptError::WorkerUnavailable { message }),
-            Err(Broken::Late) => Err(ScriptError::WorkerUnavailable { message: silent() }),
+            Err(message) => Err(ScriptError::WorkerUnavailable { message }),
         }
     }
 
-    fn process(&mut self) -> Result<&mut Process, Broken> {
+    fn process(&mut self) -> Result<&mut Process, String> {
         let running = self.process.take().and_then(Process::if_alive);
         let process = match running {
             Some(process) => process,
-            None => Process::start(&self.command).map_err(Broken::NotStarted)?,
+            None => Process::start(&self.command)?,
         };
         Ok(self.process.insert(process))
     }
 
     /// Sends what is not answered yet and appends the answers to `results`, in order.
     fn converse(&mut self, requests: &[Request<'_>], results: &mut Vec<Reply>) -> Result<(), Broken> {
-        let process = self.process()?;
+        let process = self.process().map_err(Broken::NotStarted)?;
         let mut unsent = results.len();
         // For each request between `results.len()` and `unsent`: the refusal, if it was not sent.
         let mut under_way: VecDeque<Option<ScriptError>> = VecDeque::new();
@@ -94,13 +93,12 @@ impl Worker {
                 under_way.push_back(process.queue(&requests[unsent]).err());
                 unsent += 1;
             }
-            match under_way.pop_front().flatten() {
-                Some(refusal) => results.push(Err(refusal)),
-                None => {
-                    let deadline = Instant::now() + allowed(&requests[results.len()]) + limits::GRACE;
-                    results.push(process.receive(deadline)?);
-                }
+            if let Some(refusal) = under_way.pop_front().flatten() {
+                results.push(Err(refusal));
+                continue;
             }
+            let limit = allowed(&requests[results.len()]) + limits::GRACE;
+            results.push(process.receive(Instant::now() + limit)?);
         }
         Ok(())
     }
@@ -108,10 +106,6 @@ impl Worker {
 
 fn allowed(request: &Request<'_>) -> Duration {
     request.time_limit.min(limits::LONGEST_EVALUATION)
-}
-
-fn silent() -> String {
-    format!("it said nothing for {} s", limits::START.as_secs())
 }
 
 /// Why a conversation ended early.
@@ -141,10 +135,11 @@ struct Process {
 
 impl Process {
     fn start(command: &WorkerCommand) -> Result<Self, String> {
-        let failed = |error: io::Error| format!("{} (program {})", error, command.program.display());
+        let program = command.program.display();
+        let failed = |error: io::Error| format!("{program}: {error}");
         let mut child = command.spawn().map_err(failed)?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err("it has no pipes".to_owned());
+            return Err(format!("{program} has no pipes"));
         };
         let mut process = Self {
             child,
@@ -157,9 +152,12 @@ impl Process {
         };
         rustix::io::ioctl_fionbio(&process.input, true).map_err(|errno| failed(errno.into()))?;
         rustix::io::ioctl_fionbio(&process.output, true).map_err(|errno| failed(errno.into()))?;
-        process.sandbox = process.receive(Instant::now() + limits::START).map_err(|broken| match broken {
-            Broken::Late => silent(),
-            Broken::Died(how) | Broken::NotStarted(how) => how,
+        let hello = process.receive(Instant::now() + limits::START);
+        process.sandbox = hello.map_err(|broken| match broken {
+            Broken::Late => format!("{program} said nothing for {} s", limits::START.as_secs()),
+            Broken::Died(how) | Broken::NotStarted(how) => {
+                format!("{program} did not answer as a worker: {how}")
+            }
         })?;
         Ok(process)
     }
@@ -226,7 +224,7 @@ impl Process {
         };
         let [readable, writable] = ends.map(|end| !end.revents().is_empty());
         if readable {
-            let mut chunk = [0; 64 << 10];
+            let mut chunk = [0; 16 << 10];
             match self.output.read(&mut chunk) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => self.incoming.extend_from_slice(&chunk[..count]),
