@@ -31,10 +31,7 @@ pub mod expression;
 #[cfg(test)]
 mod fixture;
 pub mod json;
-pub mod check;
-pub mod diagnostic;
 pub mod job;
-pub mod json;
 pub mod load;
 pub mod ontology;
 pub mod output;

@@ -112,7 +112,7 @@ impl LocalBackend {
             ..WorkerCommand::this_program().map_err(io("find this program for"))?
         };
         let tools = Arc::new(Tools { program: settings.program.clone(), launcher: Mutex::default() });
-        Ok(Self { settings: Arc::new(settings), store, scripts: Scripts(Pool::new(worker)), tools })
+        Ok(Self { settings: Arc::new(settings), store, scripts: Scripts(Pool::new(&worker)), tools })
     }
 
     /// The settings, paths made absolute.
