@@ -77,7 +77,8 @@ pub struct Load {
     pub instance: InstancePath,
     /// Which of its values.
     pub slot: Slot,
-    /// A File, a Directory, or arrays of them; the result is the same value with `contents` and `listing` filled in.
+    /// A File, a Directory, or arrays or records of them. The result is the same value with `contents`, `listing` and,
+    /// where it can be told, every File's `size` filled in.
     pub value: Arc<Value>,
     /// Read the first 64 KiB of each File into `contents`.
     pub contents: bool,

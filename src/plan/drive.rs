@@ -64,6 +64,9 @@ impl Job {
     }
 
     /// Writes and folds an event.
+    ///
+    /// # Panics
+    /// On an event of another job.
     pub fn record(&mut self, event: Event) {
         let recorded = Recorded { at: self.now, event };
         #[expect(clippy::expect_used, reason = "events of its own intent")]
@@ -124,6 +127,9 @@ impl Job {
 }
 
 /// Runs a package to its end.
+///
+/// # Panics
+/// If the inputs do not fit or the job hangs.
 #[expect(clippy::expect_used, reason = "for tests")]
 pub fn run(package: Arc<Package>, inputs: Record, world: &mut dyn World) -> Finished {
     let intent = Intent::new(package, inputs, Policy::default()).expect("a valid intent");

@@ -183,3 +183,72 @@ pub struct Usage {
     /// Bytes of its outputs.
     pub output_bytes: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_cwl::value::Number;
+
+    use super::*;
+
+    fn round_trip(event: Event) {
+        let recorded = Recorded { at: Timestamp(1), event };
+        let text = serde_json::to_string(&recorded).unwrap();
+        let read: Recorded = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert_eq!(read, recorded, "{text}");
+    }
+
+    fn object() -> Record {
+        let text = r#"{"i": 1, "f": 1.5, "s": "$(x)", "n": null, "a": [true, {"class": "File", "location": "file:///a b"}],
+            "d": {"class": "Directory", "location": "s3://b/k", "listing": []}, "r": {"event": "Ended"}}"#;
+        let mut object = match serde_json::from_str(text).unwrap() {
+            Value::Record(record) => record,
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(object["d"], Value::Directory(_)));
+        object.insert("big".to_owned(), Value::Number(Number::Big(format!("1{}", "0".repeat(42)))));
+        object
+    }
+
+    #[test]
+    fn events_survive_the_journal_exactly() {
+        let instance = || InstancePath::try_from("a[1]/b".to_owned()).unwrap();
+        let failure = || Failure {
+            class: FailureClass::OutOfMemory,
+            message: "m".to_owned(),
+            instance: Some(instance()),
+            exit_code: Some(137),
+            stderr_tail: Some("tail\n".to_owned()),
+        };
+        let usage = Usage {
+            started: Timestamp(1),
+            finished: Timestamp(2),
+            cpu_seconds: 0.1,
+            memory_peak_bytes: 3,
+            output_bytes: 4,
+        };
+        round_trip(Event::Accepted { spec: serde_json::json!({"a": [1, null]}) });
+        round_trip(Event::Epoch { epoch: 7 });
+        for slot in
+            [Slot::When, Slot::ValueFrom("x/y".to_owned()), Slot::Resource("ramMin".to_owned()), Slot::Expression]
+        {
+            round_trip(Event::Evaluated { instance: instance(), slot, result: Ok(Value::Record(object())) });
+        }
+        round_trip(Event::Evaluated { instance: instance(), slot: Slot::When, result: Err("no".to_owned()) });
+        round_trip(Event::StartAttempt {
+            instance: instance(),
+            attempt: 1,
+            incarnation: Incarnation(3),
+            resources: Resources { cores: 0.5, ram_mib: 256, tmpdir_mib: 1, outdir_mib: 2 },
+            log: "b".to_owned(),
+        });
+        round_trip(Event::Claimed { incarnation: Incarnation(3), uid: "u".to_owned() });
+        let good = Outcome { outputs: Some(object()), failure: None, exit_code: Some(0), usage };
+        round_trip(Event::Ended { incarnation: Incarnation(3), outcome: good });
+        let bad = Outcome { outputs: None, failure: Some(failure()), exit_code: Some(1), usage };
+        round_trip(Event::Ended { incarnation: Incarnation(4), outcome: bad });
+        round_trip(Event::StopRequested { class: FailureClass::Dismissed, message: "m".to_owned() });
+        round_trip(Event::Suspended);
+        round_trip(Event::Resumed);
+        round_trip(Event::Finished { phase: Phase::Failed, outputs: object(), failure: Some(failure()) });
+    }
+}

@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use weir_api::FailureClass;
-use weir_cwl::conform::conform;
 use weir_cwl::{Record, Value};
 
+use crate::evaluate::conform_output;
 use crate::event::{Failure, Resources, Slot, Timestamp};
 use crate::graph::{Kind, Reader, ScopeId};
 use crate::intent::Intent;
@@ -30,18 +30,38 @@ pub(crate) struct Flow<'a> {
 
 enum Task {
     /// All sources of a step exist.
-    Unfold { scope: usize, step: usize },
-    Prepare { instance: usize },
+    Unfold {
+        scope: usize,
+        step: usize,
+    },
+    Prepare {
+        instance: usize,
+    },
     /// A port has its value.
-    Port { scope: usize, port: usize, value: Arc<Value> },
+    Port {
+        scope: usize,
+        port: usize,
+        value: Arc<Value>,
+    },
     /// All sources of a workflow output exist.
-    Output { scope: usize, output: usize },
+    Output {
+        scope: usize,
+        output: usize,
+    },
     /// An instance has one of its outputs.
-    Provide { instance: usize, output: usize, value: Arc<Value> },
+    Provide {
+        instance: usize,
+        output: usize,
+        value: Arc<Value>,
+    },
     /// An instance succeeded or was skipped.
-    Over { instance: usize },
+    Over {
+        instance: usize,
+    },
     /// Perhaps a workflow is done.
-    Settle { scope: usize },
+    Settle {
+        scope: usize,
+    },
 }
 
 impl<'a> Flow<'a> {
@@ -210,7 +230,7 @@ impl<'a> Flow<'a> {
         let out = &self.intent.graph.scopes[instance.scope].outputs[output];
         let sources: Vec<Arc<Value>> = out.sources.iter().filter_map(|port| instance.ports[*port].clone()).collect();
         let value = link::resolve(&out.link, &sources).and_then(|value| {
-            let value = conform(&out.type_, Arc::unwrap_or_clone(value));
+            let value = conform_output(&out.type_, Arc::unwrap_or_clone(value));
             value.map(Arc::new).map_err(|mismatch| mismatch.to_string())
         });
         match value {

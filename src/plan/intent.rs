@@ -183,3 +183,67 @@ impl Intent {
         &self.graph.places
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_cwl::Process;
+    use weir_cwl::document::ScatterMethod;
+
+    use super::*;
+    use crate::builder::{anything, package, step, tool, workflow};
+
+    fn refusal(processes: Vec<Process>) -> String {
+        Intent::new(package(processes), Record::new(), Policy::default()).unwrap_err().to_string()
+    }
+
+    fn one() -> Process {
+        tool("one", &[("a", anything())], &[("out", anything())])
+    }
+
+    #[test]
+    fn steps_that_wait_for_each_other_are_named() {
+        let steps = vec![
+            step("a", 0, &["out"]).input("a", "b/out"),
+            step("b", 0, &["out"]).input("a", "a/out"),
+            step("c", 0, &["out"]),
+        ];
+        let main = workflow("main", &[], steps, &[]);
+        insta::assert_snapshot!(refusal(vec![one(), main]), @"the steps `a`, `b` of workflow `main` wait for each other");
+    }
+
+    #[test]
+    fn sources_that_do_not_exist_are_named() {
+        let main = workflow("main", &[], vec![step("a", 0, &["out"]).input("a", "nothing")], &[]);
+        insta::assert_snapshot!(refusal(vec![one(), main]), @"`a/a` takes its value from input `nothing`, which does not exist");
+        let main = workflow("main", &[], vec![step("a", 0, &["out"])], &[("o", anything(), "a/other")]);
+        insta::assert_snapshot!(refusal(vec![one(), main]), @"`o` takes its value from output `other` of step `a`, which does not exist");
+        let scattered = step("a", 0, &["out"]).scatter(&["b"], ScatterMethod::DotProduct);
+        let main = workflow("main", &[], vec![scattered], &[]);
+        insta::assert_snapshot!(refusal(vec![one(), main]), @"step `a` scatters over `b`, which is not among its inputs");
+    }
+
+    #[test]
+    fn a_workflow_that_runs_itself_is_refused() {
+        let main = workflow("main", &[], vec![step("again", 0, &[])], &[]);
+        assert!(refusal(vec![main]).starts_with("workflows nest deeper than 32 at `again/again/again"));
+    }
+
+    #[test]
+    fn a_package_that_doubles_at_every_level_is_refused_before_the_memory_is_full() {
+        let mut processes = vec![one()];
+        for level in 0..30 {
+            let steps = vec![step("a", level, &[]), step("b", level, &[])];
+            processes.push(workflow("w", &[], steps, &[]));
+        }
+        insta::assert_snapshot!(refusal(processes), @"the workflow has more than 100000 steps after its subworkflows are expanded");
+    }
+
+    #[test]
+    fn a_subworkflow_that_is_used_twice_stands_in_two_places() {
+        let inner = workflow("inner", &[], vec![step("t", 0, &["out"])], &[("o", anything(), "t/out")]);
+        let main = workflow("main", &[], vec![step("x", 1, &["o"]), step("y", 1, &["o"])], &[]);
+        let intent = Intent::new(package(vec![one(), inner, main]), Record::new(), Policy::default()).unwrap();
+        let paths: Vec<&str> = intent.places().iter().map(|place| place.path.as_str()).collect();
+        assert_eq!(paths, ["", "x", "x/t", "y", "y/t"]);
+    }
+}

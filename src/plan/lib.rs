@@ -25,6 +25,7 @@ pub mod graph;
 pub mod intent;
 pub mod limits;
 mod link;
+mod load;
 pub mod observed;
 pub mod path;
 pub mod plan;
@@ -48,3 +49,45 @@ pub use path::InstancePath;
 pub use plan::plan;
 pub use progress::Progress;
 pub use state::State;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// Invariant I10: what could bring a clock, randomness, files or threads into the core stays out.
+    #[test]
+    fn the_core_is_pure() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+        let names: Vec<&str> = dependencies.lines().filter_map(|line| line.split(['.', ' ']).next()).collect();
+        let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+        assert_eq!(names, ["indexmap", "serde", "serde_json", "thiserror", "weir-api", "weir-cwl"]);
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                if path.is_dir() && name != "examples" {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "rs")
+                    && !matches!(name.as_str(), "lib.rs" | "scripts.rs" | "tests.rs")
+                {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    for banned in [
+                        "std::fs",
+                        "std::time",
+                        "std::thread",
+                        "std::env",
+                        "std::net",
+                        "std::process",
+                        "async fn",
+                        "HashSet",
+                    ] {
+                        assert!(!text.contains(banned), "{name} uses {banned}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -20,7 +20,20 @@ use crate::step_input::process_object;
 
 /// The next things to do. Equal arguments give equal plans. The cost is that of what is live and what is asked for, not
 /// of the whole job.
+///
+/// # Panics
+/// Debug builds [check] every plan and panic on one that breaks a promise: an error of the core, never of its input.
 pub fn plan(intent: &Intent, state: &State, observed: &Observed, now: Timestamp) -> Plan {
+    let plan = decide(intent, state, observed, now);
+    if cfg!(debug_assertions) {
+        let broken = check(intent, state, observed, &plan, now);
+        assert!(broken.is_empty(), "the plan breaks its own promises: {broken:?}");
+    }
+    plan
+}
+
+/// The plan, unchecked.
+pub(crate) fn decide(intent: &Intent, state: &State, observed: &Observed, now: Timestamp) -> Plan {
     let mut planning = Planning { intent, state, observed, now, plan: Plan::default() };
     planning.remove_leftovers();
     if state.finished.is_none() && !state.instances.is_empty() {
@@ -32,12 +45,7 @@ pub fn plan(intent: &Intent, state: &State, observed: &Observed, now: Timestamp)
             planning.proceed();
         }
     }
-    let plan = planning.plan;
-    if cfg!(debug_assertions) {
-        let broken = check(intent, state, observed, &plan, now);
-        assert!(broken.is_empty(), "the plan breaks its own promises: {broken:?}");
-    }
-    plan
+    planning.plan
 }
 
 impl State {
@@ -78,7 +86,8 @@ impl Planning<'_> {
         let state = self.state;
         // A number that this state does not know is of a newer leader: it is not ours to remove.
         let is_over = |incarnation: &&Incarnation| {
-            **incarnation <= state.last_incarnation && (state.finished.is_some() || !state.live.contains_key(incarnation))
+            **incarnation <= state.last_incarnation
+                && (state.finished.is_some() || !state.live.contains_key(incarnation))
         };
         let over = self.observed.present.iter().filter(is_over);
         self.plan.actions.extend(over.map(|incarnation| Action::Remove { incarnation: *incarnation }));

@@ -6,18 +6,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use weir_api::FailureClass;
-use weir_cwl::conform::conform;
 use weir_cwl::runtime::{ResourceError, ResourceRequest};
-use weir_cwl::schema::{InputParameter, LoadListing};
-use weir_cwl::value::EntryRef;
 use weir_cwl::{Computed, Process, Record, Template, Value};
 
 use crate::action::{Action, Evaluation, Load};
-use crate::evaluate::evaluate;
+use crate::evaluate::{conform_output, evaluate};
 use crate::event::{Resources, Slot};
 use crate::flow::Flow;
 use crate::graph::{In, Kind};
 use crate::intent::Intent;
+use crate::load::What;
 use crate::state::{Part, Stage, State};
 use crate::step_input::{Until, process_object, step_object, step_value};
 
@@ -42,7 +40,10 @@ impl Flow<'_> {
     pub(crate) fn prepare(&mut self, instance: usize) {
         while let Stage::Preparing(part, 0) = self.state.instances[instance].stage {
             let done = match part {
-                Part::StepLoad => self.step_loads(instance),
+                Part::StepLoad => {
+                    self.step_loads(instance);
+                    Ok(())
+                }
                 Part::ValueFrom => self.values_from(instance),
                 Part::When => self.when(instance),
                 Part::InputLoad => self.input_loads(instance),
@@ -95,19 +96,18 @@ impl Flow<'_> {
         self.state.instances[instance].found.iter().find(|(known, _)| known == slot).map(|(_, value)| value)
     }
 
-    fn step_loads(&mut self, instance: usize) -> Prepared {
+    fn step_loads(&mut self, instance: usize) {
         let intent = self.intent;
-        for (index, input) in intent.graph.places[self.state.instances[instance].place].inputs.iter().enumerate() {
-            let slot = || Slot::StepLoad(input.id.clone());
-            let listing = input.load_listing.unwrap_or(LoadListing::No);
-            if (input.load_contents || listing != LoadListing::No)
-                && self.found(instance, &slot()).is_none()
-                && lacks(&step_value(intent, self.state, instance, index, Until::Scattered), input.load_contents, listing)
+        let place = &intent.graph.places[self.state.instances[instance].place];
+        for (index, input) in place.inputs.iter().enumerate() {
+            let what = What::of_step_input(place, input);
+            let slot = Slot::StepLoad(input.id.clone());
+            if self.found(instance, &slot).is_none()
+                && what.is_lacking(&step_value(intent, self.state, instance, index, Until::Scattered))
             {
-                self.want(instance, slot());
+                self.want(instance, slot);
             }
         }
-        Ok(())
     }
 
     fn values_from(&mut self, instance: usize) -> Prepared {
@@ -143,13 +143,11 @@ impl Flow<'_> {
         } else {
             let inputs = step_object(intent, self.state, instance, Until::ValueFrom);
             let value = evaluate(template, &inputs, &Value::Null, place.library.as_deref());
-            match value.map_err(|message| expression(format!("when: {message}")))? {
-                Some(value) => value,
-                None => {
-                    self.want(instance, Slot::When);
-                    return Ok(());
-                }
-            }
+            let Some(value) = value.map_err(|message| expression(format!("when: {message}")))? else {
+                self.want(instance, Slot::When);
+                return Ok(());
+            };
+            value
         };
         match value {
             Value::Bool(true) => Ok(()),
@@ -157,33 +155,26 @@ impl Flow<'_> {
                 self.skip(instance);
                 Ok(())
             }
-            other => Err(expression(format!(
-                "when: `{}` must be true or false, got {}",
-                template.source,
-                other.type_name()
-            ))),
+            other => {
+                Err(expression(format!("when: `{}` must be true or false, got {}", template.source, other.type_name())))
+            }
         }
     }
 
     fn input_loads(&mut self, instance: usize) -> Prepared {
         let intent = self.intent;
         let place = &intent.graph.places[self.state.instances[instance].place];
-        // A tool's inputs are loaded by the executor, with the tool's command line.
-        if !matches!(place.kind, Kind::Workflow(_) | Kind::Expression) {
-            return Ok(());
-        }
         let process = &intent.package.processes[place.run.0];
-        let asking = process.header().inputs.iter().filter_map(|input| Some((input, loads(process, place, input)?)));
-        let asking: Vec<_> = asking.collect();
-        if asking.is_empty() {
+        let whats = process.header().inputs.iter().map(|input| (input, What::of_process_input(process, place, input)));
+        let whats: Vec<_> = whats.filter(|(_, what)| what.is_anything()).collect();
+        if whats.is_empty() {
             return Ok(());
         }
         let object = process_object(intent, self.state, instance).map_err(rejected)?;
-        for (input, (contents, listing)) in asking {
+        for (input, what) in whats {
             let slot = Slot::InputLoad(input.id.clone());
-            if self.found(instance, &slot).is_none()
-                && object.get(&input.id).is_some_and(|value| lacks(value, contents, listing))
-            {
+            let is_lacking = object.get(&input.id).is_some_and(|value| what.is_lacking(value));
+            if is_lacking && self.found(instance, &slot).is_none() {
                 self.want(instance, slot);
             }
         }
@@ -199,7 +190,7 @@ impl Flow<'_> {
         }
         let object = process_object(intent, self.state, instance).map_err(rejected)?;
         match place.kind {
-            Kind::Tool => self.size(instance, object),
+            Kind::Tool => self.size(instance, &object),
             Kind::Workflow(scope) => {
                 self.enter(instance, scope, object);
                 Ok(())
@@ -209,7 +200,7 @@ impl Flow<'_> {
         }
     }
 
-    fn size(&mut self, instance: usize, object: Record) -> Prepared {
+    fn size(&mut self, instance: usize, object: &Record) -> Prepared {
         let intent = self.intent;
         let place = &intent.graph.places[self.state.instances[instance].place];
         let Some(stated) = place.effective.resource() else {
@@ -228,13 +219,11 @@ impl Flow<'_> {
                     } else {
                         let inputs = inputs.get_or_insert_with(|| Value::Record(object.clone()));
                         let value = evaluate(template, inputs, &Value::Null, place.process_library.as_deref());
-                        match value.map_err(|message| expression(format!("{name}: {message}")))? {
-                            Some(value) => value,
-                            None => {
-                                self.want(instance, slot);
-                                continue;
-                            }
-                        }
+                        let Some(value) = value.map_err(|message| expression(format!("{name}: {message}")))? else {
+                            self.want(instance, slot);
+                            continue;
+                        };
+                        value
                     };
                     let Some(amount) = value.as_f64() else {
                         let found = value.type_name();
@@ -261,13 +250,11 @@ impl Flow<'_> {
         } else {
             let value =
                 evaluate(&tool.expression, &Value::Record(object), &Value::Null, place.process_library.as_deref());
-            match value.map_err(expression)? {
-                Some(value) => value,
-                None => {
-                    self.want(instance, Slot::Expression);
-                    return Ok(());
-                }
-            }
+            let Some(value) = value.map_err(expression)? else {
+                self.want(instance, Slot::Expression);
+                return Ok(());
+            };
+            value
         };
         let Value::Record(mut results) = value else {
             return Err(expression(format!(
@@ -278,7 +265,7 @@ impl Flow<'_> {
         let mut outputs = Record::new();
         for output in &tool.outputs {
             let result = results.shift_remove(&output.id).unwrap_or_default();
-            let result = conform(&output.type_, result).map_err(|mismatch| Refusal {
+            let result = conform_output(&output.type_, result).map_err(|mismatch| Refusal {
                 class: FailureClass::OutputInvalid,
                 message: format!("output `{}`: {mismatch}", output.id),
             })?;
@@ -309,36 +296,13 @@ fn request(amounts: &BTreeMap<&str, f64>, default: &Resources) -> Result<Resourc
     Ok(Resources { cores, ram_mib, tmpdir_mib, outdir_mib })
 }
 
-/// What is to be loaded of an input of an ExpressionTool or a Workflow, if anything.
-fn loads(process: &Process, place: &crate::graph::Place, input: &InputParameter) -> Option<(bool, LoadListing)> {
-    let contents =
-        input.file.load_contents || input.input_binding.as_ref().is_some_and(|binding| binding.load_contents);
-    let listing = match (input.file.load_listing, process) {
-        (Some(listing), _) => listing,
-        (None, Process::ExpressionTool(tool)) => place.effective.load_listing(tool.header.version),
-        (None, _) => LoadListing::No,
-    };
-    (contents || listing != LoadListing::No).then_some((contents, listing))
-}
-
-/// Whether there is something to load in the value.
-fn lacks(value: &Value, contents: bool, listing: LoadListing) -> bool {
-    let mut lacks = false;
-    value.for_each_entry(&mut |entry| match entry {
-        EntryRef::File(file) => lacks |= contents && file.contents.is_none(),
-        EntryRef::Directory(directory) => lacks |= listing != LoadListing::No && directory.listing.is_none(),
-    });
-    lacks
-}
-
 /// The action that finds out what an instance wants.
 pub(crate) fn ask(intent: &Intent, state: &State, instance: usize, slot: &Slot) -> Option<Action> {
     let place = &intent.graph.places[state.instances[instance].place];
     let process = &intent.package.processes[place.run.0];
     let path = state.path(&intent.graph, instance);
-    let entry = |id: &String| -> Option<(usize, &In)> {
-        place.inputs.iter().enumerate().find(|(_, input)| input.id == *id)
-    };
+    let entry =
+        |id: &String| -> Option<(usize, &In)> { place.inputs.iter().enumerate().find(|(_, input)| input.id == *id) };
     let evaluation = |template: &Template, inputs: Value, self_: Arc<Value>, library: &Option<Arc<[String]>>| {
         Action::Evaluate(Evaluation {
             instance: path.clone(),
@@ -354,12 +318,13 @@ pub(crate) fn ask(intent: &Intent, state: &State, instance: usize, slot: &Slot) 
     match slot {
         Slot::StepLoad(id) => {
             let (index, input) = entry(id)?;
+            let what = What::of_step_input(place, input);
             Some(Action::Load(Load {
                 instance: path,
                 slot: slot.clone(),
                 value: step_value(intent, state, instance, index, Until::Scattered),
-                contents: input.load_contents,
-                listing: input.load_listing.unwrap_or(LoadListing::No),
+                contents: what.contents,
+                listing: what.listing,
                 version: place.version,
             }))
         }
@@ -375,7 +340,7 @@ pub(crate) fn ask(intent: &Intent, state: &State, instance: usize, slot: &Slot) 
         }
         Slot::InputLoad(id) => {
             let parameter = process.header().inputs.iter().find(|input| input.id == *id)?;
-            let (contents, listing) = loads(process, place, parameter)?;
+            let What { contents, listing, .. } = What::of_process_input(process, place, parameter);
             let value = process_object(intent, state, instance).ok()?.shift_remove(id)?;
             let version = process.header().version;
             let value = Arc::new(value);

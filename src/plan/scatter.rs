@@ -21,7 +21,12 @@ impl Shape {
         for (id, value) in scatter.inputs.iter().zip(arrays) {
             match value {
                 Value::Array(elements) => lengths.push(elements.len()),
-                other => return Err(format!("it scatters over `{id}`, which is no array but of type {}", other.type_name())),
+                other => {
+                    return Err(format!(
+                        "it scatters over `{id}`, which is no array but of type {}",
+                        other.type_name()
+                    ));
+                }
             }
         }
         let shape = Self { method: scatter.method, lengths };
@@ -51,13 +56,11 @@ impl Shape {
 
     /// Which member of the scattered input number `input` goes to `element`.
     pub fn index(&self, element: usize, input: usize) -> usize {
-        match self.method {
-            ScatterMethod::DotProduct => element,
-            _ => {
-                let inner: usize = self.lengths[input + 1..].iter().product();
-                element / inner % self.lengths[input]
-            }
+        if self.method == ScatterMethod::DotProduct {
+            return element;
         }
+        let inner: usize = self.lengths[input + 1..].iter().product();
+        element / inner % self.lengths[input]
     }
 
     /// Puts the elements' values of one output together: an array, nested for `nested_crossproduct`. Empty arrays keep

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `package` … `end` | the lines between are a CWL document |
 //! | `inputs JSON`, `policy KEY VALUE …`, `capacity KEY VALUE …` | before `accept`; `capacity` also later |
-//! | `accept` | the job begins |
+//! | `accept` | a job begins, at 0 ms |
 //! | `plan` | shows what is to be done and does nothing |
 //! | `do` | plans and performs, until a plan records nothing more; a launched incarnation is there, but not claimed |
 //! | `claim N …` | the incarnations may run their tools |
@@ -103,8 +103,13 @@ fn play(script: &str) -> String {
     stage.said
 }
 
+/// Files and Directories are recognised, as when a value enters weir.
+fn value_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
 fn record_of(text: &str) -> Record {
-    match json::parse(text).unwrap() {
+    match value_of(text) {
         Value::Record(record) => record,
         other => panic!("{} is no object", other.type_name()),
     }
@@ -191,10 +196,12 @@ impl Stage {
                 let mut parts = rest.splitn(3, ' ');
                 let instance = InstancePath::try_from(parts.next().unwrap().to_owned()).unwrap();
                 let slot = slot(parts.next().unwrap());
-                let result = Ok(json::parse(parts.next().unwrap()).unwrap());
+                let result = Ok(value_of(parts.next().unwrap()));
                 self.record(Event::Evaluated { instance, slot, result });
             }
-            "stop" => self.record(Event::StopRequested { class: class(rest), message: "as the script says".to_owned() }),
+            "stop" => {
+                self.record(Event::StopRequested { class: class(rest), message: "as the script says".to_owned() });
+            }
             "suspend" => self.record(Event::Suspended),
             "resume" => self.record(Event::Resumed),
             "tick" => self.now.0 += rest.parse::<u64>().unwrap(),
@@ -223,6 +230,10 @@ impl Stage {
         match Intent::new(Arc::new(package), self.inputs.clone(), self.policy.clone()) {
             Ok(intent) => {
                 self.intent = Some(intent);
+                self.state = State::default();
+                self.journal.clear();
+                self.observed.present.clear();
+                self.now = Timestamp(0);
                 self.record(Event::Accepted { spec: serde_json::Value::Null });
             }
             Err(error) => self.say(&format!("refused: {error}")),

@@ -46,7 +46,10 @@ fn main() {
     let events = job.journal.len();
     println!("{elements} elements, 8 at once: {events} events folded, {plans} plans made");
     println!("{:.3} s in all, {:.1} µs an event", taken.as_secs_f64(), taken.as_secs_f64() * 1e6 / events as f64);
-    println!("{:.1} MiB resident at the peak, journal and both states included; {memory_before:.1} MiB before", resident_mib("VmHWM"));
+    println!(
+        "{:.1} MiB resident at the peak, journal and both states included; {memory_before:.1} MiB before",
+        resident_mib("VmHWM")
+    );
 
     let begun = Instant::now();
     let mut state = State::default();

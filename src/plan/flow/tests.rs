@@ -5,9 +5,9 @@ use weir_cwl::document::ScatterMethod;
 use weir_cwl::value::Number;
 use weir_cwl::{Process, Record, Type, Value};
 
-use crate::action::Launch;
+use crate::action::{Evaluation, Launch};
 use crate::builder::{StepBuilder, anything, array, expression, package, step, tool, workflow};
-use crate::drive::{Job, run};
+use crate::drive::{Job, World, run};
 use crate::event::{Failure, Outcome, Usage};
 use crate::state::Finished;
 use crate::{Intent, Policy};
@@ -200,16 +200,43 @@ fn expression_tools_run_without_incarnations() {
     insta::assert_snapshot!(show(&finished), @"Failed Expression: step `p`: the expression must give an object with the outputs, got integer");
 }
 
+#[test]
+fn an_output_of_type_any_may_be_null() {
+    let nothing = expression("nothing", &[], &[("out", Type::Any)], "$({\"out\": null})");
+    let main = workflow("main", &[], vec![step("n", 0, &["out"])], &[("o", Type::Any, "n/out")]);
+    let mut world = Answers(|_| Ok(json(r#"{"out": null}"#)));
+    insta::assert_snapshot!(show(&run(package(vec![nothing, main]), Record::new(), &mut world)), @r#"{"o":null}"#);
+}
+
+/// A world without tools that answers scripts.
+struct Answers(fn(&str) -> Result<Value, String>);
+
+impl World for Answers {
+    fn run(&mut self, launch: &Launch) -> Outcome {
+        echo(launch)
+    }
+
+    fn evaluate(&mut self, evaluation: &Evaluation) -> Result<Value, String> {
+        (self.0)(&evaluation.template.source)
+    }
+}
+
+#[test]
+fn a_reference_that_finds_nothing_is_asked_as_javascript() {
+    let steps = vec![step("s", 0, &["out"]).input("a", "x").value_from("$(inputs.a.length)")];
+    let main = workflow("main", &[("x", anything())], steps, &[("o", anything(), "s/out")]);
+    let mut asked = Answers(|source| Ok(Value::String(format!("answer to {source}"))));
+    let finished = run(package(vec![echo_tool(), main]), record(r#"{"x": "text"}"#), &mut asked);
+    insta::assert_snapshot!(show(&finished), @r#"{"o":"s(a=answer to $(inputs.a.length) b=null)"}"#);
+}
+
 /// The shape of water-bodies: scenes scattered over a subworkflow that scatters over bands.
 fn scenes() -> Vec<Process> {
     let scene = workflow(
         "scene",
         &[("item", anything()), ("bands", anything())],
         vec![
-            step("crop", 0, &["out"])
-                .input("a", "item")
-                .input("b", "bands")
-                .scatter(&["b"], ScatterMethod::DotProduct),
+            step("crop", 0, &["out"]).input("a", "item").input("b", "bands").scatter(&["b"], ScatterMethod::DotProduct),
             step("ndwi", 0, &["out"]).input("a", "crop/out"),
         ],
         &[("mask", anything(), "ndwi/out")],

@@ -37,8 +37,10 @@ impl Oracle<'_> {
     fn process(&self, index: ProcessIndex, inputs: &Record) -> Option<Record> {
         let process = &self.package.processes[index.0];
         let declared = &process.header().inputs;
-        let inputs: Record =
-            declared.iter().map(|input| (input.id.clone(), inputs.get(&input.id).cloned().unwrap_or_default())).collect();
+        let inputs: Record = declared
+            .iter()
+            .map(|input| (input.id.clone(), inputs.get(&input.id).cloned().unwrap_or_default()))
+            .collect();
         match process {
             Process::CommandLineTool(tool) => {
                 self.tools.set(self.tools.get() + 1);
@@ -112,7 +114,7 @@ impl Oracle<'_> {
                     }
                     elements.push(self.element(step, &object)?);
                 }
-                Some(transpose(step, elements))
+                Some(transpose(step, &elements))
             }
             method => self.cross(step, &object, &scatter.inputs, &lists, method == ScatterMethod::FlatCrossProduct),
         }
@@ -133,7 +135,7 @@ impl Oracle<'_> {
             object.insert(id.clone(), member.clone());
             elements.push(self.cross(step, &object, ids, &lists[1..], is_flat)?);
         }
-        let gathered = transpose(step, elements);
+        let gathered = transpose(step, &elements);
         if !is_flat || ids.is_empty() {
             return Some(gathered);
         }
@@ -166,7 +168,7 @@ impl Oracle<'_> {
     }
 }
 
-fn transpose(step: &Step, elements: Vec<Record>) -> Record {
+fn transpose(step: &Step, elements: &[Record]) -> Record {
     let column = |id: &String| elements.iter().map(|element| element.get(id).cloned().unwrap_or_default()).collect();
     step.outputs.iter().map(|id| (id.clone(), Value::Array(column(id)))).collect()
 }
