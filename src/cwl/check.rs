@@ -2,11 +2,14 @@
 //!
 //! Errors are certain: no value could pass. Where some values could, there is a warning.
 
+mod javascript;
+
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{
     Link, LinkMerge, Package, PickValue, Port, Process, Scatter, ScatterMethod, Step, StepInput, Workflow,
 };
 use crate::job::{allows_null, misfits};
+use crate::load::suggestion::listed;
 use crate::requirement::{Requirements, Unsupported};
 use crate::schema::{ArrayType, InputParameter, Type};
 
@@ -30,6 +33,7 @@ pub fn check(package: &Package) -> Diagnostics {
             Checker { package, workflow, found: &mut found }.workflow();
         }
     }
+    javascript::check(package, &mut found);
     found.sort();
     found
 }
@@ -253,9 +257,11 @@ impl<'p> Checker<'p> {
         let outputs = output_types(process);
         for output in &step.outputs {
             if !outputs.iter().any(|(id, _)| id == output) {
-                let has: Vec<&str> = outputs.iter().map(|(id, _)| *id).collect();
                 let message = format!("the step '{}' lists the output '{output}', which its process has not", step.id);
-                self.found.push(Diagnostic::error(&step.span, message).help(format!("it has: {}", has.join(", "))));
+                self.found.push(
+                    Diagnostic::error(&step.span, message)
+                        .help(format!("it has: {}", listed(outputs.iter().map(|(id, _)| *id)))),
+                );
             }
         }
         for wanted in &process.header().inputs {
@@ -378,20 +384,30 @@ fn ring(workflow: &Workflow) -> Option<Vec<usize>> {
         ports.filter_map(|port| if let Port::Step { step, .. } = port { Some(*step) } else { None }).collect()
     };
     let waits: Vec<Vec<usize>> = workflow.steps.iter().map(sources).collect();
-    let mut is_done = vec![false; waits.len()];
-    // Each round finishes at least one step or stops; the last one names a step of a ring, or one behind it.
-    loop {
-        let before = is_done.clone();
-        for (step, sources) in waits.iter().enumerate() {
-            is_done[step] |= sources.iter().all(|source| is_done[*source]);
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); waits.len()];
+    for (step, sources) in waits.iter().enumerate() {
+        for source in sources {
+            readers[*source].push(step);
         }
-        if is_done == before {
-            break;
+    }
+    // Finish what waits for nothing, again and again: what is left is a ring, or waits for one.
+    let mut left: Vec<usize> = waits.iter().map(Vec::len).collect();
+    let mut ready: Vec<usize> = (0..waits.len()).filter(|step| left[*step] == 0).collect();
+    let mut is_done = vec![false; waits.len()];
+    while let Some(step) = ready.pop() {
+        is_done[step] = true;
+        for reader in &readers[step] {
+            left[*reader] -= 1;
+            if left[*reader] == 0 {
+                ready.push(*reader);
+            }
         }
     }
     let mut at = is_done.iter().position(|done| !done)?;
     let mut way = Vec::new();
-    while !way.contains(&at) {
+    let mut is_on_way = vec![false; waits.len()];
+    while !is_on_way[at] {
+        is_on_way[at] = true;
         way.push(at);
         at = waits[at].iter().copied().find(|source| !is_done[*source])?;
     }
@@ -435,8 +451,8 @@ $graph:
   outputs: {o: {type: 'string', outputSource: [add/out]}, all: {type: 'File[]', outputSource: [one/out, many/out], linkMerge: merge_flattened, pickValue: all_non_null}}
   steps:
     many: {run: '#echo', in: {text: texts}, scatter: text, out: [out]}
-    one: {run: '#echo', in: {text: {source: text, default: x}}, when: $(true), out: [out]}
-    add: {run: '#sum', in: {files: many/out, n: n, other: {valueFrom: $(1)}}, out: [out]}
+    one: {run: '#echo', in: {text: {source: text, default: x}}, when: $(inputs.go), out: [out]}
+    add: {run: '#sum', in: {files: many/out, n: n, other: {valueFrom: $(self)}}, out: [out]}
 ",
         );
         assert_eq!(sound, "");
@@ -491,7 +507,7 @@ $graph:
   inputs: {text: string, other: File}
   outputs: {o: {type: File, outputSource: [one/out, other], pickValue: all_non_null}}
   steps:
-    one: {run: '#echo', in: {text: text}, when: $(true), out: [out]}
+    one: {run: '#echo', in: {text: text}, when: $(inputs.go), out: [out]}
 "
         ), @r#"
         /p/a.cwl:9:13: error: the output 'o' is of type File, but its source yields File[]

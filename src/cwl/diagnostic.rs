@@ -30,6 +30,9 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
+/// Messages that one load or check collects: nobody reads more.
+pub const MESSAGES_MAX: usize = 100;
+
 impl Diagnostic {
     /// An error at a place.
     pub fn error(span: &Span, message: impl Into<String>) -> Self {
@@ -55,9 +58,11 @@ impl Diagnostic {
 }
 
 impl Diagnostics {
-    /// Adds a message. A message that already stands there (one fragment imported twice) is not repeated.
+    /// Adds a message. One that already stands there (a fragment imported twice) is not repeated, and after
+    /// [`MESSAGES_MAX`] only a first error is added.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        if !self.0.contains(&diagnostic) {
+        let is_first_error = diagnostic.severity == Severity::Error && !self.has_errors();
+        if (self.0.len() < MESSAGES_MAX || is_first_error) && !self.0.contains(&diagnostic) {
             self.0.push(diagnostic);
         }
     }

@@ -1,5 +1,6 @@
 //! Input objects: what a person or a request gives a process, checked against its inputs once.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use indexmap::IndexMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Package, Process};
+use crate::load::suggestion::{listed, nearest};
 use crate::load::{object, standalone_requirements};
 use crate::requirement::Requirements;
 use crate::schema::{RecordType, Type};
@@ -14,6 +16,9 @@ use crate::source::{Source, Span};
 use crate::uri;
 use crate::value::{Number, Record, Value};
 use crate::yaml::{self, Data, Node};
+
+/// Messages about one input object; who has more mistakes than that has one.
+const ERRORS_MAX: usize = 50;
 
 /// The text of an input object, parsed and not yet checked against a process.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,20 +100,20 @@ impl InputObject {
         for (prefix, member) in self.root.get("$namespaces").and_then(Node::as_map).into_iter().flatten() {
             namespaces.extend(member.value.as_text().map(|iri| (prefix.clone(), iri.to_owned())));
         }
+        let known: HashSet<&str> = process.header().inputs.iter().map(|input| input.id.as_str()).collect();
         for (key, member) in self.root.as_map().into_iter().flatten() {
             if key == "cwl:requirements" {
                 requirements = standalone_requirements(&member.value, process.header().version, &mut diagnostics);
-            } else if process.header().inputs.iter().any(|input| input.id == *key) {
+            } else if known.contains(key.as_str()) {
                 let value = object::value(&member.value, &namespaces, &mut diagnostics);
                 values.insert(key.clone(), value.unwrap_or_default());
             } else if !key.contains(':') && !key.starts_with('$') && key != "id" {
                 let ids = process.header().inputs.iter().map(|input| input.id.as_str());
                 let message = format!("the process has no input '{key}'");
                 let diagnostic = Diagnostic::warning(&member.key_span, message);
-                let near = ids.clone().map(|id| (crate::load::distance(key, id), id)).min();
-                diagnostics.push(match near {
-                    Some((edits, id)) if edits <= 2 => diagnostic.help(format!("did you mean '{id}'?")),
-                    _ => diagnostic.help(format!("it has: {}", ids.collect::<Vec<_>>().join(", "))),
+                diagnostics.push(match nearest(key, ids.clone()) {
+                    Some(id) => diagnostic.help(format!("did you mean '{id}'?")),
+                    None => diagnostic.help(format!("it has: {}", listed(ids))),
                 });
             }
         }
@@ -207,6 +212,9 @@ fn escape(key: &str) -> String {
 
 /// The value as one of `type_`, or `None` after reports.
 fn fit(type_: &Type, value: Value, pointer: &str, errors: &mut Vec<InputError>) -> Option<Value> {
+    if errors.len() >= ERRORS_MAX {
+        return None;
+    }
     let fits = match (type_, &value) {
         (Type::Null, Value::Null)
         | (Type::Boolean, Value::Bool(_))
@@ -228,7 +236,8 @@ fn fit(type_: &Type, value: Value, pointer: &str, errors: &mut Vec<InputError>) 
         (Type::Any, value) => *value != Value::Null,
         (Type::Enum(symbols), Value::String(text)) => {
             if !symbols.symbols.contains(text) {
-                let help = Some(format!("write one of: {}", symbols.symbols.join(", ")));
+                let known = symbols.symbols.iter().map(String::as_str);
+                let help = Some(format!("write one of: {}", listed(known)));
                 let message = format!("'{text}' is not among the allowed values");
                 errors.push(InputError { pointer: pointer.to_owned(), message, help });
                 return None;
@@ -475,6 +484,17 @@ d: {class: Directory, location: 'A%3AGln2Cys', listing: [{class: File, basename:
         let short = inputs(declared, "u: 'https://x'").unwrap();
         let long = inputs(declared, "u: {value: 'https://x'}").unwrap();
         assert_eq!(short.values, long.values);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_input_object_is_read_or_refused(given in "[a-f]: [-:?,\\[\\]{}#&*!|>'\"% \na-f0-9.]{0,60}") {
+            let declared = "  a: 'File[]?'\n  b: {type: {type: record, fields: {a: int, b: 'string?'}}}\n  c: Any?\n  d: [int, 'string[]', 'null']";
+            match inputs(declared, &given) {
+                Ok(inputs) => proptest::prop_assert!(inputs.values.contains_key("b")),
+                Err(diagnostics) => proptest::prop_assert!(diagnostics.has_errors()),
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{Loader, Scope, short_id};
 use crate::diagnostic::Diagnostic;
 use crate::document::CwlVersion;
 use crate::expression::{Computed, Template};
+use crate::load::suggestion::nearest;
 use crate::source::Span;
 use crate::value::Value;
 use crate::yaml::{Data, Map, Member, Node};
@@ -77,12 +78,9 @@ impl Loader<'_> {
                 continue;
             }
             let message = format!("{} has no field '{key}'", fields.what);
-            let meant = fields.known.iter().map(|known| (distance(key, known), *known)).min();
-            self.report(match meant {
-                Some((edits, known)) if edits <= 2 && edits * 2 < key.chars().count() => {
-                    Diagnostic::error(key_span, message).help(format!("did you mean '{known}'?"))
-                }
-                _ => Diagnostic::warning(key_span, message).help("it is ignored"),
+            self.report(match nearest(key, fields.known.iter().copied()) {
+                Some(known) => Diagnostic::error(key_span, message).help(format!("did you mean '{known}'?")),
+                None => Diagnostic::warning(key_span, message).help("it is ignored"),
             });
         }
         extensions
@@ -220,24 +218,4 @@ impl Loader<'_> {
             seen.entry(short_id(&item.id)).or_insert(item.span);
         }
     }
-}
-
-/// Edits between two words: insertions, deletions and replacements (Levenshtein).
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    // Keys are words; anything long is no misspelling and not worth the square.
-    if a.len() > 64 {
-        return usize::MAX / 4;
-    }
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

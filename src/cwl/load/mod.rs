@@ -11,10 +11,10 @@ pub(crate) mod object;
 mod process;
 mod requirement;
 mod schema;
+pub(crate) mod suggestion;
 mod tool;
 mod workflow;
 
-pub(crate) use fields::distance;
 pub(crate) use requirement::standalone as standalone_requirements;
 
 use std::collections::{HashMap, VecDeque};
@@ -27,6 +27,7 @@ use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_NODES_MAX};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::document::{CwlVersion, Package, Process, ProcessIndex};
 use crate::expression::Template;
+use crate::load::suggestion::listed;
 use crate::source::{Source, Span};
 use crate::uri;
 use crate::yaml::{Data, Node};
@@ -93,6 +94,8 @@ struct Document {
     url: String,
     root: Node,
     version: Option<CwlVersion>,
+    /// Members of `$graph` by id.
+    members: HashMap<String, usize>,
 }
 
 /// What surrounds the thing being read.
@@ -195,7 +198,8 @@ impl<'f> Loader<'f> {
         };
         if chosen.is_none() {
             let message = "the document holds several processes and none of them is called 'main'";
-            let help = format!("add '#' and one of their ids to the reference: {}", ids.join(", "));
+            let help =
+                format!("add '#' and one of their ids to the reference: {}", listed(ids.iter().map(String::as_str)));
             self.report(Diagnostic::error(&document.root.span, message).help(help));
         }
         chosen.cloned()
@@ -215,7 +219,17 @@ impl<'f> Loader<'f> {
         let url = source.url.clone();
         let root = self.tree(source)?;
         let version = root.get("cwlVersion").and_then(|node| self.version(node));
-        let document = Rc::new(Document { url: url.clone(), root, version });
+        let graph = root.get("$graph").and_then(Node::as_list).unwrap_or_default();
+        let mut members = HashMap::new();
+        for (at, node) in graph.iter().enumerate() {
+            let Some(id) = process_id(node) else { continue };
+            if let Some(first) = members.get(&id).and_then(|first: &usize| graph.get(*first)) {
+                let help = format!("the first one begins at line {}", first.span.line);
+                self.report(Diagnostic::error(&node.span, format!("two processes are called '{id}'")).help(help));
+            }
+            members.entry(id).or_insert(at);
+        }
+        let document = Rc::new(Document { url: url.clone(), root, version, members });
         self.documents.insert(url, Rc::clone(&document));
         Some(document)
     }
@@ -263,7 +277,7 @@ impl Document {
     /// The process with an id, or the root of a document without `$graph`.
     fn process(&self, id: &str) -> Option<&Node> {
         match self.root.get("$graph").and_then(Node::as_list) {
-            Some(members) => members.iter().find(|node| process_id(node).is_some_and(|own| own == id)),
+            Some(members) => members.get(*self.members.get(id)?),
             None => (id.is_empty() || process_id(&self.root).is_some_and(|own| own == id)).then_some(&self.root),
         }
     }

@@ -11,6 +11,7 @@ use super::schema::{ParameterType, fill_v1_0};
 use super::{Document, Loader, Scope, process_id, short_id};
 use crate::diagnostic::Diagnostic;
 use crate::document::{CwlVersion, ExpressionTool, Header, Operation, Process, ProcessIndex};
+use crate::load::suggestion::{listed, nearest};
 use crate::schema::OutputParameter;
 use crate::source::Span;
 use crate::uri;
@@ -71,10 +72,10 @@ impl Loader<'_> {
                 wanted_at,
                 format!("there is no process '#{id}' in {}", document.root.span.source.name),
             );
-            let near = ids.iter().map(|known| (super::fields::distance(id, known), known)).min();
-            self.report(match near {
-                Some((edits, known)) if edits <= 2 => diagnostic.help(format!("did you mean '#{known}'?")),
-                _ => diagnostic.help(format!("it has: {}", ids.join(", "))),
+            let known = || ids.iter().map(String::as_str);
+            self.report(match nearest(id, known()) {
+                Some(known) => diagnostic.help(format!("did you mean '#{known}'?")),
+                None => diagnostic.help(format!("it has: {}", listed(known()))),
             });
             return None;
         };

@@ -5,6 +5,7 @@ use super::schema::{boolean_literal, integer_literal};
 use super::{Loader, Scope, expand_prefix, fields};
 use crate::diagnostic::Diagnostic;
 use crate::document::CwlVersion;
+use crate::load::suggestion::nearest;
 use crate::requirement::{
     Docker, EnvironmentDef, InitialWorkDir, InlineJavascript, Requirements, Resource, Unsupported, WorkDirEntry,
 };
@@ -120,11 +121,10 @@ impl Loader<'_> {
         if fields::is_extension(&item.id) && strictness == Strictness::Hints {
             return;
         }
-        let near = CLASSES.iter().map(|class| (fields::distance(&item.id, class), *class)).min();
-        let help = match near {
-            Some((edits, class)) if edits <= 4 => format!("did you mean '{class}'?"),
-            _ if strictness == Strictness::Hints => "it is ignored".to_owned(),
-            _ => "weir cannot promise what it asks for; as a hint it would be ignored".to_owned(),
+        let help = match nearest(&item.id, CLASSES) {
+            Some(class) => format!("did you mean '{class}'?"),
+            None if strictness == Strictness::Hints => "it is ignored".to_owned(),
+            None => "weir cannot promise what it asks for; as a hint it would be ignored".to_owned(),
         };
         let message = format!("the class '{}' is not supported", item.id);
         self.report(Diagnostic::warning(item.span, message).help(help));

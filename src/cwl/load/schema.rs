@@ -8,6 +8,7 @@ use super::{Loader, Scope, expand_prefix, short_id};
 use crate::diagnostic::Diagnostic;
 use crate::document::CwlVersion;
 use crate::expression::{Computed, Template};
+use crate::load::suggestion::nearest;
 use crate::requirement::Requirements;
 use crate::schema::{
     ArrayType, CommandLineBinding, EnumType, FileTreatment, InputParameter, LoadListing, OutputBinding,
@@ -92,13 +93,10 @@ impl Loader<'_> {
             }
         }
         let known = scope.types.keys().map(String::as_str).chain(PRIMITIVES.iter().map(|(name, _)| *name));
-        let near = known.map(|known| (super::fields::distance(name, known), known)).min();
         let diagnostic = Diagnostic::error(&node.span, format!("there is no type '{name}'"));
-        self.report(match near {
-            Some((edits, known)) if edits <= 2 && edits < name.len() => {
-                diagnostic.help(format!("did you mean '{known}'?"))
-            }
-            _ => diagnostic.help("name a CWL type, or define it in a SchemaDefRequirement"),
+        self.report(match nearest(name, known) {
+            Some(known) => diagnostic.help(format!("did you mean '{known}'?")),
+            None => diagnostic.help("name a CWL type, or define it in a SchemaDefRequirement"),
         });
         None
     }

@@ -332,7 +332,7 @@ steps:
     /p/a.cwl:15:13: error: the workflow has no input 'first'
      15 |     in: {f: first}
         |             ^^^^^
-    help: 'first' is a step: write first/out
+    help: 'first' is a step; its outputs are: first/out
     "#);
 }
 

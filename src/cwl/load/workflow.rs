@@ -1,5 +1,7 @@
 //! `class: Workflow` and its steps (CWL v1.2 Workflow Description, §5).
 
+use indexmap::{IndexMap, IndexSet};
+
 use super::fields::{Fields, Item};
 use super::process::{Opened, is_reference};
 use super::requirement::Strictness;
@@ -9,6 +11,7 @@ use crate::diagnostic::Diagnostic;
 use crate::document::{
     CwlVersion, Link, LinkMerge, PickValue, Port, Scatter, ScatterMethod, Step, StepInput, Workflow, WorkflowOutput,
 };
+use crate::load::suggestion::listed;
 use crate::schema::LoadListing;
 use crate::uri;
 use crate::yaml::{Data, Node};
@@ -17,9 +20,9 @@ use crate::yaml::{Data, Node};
 struct Ports {
     /// The workflow's id within its document, the prefix of its absolute references.
     workflow: String,
-    inputs: Vec<String>,
-    /// Steps with their outputs.
-    steps: Vec<(String, Vec<String>)>,
+    inputs: IndexSet<String>,
+    /// Outputs of the steps.
+    steps: IndexMap<String, Vec<String>>,
 }
 
 impl Loader<'_> {
@@ -248,10 +251,10 @@ impl Loader<'_> {
             if inputs.iter().any(|input| input.id == id) {
                 scattered.push(id);
             } else {
-                let ids: Vec<&str> = inputs.iter().map(|input| input.id.as_str()).collect();
+                let ids = inputs.iter().map(|input| input.id.as_str());
                 let diagnostic =
                     Diagnostic::error(&node.span, format!("scatter over '{id}', which is no input of the step"));
-                self.report(diagnostic.help(format!("the step's `in` has: {}", ids.join(", "))));
+                self.report(diagnostic.help(format!("the step's `in` has: {}", listed(ids))));
             }
         }
         let method = match how {
@@ -280,41 +283,38 @@ impl Loader<'_> {
 
 impl Ports {
     fn find(&self, path: &str) -> Option<Port> {
-        if self.inputs.iter().any(|input| input == path) {
+        if self.inputs.contains(path) {
             return Some(Port::Input(path.to_owned()));
         }
         let (step, output) = path.rsplit_once('/')?;
-        let index = self.steps.iter().position(|(id, _)| id == step)?;
-        let has_output = self.steps[index].1.iter().any(|known| known == output);
-        has_output.then(|| Port::Step { step: index, output: output.to_owned() })
+        let (index, _, outputs) = self.steps.get_full(step)?;
+        outputs.iter().any(|known| known == output).then(|| Port::Step { step: index, output: output.to_owned() })
     }
 
     /// The message for a source that names nothing.
     fn missing(&self, path: &str, node: &Node) -> Diagnostic {
-        if let Some((step, output)) = path.rsplit_once('/') {
-            if let Some((_, outputs)) = self.steps.iter().find(|(id, _)| id == step) {
-                let message = format!("the step '{step}' has no output '{output}'");
-                return Diagnostic::error(&node.span, message).help(format!("its `out` has: {}", list(outputs)));
-            }
-            let steps: Vec<_> = self.steps.iter().map(|(id, _)| id.clone()).collect();
-            let diagnostic = Diagnostic::error(&node.span, format!("there is no step '{step}'"));
-            return diagnostic.help(format!("the workflow has: {}", list(&steps)));
-        }
-        let diagnostic = Diagnostic::error(&node.span, format!("the workflow has no input '{path}'"));
-        match self.steps.iter().find(|(id, _)| id == path) {
-            Some((_, outputs)) => diagnostic.help(format!(
-                "'{path}' is a step: write {}",
-                outputs.iter().map(|output| format!("{path}/{output}")).collect::<Vec<_>>().join(" or ")
-            )),
-            None => {
-                diagnostic.help(format!("it has: {}; outputs of steps are written step/output", list(&self.inputs)))
-            }
+        let error = |message: String| Diagnostic::error(&node.span, message);
+        let names = |names: &[String]| listed(names.iter().map(String::as_str));
+        let Some((step, output)) = path.rsplit_once('/') else {
+            let diagnostic = error(format!("the workflow has no input '{path}'"));
+            return match self.steps.get(path) {
+                Some(outputs) => {
+                    let outputs: Vec<String> = outputs.iter().map(|output| format!("{path}/{output}")).collect();
+                    diagnostic.help(format!("'{path}' is a step; its outputs are: {}", names(&outputs)))
+                }
+                None => {
+                    let inputs = listed(self.inputs.iter().map(String::as_str));
+                    diagnostic.help(format!("it has: {inputs}; outputs of steps are written step/output"))
+                }
+            };
+        };
+        match self.steps.get(step) {
+            Some(outputs) => error(format!("the step '{step}' has no output '{output}'"))
+                .help(format!("its `out` has: {}", names(outputs))),
+            None => error(format!("there is no step '{step}'"))
+                .help(format!("the workflow has: {}", listed(self.steps.keys().map(String::as_str)))),
         }
     }
-}
-
-fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// Short ids of a step's `out`, before the step itself is read; what is malformed is reported then.
