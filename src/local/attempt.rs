@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use weir_api::FailureClass;
+use weir_cwl::ontology::Ontology;
 use weir_cwl::output::{OutputError, collect};
 use weir_cwl::value::EntryRef;
 use weir_cwl::{Entry, Process, Record};
@@ -18,6 +19,7 @@ use weir_plan::{Intent, Outcome, Timestamp};
 
 use crate::backend::Tools;
 use crate::fetch::Fetched;
+use crate::files::{Files, Kinships};
 use crate::folder::{JobFolder, remove_tree};
 use crate::launcher::{Exit, Sink};
 use crate::log;
@@ -26,6 +28,7 @@ use crate::outdir::OutDir;
 use crate::process::ProcessError;
 use crate::script::Scripts;
 use crate::settings::Settings;
+use crate::spec::JobSpec;
 use crate::sweep::sweep;
 
 /// How often the log of a running tool is looked at for its size.
@@ -53,6 +56,23 @@ pub struct Context {
     pub tools: Arc<Tools>,
     /// The kernel's count of processes killed for memory, when last looked at.
     pub oom_kills: AtomicU64,
+    /// The job as it was pinned.
+    pub spec: JobSpec,
+    /// Kinships of formats, read when first asked for.
+    pub ontology: OnceLock<Ontology>,
+}
+
+impl Context {
+    /// Input files as this job sees them.
+    pub fn files(&self) -> Files<'_> {
+        Files::new(&self.fetched, self)
+    }
+}
+
+impl Kinships for Context {
+    fn is_a(&self, found: &str, wanted: &str) -> bool {
+        self.ontology.get_or_init(|| self.spec.ontology(self.intent.package())).is_a(found, wanted)
+    }
 }
 
 /// An order to end an incarnation.

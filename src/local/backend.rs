@@ -142,6 +142,7 @@ impl LocalBackend {
     /// Accepts a job: validates it and makes it durable as event 0 (invariant I4). Runs nothing.
     pub async fn submit(&self, run: &RunId, spec: &JobSpec) -> Result<(), BackendError> {
         spec.intent()?;
+        let spec = spec.clone().measured();
         let (mut journal, events) = Journal::open(Arc::clone(&self.store), self.keys(run)).await?;
         if !events.is_empty() {
             return Err(BackendError::Exists(run.clone()));
@@ -180,9 +181,9 @@ impl LocalBackend {
             spec,
             folder,
             journal,
-            events,
+            &events,
         )?;
-        run.to_end(control, observer).await
+        run.run_to_end(control, observer).await
     }
 
     fn keys(&self, run: &RunId) -> JobKeys {

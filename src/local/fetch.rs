@@ -1,4 +1,4 @@
-//! Inputs at http(s) locations: fetched once a job into its folder, with bounded retries (class StageIn).
+//! Inputs at http(s) locations: fetched once a job into its folder, with bounded retries (class `StageIn`).
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -17,9 +17,9 @@ const BACKOFF: Duration = Duration::from_millis(500);
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time until the answer's header is there.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time until the body is there.
-const BODY_TIMEOUT: Duration = Duration::from_secs(3600);
+const BODY_TIMEOUT: Duration = Duration::from_hours(1);
 /// Bytes of one input: a full Sentinel-2 product has about 1 GiB.
 const BODY_BYTES_MAX: u64 = 64 << 30;
 

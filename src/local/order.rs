@@ -16,7 +16,6 @@ use weir_cwl::{CommandLineTool, Process};
 use weir_plan::action::Launch;
 
 use crate::attempt::Context;
-use crate::files::Files;
 use crate::folder::remove_tree;
 use crate::launcher::{Sink, Tool};
 use crate::log;
@@ -92,12 +91,12 @@ pub fn prepare(context: &Context, launch: &Launch) -> Result<Prepared, Refusal> 
         exit_code: None,
     };
     let layout = Layout { inputs: text(&inputs), in_place: false, in_container: false, base_command };
-    let mut files = Files::new(&context.fetched);
+    let mut files = context.files();
     let mut scripts = context.scripts.clone();
     let order =
         WorkOrder::build(tool, &launch.requirements, &launch.inputs, &runtime, &layout, &mut files, &mut scripts)
             .map_err(|error| Refusal::new(class_of_command(&error), error.to_string()))?;
-    materialise(&order.placements, order.in_place_update, &mut files).map_err(|error| {
+    materialise(&order.placements, order.in_place_update, &files).map_err(|error| {
         let class = match &error {
             StageError::Source(_) => FailureClass::StageIn,
             StageError::Io { source, .. } => class_of(source),
@@ -159,7 +158,7 @@ fn process(
     if !env.iter().any(|(name, _)| name == "PATH") {
         env.insert(0, ("PATH".to_owned(), context.settings.path.clone()));
     }
-    let Some((arg0, args)) = order.argv.split_first() else {
+    let Some((arg0, arguments)) = order.argv.split_first() else {
         return Err(Refusal::new(FailureClass::Rejected, "the command line is empty"));
     };
     check_size(&order.argv)?;
@@ -186,7 +185,7 @@ fn process(
     Ok(Tool {
         program,
         arg0: arg0.clone(),
-        args: args.to_vec(),
+        args: arguments.to_vec(),
         env,
         cwd: out.to_owned(),
         stdin: order.stdin.as_ref().map(PathBuf::from),

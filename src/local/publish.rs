@@ -138,16 +138,13 @@ impl Publisher<'_> {
         target: &Path,
         folder: &Path,
     ) -> Result<File, PublishError> {
-        let known = match source {
-            Some(source) => {
-                self.link(source, target)?;
-                file.checksum
-            }
-            None => {
-                let contents = file.contents.as_deref().unwrap_or_default();
-                replace(target, |part| fs::write(part, contents))?;
-                None
-            }
+        let known = if let Some(source) = source {
+            self.link(source, target)?;
+            file.checksum
+        } else {
+            let contents = file.contents.as_deref().unwrap_or_default();
+            replace(target, |part| fs::write(part, contents))?;
+            None
         };
         let metadata = fs::metadata(target).map_err(|source| io_error("look at", target, source))?;
         let checksum = known.map_or_else(|| checksum(target), Ok)?;

@@ -10,8 +10,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -28,7 +28,6 @@ use weir_store::Journal;
 use crate::attempt::{self, Context, Stop, class_of_publish, now, oom_kills};
 use crate::backend::{BackendError, Tools};
 use crate::fetch::Fetched;
-use crate::files::Files;
 use crate::folder::{JobFolder, remove_tree};
 use crate::load::load;
 use crate::publish::{PublishError, publish};
@@ -41,7 +40,7 @@ use crate::usage::Report;
 /// Rounds of planning without anything performed. The core asks for a bounded number of records; more is a defect.
 const ROUNDS_MAX: u32 = 1_000_000;
 /// Longest wait for anything; planning again costs nothing.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Orders from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -93,7 +92,6 @@ enum News {
 #[derive(Debug)]
 pub struct Run {
     context: Arc<Context>,
-    spec: JobSpec,
     journal: Journal,
     state: State,
     report: Report,
@@ -121,12 +119,12 @@ impl Run {
         spec: JobSpec,
         folder: JobFolder,
         journal: Journal,
-        events: Vec<Recorded>,
+        events: &[Recorded],
     ) -> Result<Self, BackendError> {
         let intent = Arc::new(spec.intent()?);
         let mut state = State::default();
         let mut report = Report::default();
-        for recorded in &events {
+        for recorded in events {
             fold(&intent, &mut state, recorded)?;
             report.observe(recorded);
         }
@@ -135,10 +133,19 @@ impl Run {
         let (grace, epoch) = (settings.grace, journal.epoch() + 1);
         let fetched = Fetched::new(folder.fetched());
         let oom_kills = AtomicU64::new(oom_kills());
-        let context = Arc::new(Context { settings, intent, folder, fetched, scripts, tools, oom_kills });
+        let context = Arc::new(Context {
+            settings,
+            intent,
+            folder,
+            fetched,
+            scripts,
+            tools,
+            oom_kills,
+            spec,
+            ontology: OnceLock::new(),
+        });
         Ok(Self {
             context,
-            spec,
             journal,
             state,
             report,
@@ -155,7 +162,7 @@ impl Run {
     }
 
     /// Runs the job to its end.
-    pub(crate) async fn to_end(
+    pub(crate) async fn run_to_end(
         mut self,
         mut control: watch::Receiver<Control>,
         observer: &mut dyn Observer,
@@ -362,16 +369,15 @@ impl Run {
     fn load(&self, asked: Load) {
         let (sender, context) = (self.sender.clone(), Arc::clone(&self.context));
         tokio::task::spawn_blocking(move || {
-            let result = load(&asked, &mut Files::new(&context.fetched));
+            let result = load(&asked, &mut context.files());
             let _ = sender.send(News::Evaluated(asked.instance, asked.slot, result));
         });
     }
 
     fn publish(&self, outputs: Record) {
         let (sender, context) = (self.sender.clone(), Arc::clone(&self.context));
-        let target = self.spec.outdir.clone();
         tokio::task::spawn_blocking(move || {
-            let _ = sender.send(News::Published(publish(outputs, &target, context.folder.root())));
+            let _ = sender.send(News::Published(publish(outputs, &context.spec.outdir, context.folder.root())));
         });
     }
 

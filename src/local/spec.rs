@@ -6,10 +6,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use weir_cwl::command::measured;
 use weir_cwl::load::{Fetch, FetchError};
+use weir_cwl::ontology::Ontology;
 use weir_cwl::stage_out::{self, StageOut};
-use weir_cwl::{Record, Value};
+use weir_cwl::{Diagnostics, Package, Record, Value};
 use weir_plan::{Intent, IntentError, OnFailure, Policy};
+
+use crate::files::LocalFiles;
 
 /// The version of this format; a journal of another one is refused.
 const FORMAT: u32 = 1;
@@ -48,7 +52,7 @@ pub enum SpecError {
     Unreadable(String),
     /// The package is wrong.
     #[error("{0}")]
-    Package(weir_cwl::Diagnostics),
+    Package(Diagnostics),
     /// The package and the inputs do not fit.
     #[error(transparent)]
     Intent(#[from] IntentError),
@@ -77,6 +81,26 @@ impl JobSpec {
         if spec.format == FORMAT { Ok(spec) } else { Err(unreadable(format!("format {}", spec.format))) }
     }
 
+    /// The same job with the sizes of its local input files, which expressions may ask for before a tool is prepared.
+    #[must_use]
+    pub fn measured(mut self) -> Self {
+        if let Value::Record(inputs) = self.inputs {
+            self.inputs = Value::Record(measured(inputs, &mut LocalFiles));
+        }
+        self
+    }
+
+    /// Kinships of the file formats that the package names.
+    pub fn ontology(&self, package: &Package) -> Ontology {
+        let mut ontology = Ontology::default();
+        for url in &package.schemas {
+            if let Some(Err(error)) = self.documents.get(url).map(|text| ontology.read(url, text)) {
+                tracing::warn!(%error, "formats are compared without it");
+            }
+        }
+        ontology
+    }
+
     /// The intent: package loaded from the pinned texts, inputs checked.
     pub fn intent(&self) -> Result<Intent, SpecError> {
         let mut package = weir_cwl::load(&self.entry, &Pinned(&self.documents)).map_err(SpecError::Package)?;
@@ -97,6 +121,19 @@ impl JobSpec {
         };
         Ok(Intent::new(Arc::new(package), inputs, policy)?)
     }
+}
+
+/// Loads the package at an absolute URL and pins every text that it is made of, the ontologies of `$schemas` among them as
+/// far as they can be had: without one, formats that differ do not fit.
+pub fn pin(entry: &str, fetch: impl Fetch) -> Result<(Package, BTreeMap<String, String>), Diagnostics> {
+    let recorder = Recorder::new(fetch);
+    let package = weir_cwl::load(entry, &recorder)?;
+    for url in &package.schemas {
+        if let Err(error) = recorder.fetch(url) {
+            tracing::warn!(url, %error, "an ontology of $schemas cannot be read");
+        }
+    }
+    Ok((package, recorder.into_documents()))
 }
 
 /// Gives the pinned texts and nothing else.

@@ -29,7 +29,7 @@ pub enum StageError {
 
 /// Puts everything into place, in order. What a tool may not change is linked; what it may change is copied, or linked
 /// too under `InplaceUpdateRequirement`.
-pub fn materialise(placements: &[Placement], in_place_update: bool, files: &mut Files<'_>) -> Result<(), StageError> {
+pub fn materialise(placements: &[Placement], in_place_update: bool, files: &Files<'_>) -> Result<(), StageError> {
     for placement in placements {
         let path = Path::new(&placement.path);
         if let Some(parent) = path.parent() {

@@ -1,5 +1,6 @@
 //! Jobs of small shell tools, run by the backend with real processes: this program starts itself again as launcher and as
 //! script worker, as `weir` does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and talk")]
 
 mod jobs {
     pub mod bench;

@@ -32,6 +32,7 @@ $graph:
   outputs: {}
 "##;
 
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
 fn a_large_scatter_of_trivial_steps_is_quick() {
     let count: usize = std::env::var("WEIR_SCATTER").ok().and_then(|count| count.parse().ok()).unwrap_or(300);
     let mut numbers = String::new();
