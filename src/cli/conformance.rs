@@ -4,7 +4,8 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use weir_local::{JobSpec, LocalBackend, Recorder, Settings};
+use weir_local::spec::pin;
+use weir_local::{JobSpec, LocalBackend, Settings};
 
 use super::documents::{self, Documents};
 use super::progress::Display;
@@ -13,8 +14,7 @@ use super::{CwlRunnerArgs, execution, inputs, run, summary};
 /// Runs one process in a state directory of its own, which is removed at the end.
 pub fn run(args: &CwlRunnerArgs) -> Result<ExitCode> {
     let entry = documents::reference(&args.process)?;
-    let recorder = Recorder::new(Documents);
-    let package = weir_cwl::load(&entry, &recorder)?;
+    let (package, texts) = pin(&entry, Documents)?;
     if let Some(refused) = run::findings(&package)? {
         return Ok(refused);
     }
@@ -25,7 +25,8 @@ pub fn run(args: &CwlRunnerArgs) -> Result<ExitCode> {
     settings.state_dir = state.path().to_owned();
     let backend = LocalBackend::open(settings)?;
     let id = execution::new_id(None)?;
-    let spec = JobSpec::new(entry, recorder.into_documents(), inputs.values, execution::absolute(&args.outdir)?);
+    let mut spec = JobSpec::new(entry, texts, inputs.values, execution::absolute(&args.outdir)?);
+    spec.requirements = inputs.requirements;
     let finished = execution::run(&backend, &id, Some(&spec), &mut Display::new(args.quiet))?;
     summary::print_outputs(&finished);
     Ok(execution::exit_code(&finished))

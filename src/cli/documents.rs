@@ -20,6 +20,12 @@ impl Fetch for Documents {
         }
         .map_err(|error| FetchError(format!("{error:#}")))
     }
+
+    fn name(&self, url: &str) -> Option<String> {
+        let here = std::env::current_dir().ok()?;
+        let path = uri::to_path(url)?;
+        Some(Path::new(&path).strip_prefix(here).ok()?.to_str()?.to_owned())
+    }
 }
 
 /// What the user typed for a document as an absolute URL, its `#fragment` kept.

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use weir_cwl::stage_out::StageOut;
 use weir_cwl::{Diagnostics, Package};
-use weir_local::{JobSpec, LocalBackend, Recorder};
+use weir_local::spec::pin;
+use weir_local::{JobSpec, LocalBackend};
 use weir_store::RunId;
 
 use super::documents::{self, Documents};
@@ -36,8 +37,7 @@ pub fn start(
     by_hand: Option<&str>,
 ) -> Result<ExitCode> {
     let entry = documents::reference(package)?;
-    let recorder = Recorder::new(Documents);
-    let loaded = weir_cwl::load(&entry, &recorder)?;
+    let (loaded, texts) = pin(&entry, Documents)?;
     if let Some(refused) = findings(&loaded)? {
         return Ok(refused);
     }
@@ -48,7 +48,8 @@ pub fn start(
         Some(outdir) => outdir.clone(),
         None => std::path::Path::new(RESULTS).join(id.as_str()),
     };
-    let mut spec = JobSpec::new(entry, recorder.into_documents(), inputs.values, execution::absolute(&outdir)?);
+    let mut spec = JobSpec::new(entry, texts, inputs.values, execution::absolute(&outdir)?);
+    spec.requirements = inputs.requirements;
     spec.time_limit_ms = args.time_limit.map(|seconds| seconds * 1000);
     spec.stage_out = args.stage_out.as_deref().map(|to| stage_out(to, &id)).transpose()?;
     let backend = LocalBackend::open(execution::settings(args)?)?;

@@ -269,6 +269,16 @@ pub enum ScatterMethod {
 }
 
 impl Process {
+    /// The common part, to be changed.
+    pub fn header_mut(&mut self) -> &mut Header {
+        match self {
+            Self::CommandLineTool(tool) => &mut tool.header,
+            Self::ExpressionTool(tool) => &mut tool.header,
+            Self::Workflow(workflow) => &mut workflow.header,
+            Self::Operation(operation) => &mut operation.header,
+        }
+    }
+
     /// The common part.
     pub fn header(&self) -> &Header {
         match self {

@@ -1,7 +1,6 @@
 //! Worlds and tools for the tests of this crate.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -190,7 +189,7 @@ pub fn value_from(source: &str) -> CommandLineBinding {
 }
 
 pub fn tool(version: CwlVersion, inputs: Vec<InputParameter>, outputs: Vec<OutputParameter>) -> CommandLineTool {
-    let source = Arc::new(Source { name: "tool.cwl".to_owned(), text: String::new() });
+    let source = Source::new("file:///tool.cwl", String::new());
     CommandLineTool {
         header: Header {
             id: "tool".to_owned(),

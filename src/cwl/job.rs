@@ -8,9 +8,10 @@ use indexmap::IndexMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Package, Process};
+use crate::json;
 use crate::load::suggestion::{listed, nearest};
 use crate::load::{object, standalone_requirements};
-use crate::requirement::Requirements;
+use crate::requirement::{Effective, Requirements};
 use crate::schema::{RecordType, Type};
 use crate::source::{Source, Span};
 use crate::uri;
@@ -31,8 +32,9 @@ pub struct InputObject {
 pub struct Inputs {
     /// Values by input id. What is absent takes the input's default, or null.
     pub values: Record,
-    /// `cwl:requirements`: they go before those of the process (CWL v1.2 Workflow Description, §5.3).
-    pub requirements: Requirements,
+    /// `cwl:requirements` as JSON text: they go before those of the process (CWL v1.2 Workflow Description, §5.3). See
+    /// [`with_requirements`].
+    pub requirements: Option<String>,
     /// What is ignored.
     pub warnings: Diagnostics,
 }
@@ -104,7 +106,7 @@ impl InputObject {
         let process = &package.processes[package.entry.0];
         let mut diagnostics = Diagnostics::default();
         let mut values = Record::new();
-        let mut requirements = Requirements::default();
+        let mut requirements = None;
         let mut namespaces: IndexMap<String, String> = package.namespaces.clone();
         for (prefix, member) in self.root.get("$namespaces").and_then(Node::as_map).into_iter().flatten() {
             namespaces.extend(member.value.as_text().map(|iri| (prefix.clone(), iri.to_owned())));
@@ -112,7 +114,9 @@ impl InputObject {
         let known: HashSet<&str> = process.header().inputs.iter().map(|input| input.id.as_str()).collect();
         for (key, member) in self.root.as_map().into_iter().flatten() {
             if key == "cwl:requirements" {
-                requirements = standalone_requirements(&member.value, process.header().version, &mut diagnostics);
+                standalone_requirements(&member.value, process.header().version, &mut diagnostics);
+                requirements =
+                    object::value(&member.value, &namespaces, &mut diagnostics).map(|value| json::compact(&value));
             } else if known.contains(key.as_str()) {
                 let value = object::value(&member.value, &namespaces, &mut diagnostics);
                 values.insert(key.clone(), value.unwrap_or_default());
@@ -159,6 +163,21 @@ impl InputObject {
         }
         &node.span
     }
+}
+
+/// Puts requirements of an input object before those of the package's entry.
+pub fn with_requirements(mut package: Package, text: &str) -> Result<Package, Diagnostics> {
+    let node = yaml::parse(&Source::new("cwl:requirements", text.to_owned()))?;
+    let header = package.processes[package.entry.0].header_mut();
+    let mut diagnostics = Diagnostics::default();
+    let stated = standalone_requirements(&node, header.version, &mut diagnostics);
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    let first = Effective { requirements: stated, hints: Requirements::default() };
+    let Effective { requirements, hints } = first.inherit(&header.requirements, &header.hints);
+    (header.requirements, header.hints) = (requirements, hints);
+    Ok(package)
 }
 
 /// Checks values against the inputs of a process: types, missing inputs. A null where the input has a default is taken

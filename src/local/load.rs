@@ -18,6 +18,12 @@ pub fn load(load: &Load, probe: &mut dyn Probe) -> Result<Value, String> {
     Value::clone(&load.value).map_entries(&mut |entry| {
         Ok(match entry {
             Entry::File(mut file) => {
+                if let (None, Some(location)) = (file.size, file.location.as_deref()) {
+                    file.size = match probe.look(location) {
+                        Ok(Some(Kind::File(size))) => Some(size),
+                        _ => None,
+                    };
+                }
                 if load.contents && file.contents.is_none() {
                     file.contents = Some(contents(&file, load.version, probe)?);
                 }

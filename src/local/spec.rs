@@ -32,6 +32,9 @@ pub struct JobSpec {
     pub inputs: Value,
     /// Folder of the published outputs, absolute.
     pub outdir: PathBuf,
+    /// Requirements of the input object, as JSON text; they go before those of the package's entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requirements: Option<String>,
     /// Where Directory outputs are published as STAC catalogs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage_out: Option<StageOut>,
@@ -67,6 +70,7 @@ impl JobSpec {
             documents,
             inputs: Value::Record(inputs),
             outdir,
+            requirements: None,
             stage_out: None,
             time_limit_ms: None,
             attempts_max: weir_api::limits::ATTEMPTS_MAX,
@@ -104,6 +108,9 @@ impl JobSpec {
     /// The intent: package loaded from the pinned texts, inputs checked.
     pub fn intent(&self) -> Result<Intent, SpecError> {
         let mut package = weir_cwl::load(&self.entry, &Pinned(&self.documents)).map_err(SpecError::Package)?;
+        if let Some(requirements) = &self.requirements {
+            package = weir_cwl::job::with_requirements(package, requirements).map_err(SpecError::Package)?;
+        }
         if let Some(stage_out) = &self.stage_out {
             let nothing = BTreeMap::new();
             let tool = weir_cwl::load_text("weir:stage_out.cwl", stage_out::TOOL, None, &Pinned(&nothing))
@@ -128,7 +135,9 @@ impl JobSpec {
 pub fn pin(entry: &str, fetch: impl Fetch) -> Result<(Package, BTreeMap<String, String>), Diagnostics> {
     let recorder = Recorder::new(fetch);
     let package = weir_cwl::load(entry, &recorder)?;
-    for url in &package.schemas {
+    let mut inputs = package.processes.iter().flat_map(|process| &process.header().inputs);
+    let compares_formats = inputs.any(|input| !input.file.format.is_empty());
+    for url in package.schemas.iter().filter(|_| compares_formats) {
         if let Err(error) = recorder.fetch(url) {
             tracing::warn!(url, %error, "an ontology of $schemas cannot be read");
         }
