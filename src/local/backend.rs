@@ -168,7 +168,9 @@ impl LocalBackend {
         if !folder.root().is_dir() {
             return Err(BackendError::Unknown(run.clone(), self.settings.state_dir.clone()));
         }
-        let _lock = RunLock::take(folder.root())?;
+        let root = folder.root().to_owned();
+        let lock = tokio::task::spawn_blocking(move || RunLock::take(&root)).await;
+        let _lock = lock.map_err(|error| BackendError::Task(error.to_string()))??;
         let (journal, events) = Journal::open(Arc::clone(&self.store), self.keys(run)).await?;
         let Some(Event::Accepted { spec }) = events.first().map(|recorded| &recorded.event) else {
             return Err(BackendError::Unknown(run.clone(), self.settings.state_dir.clone()));

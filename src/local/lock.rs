@@ -3,13 +3,26 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+
+/// A child that a killed weir was just starting holds the lock for so long at most, on a busy machine.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Between two tries.
+const WAIT: Duration = Duration::from_millis(10);
 
 /// Holds a run for this process.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for RunLock {
+    /// Said explicitly: a child process that is just being started shares the open file until it is replaced by its program.
+    fn drop(&mut self) {
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// Why a run cannot be had.
@@ -29,16 +42,21 @@ pub enum LockError {
 }
 
 impl RunLock {
-    /// Takes the lock of the run whose folder is `folder`, without waiting. Close-on-exec, so no tool keeps it.
+    /// Takes the lock of the run whose folder is `folder`. Blocks for [`PATIENCE`] at most. Close-on-exec, so no tool keeps
+    /// it.
     pub fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join("lock");
         let io = |source| LockError::Io { path: path.clone(), source };
         fs::create_dir_all(folder).map_err(io)?;
         let file = File::options().create(true).append(true).open(&path).map_err(io)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(LockError::Held(path)),
-            Err(error) => Err(io(error.into())),
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { file }),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(WAIT),
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(LockError::Held(path)),
+                Err(error) => return Err(io(error.into())),
+            }
         }
     }
 }

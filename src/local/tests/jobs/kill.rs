@@ -81,7 +81,7 @@ fn comparable(outputs: &Record, fixture: &Fixture) -> String {
 }
 
 fn expected() -> String {
-    "abcdef".chars().map(|name| format!("scene {name}\nscene {}\n", name.to_ascii_uppercase())).collect()
+    ["a", "A", "b", "B", "c", "C", "d", "D", "e", "E", "f", "F"].map(|name| format!("scene {name}\n")).concat()
 }
 
 fn wait_until_nothing_runs(fixture: &Fixture) {

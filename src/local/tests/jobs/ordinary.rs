@@ -100,7 +100,7 @@ fn a_workflow_scatters_and_gathers() {
 }
 
 fn a_tool_sees_exactly_the_environment_of_cwl() {
-    let package = r#"
+    let package = r"
 cwlVersion: v1.2
 class: CommandLineTool
 requirements:
@@ -109,7 +109,7 @@ baseCommand: [env]
 inputs: {word: string}
 outputs: {env: stdout}
 stdout: env.txt
-"#;
+";
     let fixture = Fixture::with(|settings| settings.keep_attempts = true);
     let finished = fixture.run(package, r#"{"word": "hi there"}"#);
     let text = text(&finished.outputs, "env");

@@ -23,14 +23,14 @@ pub fn trials() -> Vec<Trial> {
 /// A tool that says that it runs, then sleeps, in several processes.
 fn sleeper(script: &str, limit: u32) -> String {
     format!(
-        r#"
+        r"
 cwlVersion: v1.2
 class: CommandLineTool
 requirements: {{ToolTimeLimit: {{timelimit: {limit}}}}}
 baseCommand: [sh, -c, '{script}']
 inputs: {{mark: {{type: string, inputBinding: {{}}}}}}
 outputs: {{}}
-"#
+"
     )
 }
 
@@ -67,7 +67,7 @@ fn cancelling_dismisses_the_job() {
 }
 
 fn cancelling_now_waits_for_no_grace() {
-    let fixture = Fixture::with(|settings| settings.grace = Duration::from_secs(600));
+    let fixture = Fixture::with(|settings| settings.grace = Duration::from_mins(10));
     let mark = fixture.path().join("mark");
     let inputs = format!(r#"{{"mark": "{}"}}"#, mark.display());
     let package = sleeper(r#"trap "" TERM; touch "$0"; while :; do sleep 0.1; done"#, 0);
