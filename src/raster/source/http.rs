@@ -100,13 +100,13 @@ pub fn get(url: &str, store: Option<&Store>, limit: u64) -> Result<Vec<u8>, Sour
     })
 }
 
-/// Reads a short text object, if it exists.
+/// Reads a short text object, if it exists. To whoever may not list, S3 says 403 of an object that does not.
 pub fn get_if_exists(url: &str, store: &Store) -> Result<Option<String>, SourceError> {
     retry(&shown(url), || {
         let (response, _) = follow(url, Some(store), None)?;
         match response.status() {
             StatusCode::OK => body(response, 4096, None).map(|b| Some(String::from_utf8_lossy(&b).into_owned())),
-            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => Ok(None),
             _ => Err(status(&response)),
         }
     })
