@@ -113,11 +113,10 @@ impl Destination {
                 if let Some(there) = http::get_if_exists(&url, store)? {
                     return Ok(there);
                 }
-                if http::put(&url, store, &Content::Bytes(token.as_bytes()), "text/plain", true)? {
-                    // A store that does not know conditions has just let the last writer win: look who that was.
-                    return Ok(http::get_if_exists(&url, store)?.unwrap_or_default());
-                }
-                Ok(http::get_if_exists(&url, store)?.unwrap_or_default())
+                let created = http::put(&url, store, &Content::Bytes(token.as_bytes()), "text/plain", true)?;
+                // A store that does not know conditions lets the last writer win: look who that was.
+                let there = http::get_if_exists(&url, store)?;
+                Ok(there.unwrap_or_else(|| if created { token.to_owned() } else { "unknown".into() }))
             }
         }
     }

@@ -5,10 +5,14 @@ use super::href::shown;
 use super::s3::Store;
 use crate::limits;
 use std::io::Read;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use ureq::http::{HeaderMap, Response, StatusCode};
+use ureq::config::Config;
+use ureq::http::{HeaderMap, Response, StatusCode, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 
 /// A remote object of known size. The URL that redirects led to is kept for all later ranges.
@@ -96,13 +100,13 @@ pub fn get(url: &str, store: Option<&Store>, limit: u64) -> Result<Vec<u8>, Sour
     })
 }
 
-/// Reads a short text object, if it exists.
+/// Reads a short text object, if it exists. To whoever may not list, S3 says 403 of an object that does not.
 pub fn get_if_exists(url: &str, store: &Store) -> Result<Option<String>, SourceError> {
     retry(&shown(url), || {
         let (response, _) = follow(url, Some(store), None)?;
         match response.status() {
             StatusCode::OK => body(response, 4096, None).map(|b| Some(String::from_utf8_lossy(&b).into_owned())),
-            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => Ok(None),
             _ => Err(status(&response)),
         }
     })
@@ -319,7 +323,7 @@ fn agent() -> &'static Agent {
             .root_certs(root_certs())
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .build();
-        Agent::config_builder()
+        let config = Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
             .max_redirects(0)
@@ -330,9 +334,26 @@ fn agent() -> &'static Agent {
             .timeout_per_read(Some(limits::READ_TIMEOUT))
             .input_buffer_size(256 << 10)
             .user_agent(concat!("weir-eo/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .into()
+            .build();
+        Agent::with_parts(config, DefaultConnector::default(), Names::default())
     })
+}
+
+/// Resolves names as the system does, but `localhost` itself (RFC 6761 §6.3): an image from scratch has no hosts file.
+#[derive(Debug, Default)]
+struct Names(DefaultResolver);
+
+impl Resolver for Names {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        if !uri.host().is_some_and(|host| host.eq_ignore_ascii_case("localhost")) {
+            return self.0.resolve(uri, config, timeout);
+        }
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let mut addresses = self.empty();
+        addresses.push((Ipv4Addr::LOCALHOST, port).into());
+        addresses.push((Ipv6Addr::LOCALHOST, port).into());
+        Ok(addresses)
+    }
 }
 
 /// The built-in roots (an image from scratch has none), or those of `SSL_CERT_FILE` (a site's own authority).

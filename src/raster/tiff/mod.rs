@@ -9,7 +9,7 @@ pub mod read;
 pub mod rows;
 pub mod write;
 
-pub use geo::{Georeference, Transform};
+pub use geo::{GeoTags, Georeference, Transform};
 pub use read::open;
 pub use rows::{Rows, Window};
 

@@ -332,3 +332,119 @@ fn directory(out: &mut Vec<u8>, fields: &[Field], big: bool, more: bool) {
     offset(out, next);
     out.extend_from_slice(&values);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{Location, Source};
+    use crate::tiff::{self, GeoTags, Rows, Window};
+    use proptest::prelude::*;
+
+    fn geo() -> Georeference {
+        GeoTags {
+            scale: vec![30.0, 30.0, 0.0],
+            tiepoint: vec![0.0, 0.0, 0.0, 600_000.0, 4_500_000.0, 0.0],
+            directory: vec![1, 1, 0, 2, 1024, 0, 1, 1, 3072, 0, 1, 32610],
+            ..GeoTags::default()
+        }
+        .georeference()
+        .unwrap()
+    }
+
+    /// A file of 700 x 600 pixels and what its rows are.
+    fn written(folder: &Path, sample: Sample, bands: u32, compression: Compression) -> (Location, Vec<u8>) {
+        let (width, height) = (700, 600);
+        let geo = geo();
+        let profile = Profile { width, height, bands, sample, nodata: Some("0"), geo: &geo, compression };
+        let rows: Vec<u8> = (0..width * height * bands * sample.size() as u32).map(|i| (i / 7 % 251) as u8).collect();
+        let path = folder.join("a.tif");
+        let mut writer = TileWriter::create(&path, profile).unwrap();
+        for part in rows.chunks(width as usize * TILE_PIXELS as usize * bands as usize * sample.size()) {
+            writer.write(part).unwrap();
+        }
+        writer.finish().unwrap();
+        (Location::Path(path), rows)
+    }
+
+    fn read(location: &Location) -> Result<(tiff::Image, Vec<u8>), tiff::TiffError> {
+        let mut source = Source::open(location)?;
+        let image = tiff::open(&mut source, true)?;
+        let mut out = Vec::new();
+        let mut rows = Rows::new(&mut source, &image, Window::whole(&image), image.bands)?;
+        for top in (0..image.height).step_by(100) {
+            out.extend_from_slice(rows.read(top, 100.min(image.height - top))?);
+        }
+        Ok((image, out))
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        for compression in [Compression::None, Compression::Deflate, Compression::Lzw, Compression::Zstd] {
+            for (sample, bands) in [(Sample::U8, 1), (Sample::U16, 2), (Sample::F32, 1)] {
+                let (location, rows) = written(folder.path(), sample, bands, compression);
+                let (image, got) = read(&location).unwrap();
+                assert!(got == rows, "{compression:?} {sample:?}");
+                assert_eq!((image.width, image.height, image.bands, image.sample), (700, 600, bands, sample));
+                assert_eq!((image.geo, image.nodata.as_deref()), (geo(), Some("0")));
+            }
+        }
+    }
+
+    #[test]
+    fn a_cog_is_read_with_its_overviews() {
+        let folder = tempfile::tempdir().unwrap();
+        let geo = geo();
+        let (sample, compression) = (Sample::U8, Compression::Lzw);
+        let profile = Profile { width: 600, height: 20, bands: 1, sample, nodata: None, geo: &geo, compression };
+        let mut encoder = Encoder::new(&profile);
+        let levels = [(600, 20), (300, 10)].map(|(width, height)| {
+            let mut tiles = Vec::new();
+            let rows = vec![7; (width * height) as usize];
+            let kept: Result<(), ()> = encoder.tiles(&rows, width, |tile| {
+                tiles.push(tile.to_vec());
+                Ok(())
+            });
+            kept.unwrap();
+            CogLevel { width, height, tiles }
+        });
+        let path = folder.path().join("cog.tif");
+        write_cog(&path, &profile, &levels).unwrap();
+        let (image, rows) = read(&Location::Path(path)).unwrap();
+        assert_eq!(image.overviews.iter().map(|o| (o.width, o.height)).collect::<Vec<_>>(), [(300, 10)]);
+        assert!(rows.iter().all(|&v| v == 7));
+    }
+
+    #[test]
+    fn a_large_file_has_64_bit_offsets() {
+        let geo = geo();
+        let (sample, compression) = (Sample::F32, Compression::None);
+        let profile = Profile { width: 40_000, height: 30_000, bands: 1, sample, nodata: None, geo: &geo, compression };
+        let level = Level::planned(profile.width, profile.height);
+        let bytes = header(&profile, &[level], true, b"");
+        assert_eq!(&bytes[..8], b"II\x2b\0\x08\0\0\0");
+        assert_eq!(bytes[16], 15, "the directory follows at once, with its number of entries");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever bytes change: pixels or an error, no panic, no huge allocation.
+        #[test]
+        fn damage_is_an_error_at_worst(
+            changes in proptest::collection::vec((0usize..1200, any::<u8>()), 1..12), cut in proptest::option::of(0usize..4000)
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let (location, _) = written(folder.path(), Sample::U16, 1, Compression::Deflate);
+            let Location::Path(path) = &location else { unreachable!() };
+            let mut bytes = std::fs::read(path).unwrap();
+            for (at, value) in changes {
+                let at = at % bytes.len();
+                bytes[at] = value;
+            }
+            bytes.truncate(cut.unwrap_or(usize::MAX));
+            std::fs::write(path, bytes).unwrap();
+            let _ = read(&location);
+        }
+    }
+}
