@@ -18,6 +18,7 @@ pub fn settings(args: &ExecutionArgs) -> Result<Settings> {
     settings.state_dir.clone_from(&args.state_dir);
     settings.parallelism = args.parallelism;
     settings.keep_attempts = args.keep_work;
+    settings.preserved_environment.clone_from(&args.preserve_environment);
     for mapping in &args.map_image {
         let Some((image, command)) = mapping.split_once('=') else {
             bail!("--map-image {mapping}: write it as IMAGE=COMMAND");

@@ -138,6 +138,9 @@ pub struct ExecutionArgs {
     /// Run the tools of an image by a command of this machine, as in `ghcr.io/org/tool=/opt/tool/run --fast`
     #[arg(long, value_name = "IMAGE=COMMAND")]
     pub map_image: Vec<String>,
+    /// Let every tool see this variable of the environment; may be repeated. Tools see no other ones
+    #[arg(long, value_name = "NAME")]
+    pub preserve_environment: Vec<String>,
     /// Where weir keeps the state of its jobs
     #[arg(long, value_name = "DIR", default_value = ".weir", env = "WEIR_STATE_DIR")]
     pub state_dir: PathBuf,

@@ -18,6 +18,9 @@ pub struct StageOut {
     pub id: String,
 }
 
+/// Where the built-in stage-out tool claims to come from.
+pub const TOOL_URL: &str = "weir:stage_out.cwl";
+
 /// The built-in stage-out tool.
 pub const TOOL: &str = include_str!("stage_out.cwl");
 

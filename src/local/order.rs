@@ -12,6 +12,7 @@ use weir_api::limits::DOCUMENT_BYTES_MAX;
 use weir_cwl::command::{CommandError, InputError, Layout, WorkOrder};
 use weir_cwl::requirement::Docker;
 use weir_cwl::runtime::Runtime;
+use weir_cwl::stage_out;
 use weir_cwl::{CommandLineTool, Process};
 use weir_plan::action::Launch;
 
@@ -23,6 +24,18 @@ use crate::stage::{StageError, materialise};
 
 /// Bytes of one argument: the kernel's limit (`MAX_ARG_STRLEN`, 32 pages). Checked for a better message than `E2BIG`.
 const ARGUMENT_BYTES_MAX: usize = 128 << 10;
+
+/// What the stage-out step must know to reach an S3 store.
+const STORE_VARIABLES: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_S3_ENDPOINT",
+    "SSL_CERT_FILE",
+];
 
 /// A tool ready to start, and what is needed to understand what it leaves behind.
 #[derive(Debug)]
@@ -158,6 +171,7 @@ fn process(
     if !env.iter().any(|(name, _)| name == "PATH") {
         env.insert(0, ("PATH".to_owned(), context.settings.path.clone()));
     }
+    env.extend(from_this_machine(context, tool, &env));
     let Some((arg0, arguments)) = order.argv.split_first() else {
         return Err(Refusal::new(FailureClass::Rejected, "the command line is empty"));
     };
@@ -192,6 +206,18 @@ fn process(
         stdout,
         stderr,
     })
+}
+
+/// Variables of weir's own environment that the tool gets besides CWL's: those that the settings name, and for the
+/// built-in stage-out step the credentials of its store. They are never journalled.
+fn from_this_machine(context: &Context, tool: &CommandLineTool, stated: &[(String, String)]) -> Vec<(String, String)> {
+    let credentials = if tool.header.span.source.url == stage_out::TOOL_URL { STORE_VARIABLES } else { &[] };
+    let preserved = context.settings.preserved_environment.iter().map(String::as_str);
+    preserved
+        .chain(credentials.iter().copied())
+        .filter(|name| !stated.iter().any(|(known, _)| known == name))
+        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
+        .collect()
 }
 
 fn check_size(argv: &[String]) -> Result<(), Refusal> {

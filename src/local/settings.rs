@@ -31,6 +31,8 @@ pub struct Settings {
     pub program: PathBuf,
     /// `PATH` that tools see and that their programs are searched in.
     pub path: String,
+    /// Variables of this program's environment that every tool sees, by name; all others are kept from the tools.
+    pub preserved_environment: Vec<String>,
     /// Keep the folders of attempts when a job has succeeded.
     pub keep_attempts: bool,
     /// Flush everything that is written to the journal to the disk: jobs then outlive a power failure too.
@@ -57,6 +59,7 @@ impl Settings {
             self_tools: BTreeMap::from([("weir-eo".to_owned(), program.clone())]),
             program,
             path: std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned()),
+            preserved_environment: Vec::new(),
             keep_attempts: false,
             fsync: false,
             grace: Duration::from_secs(5),

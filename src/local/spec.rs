@@ -113,7 +113,7 @@ impl JobSpec {
         }
         if let Some(stage_out) = &self.stage_out {
             let nothing = BTreeMap::new();
-            let tool = weir_cwl::load_text("weir:stage_out.cwl", stage_out::TOOL, None, &Pinned(&nothing))
+            let tool = weir_cwl::load_text(stage_out::TOOL_URL, stage_out::TOOL, None, &Pinned(&nothing))
                 .map_err(SpecError::Package)?;
             package = stage_out::with_stage_out(package, &tool, stage_out);
         }
