@@ -103,7 +103,7 @@ pub fn prepare(context: &Context, launch: &Launch) -> Result<Prepared, Refusal> 
         tmpdir_size_mib: launch.resources.tmpdir_mib,
         exit_code: None,
     };
-    let layout = Layout { inputs: text(&inputs), in_place: false, in_container: false, base_command };
+    let layout = Layout { inputs: text(&inputs), in_place: true, in_container: false, base_command };
     let mut files = context.files();
     let mut scripts = context.scripts.clone();
     let order =
