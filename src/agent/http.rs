@@ -33,6 +33,7 @@ pub fn operator(ca_file: Option<&Path>) -> Result<ureq::Agent, CertificateError>
         .timeout_global(Some(OPERATOR_TIMEOUT))
         .http_status_as_error(false)
         .max_redirects(0)
+        .accept_encoding("identity")
         .proxy(None)
         .user_agent(concat!("weir-agent/", env!("CARGO_PKG_VERSION")))
         .build();
@@ -48,6 +49,8 @@ pub fn data(ca_file: Option<&Path>) -> Result<ureq::Agent, CertificateError> {
     trusted.extend(ca_file.map(certificates).transpose()?.unwrap_or_default());
     let config = ureq::Agent::config_builder()
         .tls_config(tls(trusted))
+        // Bytes are digested, counted and resumed as they are stored.
+        .accept_encoding("identity")
         .timeout_connect(Some(CONNECT_TIMEOUT))
         .timeout_recv_response(Some(RESPONSE_TIMEOUT))
         .timeout_recv_body(Some(BODY_TIMEOUT))

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::statvfs;
@@ -69,13 +69,7 @@ pub enum IncarnationError {
 
 /// Runs the incarnation and writes its last words. Superseded is success: nothing was to be done.
 pub fn run(settings: &Settings) -> ExitCode {
-    let mut report = TerminationMessage {
-        agent: String::new(),
-        ending: None,
-        hints: Hints::default(),
-        usage: Usage::default(),
-        stderr_tail: None,
-    };
+    let mut report = last_words("");
     let result = serve(settings, &mut report);
     report.agent = match &result {
         Ok(()) => "completed".to_owned(),
@@ -88,6 +82,16 @@ pub fn run(settings: &Settings) -> ExitCode {
     match result {
         Ok(()) | Err(IncarnationError::Operator(OperatorError::Superseded)) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn last_words(agent: &str) -> TerminationMessage {
+    TerminationMessage {
+        agent: agent.to_owned(),
+        ending: None,
+        hints: Hints::default(),
+        usage: Usage::default(),
+        stderr_tail: None,
     }
 }
 
@@ -104,8 +108,8 @@ fn serve(settings: &Settings, report: &mut TerminationMessage) -> Result<(), Inc
     let log_path = settings.folder.join(LOG);
     let log = Log::create(&log_path).map_err(volume("create the log", &log_path))?;
     let mut shim = Shim::listen(&settings.folder).map_err(volume("listen in", &settings.folder))?;
-    let is_running = std::sync::Arc::new(AtomicBool::new(false));
-    heed_signals(shim.terminate(), std::sync::Arc::clone(&is_running)).map_err(IncarnationError::Signals)?;
+    let is_running = Arc::new(AtomicBool::new(false));
+    heed_signals(settings, shim.terminate(), Arc::clone(&is_running)).map_err(IncarnationError::Signals)?;
     let data = http::data(settings.store_ca_file.as_deref())?;
     let operator = Operator::new(
         http::operator(settings.ca_file.as_deref())?,
@@ -137,20 +141,18 @@ fn serve(settings: &Settings, report: &mut TerminationMessage) -> Result<(), Inc
         log_bytes: None,
     };
     let outdir = OutDir::new(PathBuf::from(&order.outdir), staged_inputs(&order.placements, Path::new(&order.outdir)));
-    match staged {
-        Err(error) => {
-            let message = error.to_string();
-            shim.dismiss(NO_TOOL, message.clone(), DISMISS_WAIT);
-            exited.ending = Ending::Failed { class: error.class(), message };
-            exited.hints.disk_full = error.class() == FailureClass::OutOfDisk;
-        }
-        Ok(()) => {
-            is_running.store(true, Ordering::SeqCst);
-            let end = shim.run(tool(&order), &log);
-            describe(end, &mut exited, &root);
-            if matches!(exited.ending, Ending::Code(_)) {
-                exited.listing = list(&outdir);
-            }
+    if let Err(error) = staged {
+        let message = error.to_string();
+        shim.dismiss(NO_TOOL, message.clone(), DISMISS_WAIT);
+        exited.ending = Ending::Failed { class: error.class(), message };
+        exited.hints.disk_full = error.class() == FailureClass::OutOfDisk;
+    } else {
+        shim.wait(None);
+        is_running.store(true, Ordering::SeqCst);
+        let end = shim.run(tool(&order), &log);
+        describe(end, &mut exited, &root);
+        if matches!(exited.ending, Ending::Code(_)) {
+            exited.listing = list(&outdir);
         }
     }
     exited.usage.stage_in_ms = stage_in_ms;
@@ -164,13 +166,15 @@ fn serve(settings: &Settings, report: &mut TerminationMessage) -> Result<(), Inc
 
 /// SIGTERM before the tool runs ends the agent, and with it the shim; afterwards it stops the tool, whose end is still
 /// reported.
-fn heed_signals(terminate: Terminate, is_running: std::sync::Arc<AtomicBool>) -> io::Result<()> {
+fn heed_signals(settings: &Settings, terminate: Terminate, is_running: Arc<AtomicBool>) -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])?;
+    let termination_log = settings.termination_log.clone();
     std::thread::spawn(move || {
         for signal in signals.forever() {
             if is_running.load(Ordering::SeqCst) {
                 terminate.stop();
             } else {
+                termination::write(&termination_log, last_words("terminated before the tool was started"));
                 #[expect(clippy::exit, reason = "nothing is begun yet, and the main thread may wait for the operator")]
                 std::process::exit(SIGNALLED + signal);
             }
@@ -291,10 +295,10 @@ fn upload_all(data: &ureq::Agent, outdir: &OutDir, files: &[UploadRequest]) -> R
     let uploaded = Mutex::new(Vec::with_capacity(files.len()));
     in_parallel(files, |file| {
         let done = upload(data, outdir, file)?;
-        uploaded.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(done);
+        uploaded.lock().unwrap_or_else(PoisonError::into_inner).push(done);
         Ok(())
     })?;
-    let mut uploaded = uploaded.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut uploaded = uploaded.into_inner().unwrap_or_else(PoisonError::into_inner);
     uploaded.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(uploaded)
 }

@@ -23,14 +23,14 @@ pub const BACKOFF: Duration = Duration::from_millis(100);
 pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How long a refusal (401, 403, other 4xx) is answered with another try before the agent gives up. A new token file may
 /// be on its way.
-pub const REFUSED_MAX: Duration = Duration::from_secs(60);
+pub const REFUSED_MAX: Duration = Duration::from_mins(1);
 
 /// Time to connect to a store or a data server.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time until such a server's answer begins.
-pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time until the body is there.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(3600);
+pub const BODY_TIMEOUT: Duration = Duration::from_hours(1);
 /// Tries of one transfer without progress in between. With [`BACKOFF`] this takes about 13 s besides the requests.
 pub const TRANSFER_TRIES: u32 = 8;
 /// Transfers at the same time: enough to fill a network link with small files, few enough for an agent of 16 MiB.

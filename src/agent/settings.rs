@@ -44,7 +44,8 @@ impl Settings {
             |name: &'static str| variable(name).filter(|value| !value.is_empty()).ok_or(SettingsError::Missing(name));
         let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let operator = required("WEIR_OPERATOR_URL")?;
-        if !operator.starts_with("https://") && !(allow_http && operator.starts_with("http://")) {
+        let is_allowed = operator.starts_with("https://") || allow_http && operator.starts_with("http://");
+        if !is_allowed {
             return Err(SettingsError::Operator(operator));
         }
         let incarnation = required("WEIR_INCARNATION")?;

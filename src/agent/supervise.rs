@@ -89,8 +89,9 @@ impl Shim {
         Terminate(self.events.clone())
     }
 
-    /// Waits for the shim for at most `patience`; whether it is there.
-    fn wait(&mut self, patience: Option<Duration>) -> bool {
+    /// Waits for the shim, for at most `patience`; whether it is there. Without a limit this takes as long as the pull of
+    /// the tool's image.
+    pub fn wait(&mut self, patience: Option<Duration>) -> bool {
         let begin = Instant::now();
         while self.stream.is_none() {
             let event = match patience {
@@ -99,18 +100,15 @@ impl Shim {
             };
             match event {
                 Some(Event::Connected(stream)) => self.stream = Some(stream),
-                Some(Event::Message(_)) => {}
-                Some(Event::Lost | Event::Terminated) | None => return false,
+                Some(Event::Message(_) | Event::Terminated) => {}
+                Some(Event::Lost) | None => return false,
             }
         }
         true
     }
 
-    /// Runs the tool to its end. Waits for the shim as long as the tool's image takes to be pulled.
+    /// Runs the tool to its end. The shim must have been waited for.
     pub fn run(&mut self, tool: Tool, log: &Log) -> End {
-        if !self.wait(None) {
-            return End::Lost;
-        }
         let Some(stream) = &self.stream else { return End::Lost };
         if send(stream, &ToShim::Start(Box::new(tool))).is_err() {
             return End::Lost;

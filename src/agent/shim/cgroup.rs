@@ -41,7 +41,7 @@ impl Memory {
 /// Where the files may be, the likeliest first.
 fn folders(root: &Path, own: &str) -> Vec<PathBuf> {
     let path_of = |line: &str| line.splitn(3, ':').nth(2).map(|path| path.trim_start_matches('/').to_owned());
-    let v1 = own.lines().find(|line| line.splitn(3, ':').nth(1).is_some_and(|c| c.split(',').any(|c| c == "memory")));
+    let v1 = own.lines().find(|line| line.split(':').nth(1).is_some_and(|c| c.split(',').any(|c| c == "memory")));
     let v2 = own.lines().find(|line| line.starts_with("0::"));
     let mut folders = Vec::new();
     if let Some(path) = v1.and_then(path_of) {

@@ -92,7 +92,7 @@ impl Process {
 
     /// After the tool's end: ends what it has left running, takes the rest of its output, and measures.
     pub(super) fn finish(mut self, tool: &Tool) -> ToolExit {
-        self.end_strays();
+        end_strays();
         let deadline = Instant::now() + DRAIN_WAIT;
         let [_, stderr] = [self.stdout.take(), self.stderr.take()].map(|stream| stream.map(|it| it.finish(deadline)));
         let stderr = stderr.or_else(|| tail_of(Path::new(tool.stderr.as_deref()?)));
@@ -114,20 +114,20 @@ impl Process {
             ..ToolExit::default()
         }
     }
+}
 
-    /// Kills and reaps until the shim has no descendant left.
-    fn end_strays(&self) {
-        for _ in 0..REAP_TRIES {
-            while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-            let strays = children();
-            if strays.is_empty() {
-                return;
-            }
-            for stray in strays {
-                let _ = kill_process(stray, Signal::KILL);
-            }
-            std::thread::sleep(REAP_WAIT);
+/// Kills and reaps until the shim has no descendant left.
+fn end_strays() {
+    for _ in 0..REAP_TRIES {
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+        let strays = children();
+        if strays.is_empty() {
+            return;
         }
+        for stray in strays {
+            let _ = kill_process(stray, Signal::KILL);
+        }
+        std::thread::sleep(REAP_WAIT);
     }
 }
 
