@@ -45,6 +45,28 @@ fn a_tools_outputs_and_log_are_stored_and_acknowledged() {
 }
 
 #[test]
+fn an_operator_is_known_by_its_own_authority_only() {
+    let world = World::with_tls();
+    world.object("a", b"water");
+    let mut order = world.shell("cp ../in/1/a copy");
+    order.placements = vec![world.placed_url("in/1/a", "a")];
+    let end = world.run(order);
+    assert_eq!((end.agent, end.shim), (Some(0), Some(0)), "{}", end.shim_stderr);
+    assert_eq!(world.stored("copy").unwrap(), b"water");
+
+    let other = World::with_tls();
+    std::fs::copy(world.ca(), other.ca()).unwrap();
+    other.order(other.shell("true"));
+    let agent = other.start_agent();
+    std::thread::sleep(Duration::from_millis(500));
+    world::terminate(&agent);
+    let (code, stderr) = world::wait(agent);
+    assert_eq!(code, Some(143));
+    assert!(stderr.contains("invalid peer certificate"), "{stderr}");
+    assert!(other.requests().is_empty());
+}
+
+#[test]
 fn an_exit_code_is_passed_on_and_nothing_is_uploaded() {
     let world = World::new();
     let end = world.run(world.shell("echo wrong >&2; exit 3"));
@@ -65,7 +87,7 @@ fn a_tool_beyond_its_time_limit_is_stopped_with_its_children() {
     let exited = world.last_exited();
     assert_eq!(exited.ending, Ending::Signal(15));
     assert!(exited.hints.time_limit && !exited.hints.terminated);
-    world.assert_gone(&world.work("out/pid"));
+    World::assert_gone(&world.work("out/pid"));
 }
 
 #[test]
@@ -211,7 +233,7 @@ fn an_operator_that_is_away_is_invisible_to_the_tool() {
     let (agent, shim) = (world.start_agent(), world.start_shim());
     std::thread::sleep(Duration::from_millis(300));
     world.set_down(false);
-    world.wait_for(&world.work("out/running"));
+    World::wait_for(&world.work("out/running"));
     world.set_down(true);
     std::fs::write(world.work("out/go"), "").unwrap();
     let code = world::wait(shim).0;
@@ -227,12 +249,12 @@ fn when_the_agent_is_killed_the_tool_dies() {
     let world = World::new();
     world.order(world.shell("setsid sleep 600 & echo $! > pid; touch running; sleep 600"));
     let (mut agent, shim) = (world.start_agent(), world.start_shim());
-    world.wait_for(&world.work("out/running"));
+    World::wait_for(&world.work("out/running"));
     agent.kill().unwrap();
     let (code, stderr) = world::wait(shim);
     assert_eq!(code, Some(125));
     assert!(stderr.contains("the agent is gone"), "{stderr}");
-    world.assert_gone(&world.work("out/pid"));
+    World::assert_gone(&world.work("out/pid"));
     agent.wait().unwrap();
     let second = world.start_agent();
     let (code, stderr) = world::wait(second);
@@ -245,7 +267,7 @@ fn a_shim_that_is_killed_is_reported_as_disrupted() {
     let world = World::new();
     world.order(world.shell("touch running; exec sleep 1"));
     let (agent, mut shim) = (world.start_agent(), world.start_shim());
-    world.wait_for(&world.work("out/running"));
+    World::wait_for(&world.work("out/running"));
     shim.kill().unwrap();
     shim.wait().unwrap();
     assert_eq!(world::wait(agent).0, Some(0));
@@ -285,7 +307,7 @@ fn signals_reach_the_tool_and_its_end_is_still_reported() {
     let world = World::new();
     world.order(world.shell("trap 'exit 7' TERM; touch running; while :; do sleep 0.05; done"));
     let (agent, shim) = (world.start_agent(), world.start_shim());
-    world.wait_for(&world.work("out/running"));
+    World::wait_for(&world.work("out/running"));
     world::terminate(&shim);
     assert_eq!(world::wait(shim).0, Some(7));
     assert_eq!(world::wait(agent).0, Some(0));

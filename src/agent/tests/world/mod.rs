@@ -1,13 +1,16 @@
 //! The surroundings of a pod's two programs.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its surroundings break")]
+
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::PrivateKeyDer;
 use sha2::{Digest as _, Sha256};
 use weir_api::agent::{
     AgentOrder, CLAIM_PATH, COMPLETE_PATH, ClaimAnswer, Complete, CompleteAnswer, Content, EXITED_PATH, Ending,
@@ -15,7 +18,7 @@ use weir_api::agent::{
 };
 
 /// Longer than any test takes, shorter than anybody's patience.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone, Copy)]
@@ -74,16 +77,44 @@ pub fn terminate(child: &Child) {
 
 impl World {
     pub fn new() -> Self {
+        Self::serve("http", None)
+    }
+
+    /// The same by HTTPS, with a certificate of its own.
+    pub fn with_tls() -> Self {
+        let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key)
+            .unwrap();
+        let world = Self::serve("https", Some(Arc::new(config)));
+        std::fs::write(world.ca(), certified.cert.pem()).unwrap();
+        world
+    }
+
+    fn serve(scheme: &str, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State::default()));
         let served = Arc::clone(&state);
         let base = url.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, state, base) = (stream.unwrap(), Arc::clone(&served), base.clone());
-                std::thread::spawn(move || while serve(&stream, &state, &base).is_some() {});
+                let (mut stream, state, base) = (stream.unwrap(), Arc::clone(&served), base.clone());
+                let tls = tls.clone();
+                std::thread::spawn(move || match tls {
+                    None => while serve(&mut stream, &state, &base).is_some() {},
+                    Some(config) => {
+                        let connection = rustls::ServerConnection::new(config).unwrap();
+                        let mut stream = rustls::StreamOwned::new(connection, stream);
+                        while serve(&mut stream, &state, &base).is_some() {}
+                    }
+                });
             }
         });
         let world = Self { folder, url, state };
@@ -101,6 +132,10 @@ impl World {
 
     pub fn token(&self) -> PathBuf {
         self.folder().join("token")
+    }
+
+    pub fn ca(&self) -> PathBuf {
+        self.folder().join("ca.pem")
     }
 
     pub fn work(&self, path: &str) -> PathBuf {
@@ -177,9 +212,14 @@ impl World {
     }
 
     pub fn start_agent(&self) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_weir-agent"))
-            .args(["run", "--allow-http"])
-            .env_clear()
+        let mut agent = Command::new(env!("CARGO_BIN_EXE_weir-agent"));
+        agent.arg("run").env_clear();
+        if self.ca().exists() {
+            agent.env("WEIR_CA_FILE", self.ca()).env("WEIR_STORE_CA_FILE", self.ca());
+        } else {
+            agent.arg("--allow-http");
+        }
+        agent
             .env("WEIR_FOLDER", self.folder())
             .env("WEIR_OPERATOR_URL", &self.url)
             .env("WEIR_TOKEN_FILE", self.token())
@@ -217,7 +257,7 @@ impl World {
         }
     }
 
-    pub fn wait_for(&self, path: &Path) {
+    pub fn wait_for(path: &Path) {
         let begin = Instant::now();
         while !path.exists() {
             assert!(begin.elapsed() < PATIENCE, "{} does not appear", path.display());
@@ -226,15 +266,15 @@ impl World {
     }
 
     /// Asserts that the process whose id stands in a file runs no more.
-    pub fn assert_gone(&self, pid_file: &Path) {
+    pub fn assert_gone(pid_file: &Path) {
         let pid = std::fs::read_to_string(pid_file).unwrap();
         assert!(!Path::new("/proc").join(pid.trim()).exists(), "process {pid} still runs");
     }
 }
 
 /// Serves one request; `None` closes the connection.
-fn serve(stream: &TcpStream, state: &Mutex<State>, base: &str) -> Option<()> {
-    let mut reader = BufReader::new(stream);
+fn serve(stream: &mut (impl Read + Write), state: &Mutex<State>, base: &str) -> Option<()> {
+    let mut reader = BufReader::new(&mut *stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
     let mut words = line.split(' ');
@@ -265,7 +305,6 @@ fn serve(stream: &TcpStream, state: &Mutex<State>, base: &str) -> Option<()> {
         _ if path.starts_with("/agent/") && header(&headers, "authorization") != "Bearer secret" => (401, Vec::new()),
         _ => handle(&method, &path, &headers, body, &mut state.lock().unwrap(), base),
     };
-    let mut stream = stream;
     let etag = "etag: \"1\"\r\n";
     write!(stream, "HTTP/1.1 {status} X\r\n{etag}content-length: {}\r\n\r\n", answer.len()).ok()?;
     if let Some(Fault::Cut(length)) = fault {
