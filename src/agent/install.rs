@@ -3,15 +3,16 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Name of the shim beside the agent's own program.
 const SHIM: &str = "weir-shim";
 
 /// Copies the shim to `path`, executable for everyone. It appears whole or not at all; doing it again does no harm.
 pub fn install(path: &Path) -> io::Result<()> {
-    let shim = std::env::current_exe()?.with_file_name(SHIM);
-    copy(&shim, path)
+    // Where /proc is hidden, the name by which the container runtime has started it.
+    let own = std::env::current_exe().or_else(|error| std::env::args_os().next().map(PathBuf::from).ok_or(error))?;
+    copy(&own.with_file_name(SHIM), path)
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
