@@ -141,10 +141,8 @@ fn serve(settings: &Settings, report: &mut TerminationMessage) -> Result<(), Inc
         log_bytes: None,
     };
     let outdir = OutDir::new(PathBuf::from(&order.outdir), staged_inputs(&order.placements, Path::new(&order.outdir)));
-    if let Err(error) = staged {
-        let message = error.to_string();
-        shim.dismiss(NO_TOOL, message.clone(), DISMISS_WAIT);
-        exited.ending = Ending::Failed { class: error.class(), message };
+    if let Err(error) = &staged {
+        exited.ending = Ending::Failed { class: error.class(), message: error.to_string() };
         exited.hints.disk_full = error.class() == FailureClass::OutOfDisk;
     } else {
         shim.wait(None);
@@ -160,8 +158,11 @@ fn serve(settings: &Settings, report: &mut TerminationMessage) -> Result<(), Inc
     report.hints = exited.hints;
     report.usage = exited.usage;
     report.stderr_tail.clone_from(&exited.stderr_tail);
-    hand_in(&operator, &data, &order, &outdir, &log, exited)?;
-    Ok(())
+    let handed_in = hand_in(&operator, &data, &order, &outdir, &log, exited);
+    if let Err(error) = staged {
+        shim.dismiss(NO_TOOL, error.to_string(), DISMISS_WAIT);
+    }
+    Ok(handed_in?)
 }
 
 /// SIGTERM before the tool runs ends the agent, and with it the shim; afterwards it stops the tool, whose end is still

@@ -31,8 +31,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time until the body is there.
 pub const BODY_TIMEOUT: Duration = Duration::from_hours(1);
-/// Tries of one transfer without progress in between. With [`BACKOFF`] this takes about 13 s besides the requests.
-pub const TRANSFER_TRIES: u32 = 8;
+/// Tries of one transfer without progress in between. With the waits up to [`BACKOFF_MAX`] they span about two minutes:
+/// longer than the restart of a store.
+pub const TRANSFER_TRIES: u32 = 30;
 /// Transfers at the same time: enough to fill a network link with small files, few enough for an agent of 16 MiB.
 pub const TRANSFERS: usize = 8;
 /// Bytes of one input: the largest Earth-observation product has a few GiB.

@@ -84,7 +84,7 @@ pub struct ToolExit {
     pub signal: Option<i32>,
     /// Whether it was stopped for its time limit.
     pub timed_out: bool,
-    /// Whether SIGTERM came from outside while it ran.
+    /// Whether it was asked to end while it ran: SIGTERM from outside, or [`ToShim::Stop`].
     pub terminated: bool,
     /// CPU seconds of the tool and all its descendants.
     pub cpu_seconds: f64,

@@ -176,6 +176,7 @@ fn run(tool: &Tool, folder: &Path, stream: &UnixStream, heard: &Receiver<Event>)
                 }
             }
             Ok(Event::Message(ToShim::Stop {})) => {
+                terminated = true;
                 process.signal(Signal::TERM);
                 kill_at.get_or_insert(Instant::now() + STOP_GRACE);
             }
