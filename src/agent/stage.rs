@@ -184,6 +184,17 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_path_leads_out(path in "(/weir/work|/weir|)(/|\\.|\\.\\.|a|\\x00){0,12}") {
+            if let Ok(accepted) = inside(Path::new("/weir/work"), &path) {
+                proptest::prop_assert!(accepted.starts_with("/weir/work"));
+                proptest::prop_assert!(accepted.components().all(|part| part != Component::ParentDir));
+                proptest::prop_assert!(!path.contains('\0'));
+            }
+        }
+    }
+
     #[test]
     fn the_last_placement_of_a_path_wins_and_rights_follow_the_order() {
         let folder = tempfile::tempdir().unwrap();

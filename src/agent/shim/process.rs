@@ -29,6 +29,9 @@ const REAP_WAIT: Duration = Duration::from_millis(2);
 /// Looks at most, 2 s: what survives SIGKILL that long hangs in the kernel and ends with the container.
 const REAP_TRIES: u32 = 1_000;
 
+/// Bytes of one argument: the kernel's limit (`MAX_ARG_STRLEN`, 32 pages).
+const ARGUMENT_BYTES_MAX: usize = 128 << 10;
+
 /// A tool that could not be started.
 #[derive(Debug)]
 pub(super) struct StartError {
@@ -55,7 +58,8 @@ impl Process {
         let (mut command, what) = command(tool)?;
         let memory = cgroup::Memory::now();
         let started_ms = now_ms();
-        let mut child = spawn(&mut command, tool.deny_network).map_err(|source| StartError { doing: what, source })?;
+        let mut child = spawn(&mut command, tool.deny_network)
+            .map_err(|source| StartError { doing: what, source: with_advice(source, tool) })?;
         // The child has its own copies of these descriptors; ours would keep the pipes open.
         drop(command);
         let pid = Pid::from_child(&child);
@@ -186,6 +190,18 @@ fn sinks(tool: &Tool) -> Result<(Stdio, Stdio), StartError> {
     };
     let stdio = |file: Option<File>| file.map_or_else(Stdio::piped, Stdio::from);
     Ok((stdio(stdout), stdio(stderr)))
+}
+
+/// Says of a command line that the kernel takes for too long what would be right.
+fn with_advice(error: io::Error, tool: &Tool) -> io::Error {
+    if error.kind() != io::ErrorKind::ArgumentListTooLong {
+        return error;
+    }
+    let longest = tool.argv.iter().map(String::len).max().unwrap_or(0);
+    let message = format!(
+        "{error}: its longest argument has {longest} bytes, the kernel takes {ARGUMENT_BYTES_MAX}; pass the value in a file"
+    );
+    io::Error::new(error.kind(), message)
 }
 
 fn spawn(command: &mut Command, deny_network: bool) -> io::Result<Child> {

@@ -103,6 +103,26 @@ fn a_missing_program_is_named() {
 }
 
 #[test]
+fn long_values_come_by_file_and_a_long_argument_is_refused_with_advice() {
+    let world = World::new();
+    let placed = world.placed_literal("in/1/long", &"x".repeat(400_000));
+    let mut order = world.shell("wc -c < $IN > count");
+    order.env.push(("IN".to_owned(), placed.path.clone()));
+    order.placements = vec![placed];
+    assert_eq!(world.run(order).shim, Some(0));
+    assert_eq!(world.stored("count").unwrap(), b"400000\n");
+
+    let world = World::new();
+    let mut order = world.shell("true");
+    order.argv.push("x".repeat(400_000));
+    let end = world.run(order);
+    assert_eq!(end.shim, Some(126));
+    let Ending::Failed { class, message } = world.last_exited().ending else { panic!("it ran") };
+    assert_eq!(class, FailureClass::ToolFailed);
+    assert!(message.contains("400000 bytes") && message.contains("in a file"), "{message}");
+}
+
+#[test]
 fn an_input_that_is_not_there_is_named_with_its_status() {
     let world = World::new();
     let mut order = world.shell("echo ran > ran");
