@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -13,17 +14,24 @@ use weir_api::limits::OUTPUT_OBJECT_BYTES_MAX;
 
 use crate::limits::LINKS_MAX;
 
+/// How everything is opened: never through a link, never inherited.
+const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 /// An output directory, after the tool's end.
 #[derive(Debug)]
 pub struct OutDir {
     root: PathBuf,
+    /// Held open from before the tool starts: whatever the tool puts at `root`, this is the directory.
+    folder: Option<OwnedFd>,
     staged: HashSet<PathBuf>,
 }
 
 impl OutDir {
-    /// The directory at the absolute path `root`; `staged` are the paths of placed inputs.
+    /// The directory at the absolute path `root`, which must be there if anything is to be read; `staged` are the paths of
+    /// placed inputs. To be made before the tool starts.
     pub fn new(root: PathBuf, staged: HashSet<PathBuf>) -> Self {
-        Self { root, staged }
+        let folder = rustix::fs::open(&root, FLAGS | OFlags::DIRECTORY, Mode::empty()).ok();
+        Self { root, folder, staged }
     }
 
     /// Its absolute path.
@@ -77,17 +85,17 @@ impl OutDir {
             Some(_) => return Err(refused("it is not in the output directory")),
             None => return Err(refused("its symbolic links lead in a circle")),
         };
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut folder = rustix::fs::open(&self.root, flags | OFlags::DIRECTORY, Mode::empty())?;
+        let Some(root) = &self.folder else { return Err(refused("there is no output directory")) };
+        let mut folder = root.try_clone()?;
         let mut parts = Path::new(&target).components().peekable();
         while let Some(part) = parts.next() {
             let Component::Normal(name) = part else { return Err(refused("it is not in the output directory")) };
             if parts.peek().is_some() {
-                folder = openat(&folder, name, flags | OFlags::DIRECTORY, Mode::empty())?;
+                folder = openat(&folder, name, FLAGS | OFlags::DIRECTORY, Mode::empty())?;
                 continue;
             }
             // NONBLOCK: opening a pipe must not wait for a writer.
-            let file = File::from(openat(&folder, name, flags | OFlags::NONBLOCK, Mode::empty())?);
+            let file = File::from(openat(&folder, name, FLAGS | OFlags::NONBLOCK, Mode::empty())?);
             return if file.metadata()?.is_file() { Ok(file) } else { Err(refused("it is not a regular file")) };
         }
         Err(refused("it is a directory"))
@@ -167,5 +175,8 @@ mod tests {
         }
         fs::write(outdir.root().join("binary"), [0xff, 0]).unwrap();
         assert_eq!(outdir.contents("binary", 10), Contents::Hex("ff00".to_owned()));
+        fs::rename(outdir.root(), base.join("moved")).unwrap();
+        symlink(&base, outdir.root()).unwrap();
+        assert!(matches!(outdir.contents("token", 10), Contents::Unreadable(_)));
     }
 }
