@@ -90,7 +90,7 @@ fn print_lines(
                 *ended += 1;
                 let seconds = summary::seconds(&outcome.usage);
                 match &outcome.failure {
-                    None if *ended <= LINES_MAX || *ended % 100 == 0 => {
+                    None if *ended <= LINES_MAX || ended.is_multiple_of(100) => {
                         eprintln!("{:3} %  {instance}  {seconds:.2} s", progress.percent);
                     }
                     None => {}

@@ -65,6 +65,7 @@ pub fn print(id: &RunId, finished: &Finished, by_hand: Option<&str>) {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "bytes of memory, shown with one decimal in megabytes")]
 fn print_steps(steps: &[StepUsage]) {
     let mut rows: IndexMap<&str, Row> = IndexMap::new();
     for step in steps {

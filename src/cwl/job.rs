@@ -530,8 +530,11 @@ d: {class: Directory, location: 'A%3AGln2Cys', listing: [{class: File, basename:
         let given = "cwl:requirements: [{class: EnvVarRequirement, envDef: {A: b}}]\ncwl:tool: ../p/a.cwl#main\na: x";
         let object = InputObject::parse("file:///jobs/job.yml", given).unwrap();
         assert_eq!(object.tool().as_deref(), Some("file:///p/a.cwl#main"));
-        let inputs = object.inputs(&package("  a: string")).unwrap();
-        assert_eq!(inputs.requirements.env_var.unwrap()[0].name, "A");
+        let package = package("  a: string");
+        let inputs = object.inputs(&package).unwrap();
+        let package = with_requirements(package, &inputs.requirements.unwrap()).unwrap();
+        let env_var = package.processes[package.entry.0].header().requirements.env_var.as_ref();
+        assert_eq!(env_var.unwrap()[0].name, "A");
         assert_eq!(inputs.warnings, Diagnostics::default());
     }
 }
