@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::Workshop;
 
-const ECHO: &str = r#"
+const ECHO: &str = r"
 cwlVersion: v1.2
 class: CommandLineTool
 baseCommand: echo
@@ -14,7 +14,7 @@ inputs:
   text: {type: string, inputBinding: {position: 1}}
 stdout: said.txt
 outputs: {said: stdout}
-"#;
+";
 
 /// A tool that waits until somebody ends it, and says so first by a file.
 fn waiting(started: &str) -> String {
