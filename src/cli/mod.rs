@@ -52,8 +52,20 @@ pub fn main() -> ExitCode {
 fn describe(error: &anyhow::Error) -> String {
     match error.downcast_ref::<weir_cwl::Diagnostics>() {
         Some(diagnostics) => diagnostics.to_string(),
-        None => format!("weir: {error:#}"),
+        None => format!("weir: {}", chain(error)),
     }
+}
+
+/// An error and its causes; a cause that its message ends with already is not told twice.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// Writes a line to stdout. A reader that went away is no failure.
@@ -61,7 +73,7 @@ fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// Runs Earth-observation application packages (CWL): on this machine with nothing installed, or on Kubernetes.
+/// Runs Earth-observation application packages (CWL) on this machine, with nothing installed.
 #[derive(Debug, Parser)]
 #[command(
     name = "weir",
@@ -74,11 +86,16 @@ pub struct Cli {
     pub command: Command,
 }
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 successful; 1 the package or its inputs are wrong, or the job failed; 2 wrong options; 33 the package needs \
+something that weir does not support here; 130 cancelled (Ctrl-C once: cleanly, twice: at once).";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make water masks from the bundled Landsat scenes: the main job in one command
     Demo(DemoArgs),
     /// Run a package with its inputs on this machine
+    #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// Check a package; print its OGC process description if it is sound
     Validate(ValidateArgs),
@@ -106,7 +123,8 @@ pub struct RunArgs {
     /// The inputs: a YAML or JSON file
     #[arg(value_name = "INPUTS")]
     pub inputs: Option<PathBuf>,
-    /// One input; may be repeated; wins over the file. The value is read as YAML, so `-i 'bands=[green, nir]'` works
+    /// One input; may be repeated; wins over the file. A text or a path is taken as it stands, anything else is read as
+    /// YAML: `-i aoi=1,2,3,4 -i 'bands=[green, nir]'`
     #[arg(short = 'i', long = "input", value_name = "NAME=VALUE")]
     pub input: Vec<String>,
     #[command(flatten)]
@@ -148,7 +166,7 @@ pub struct ExecutionArgs {
     #[arg(long)]
     pub keep_work: bool,
     /// Print one JSON document on stdout: job, outputs, steps and their usage
-    #[arg(long, conflicts_with = "quiet")]
+    #[arg(long)]
     pub json: bool,
     /// Print nothing but the output object and errors
     #[arg(long, short)]

@@ -33,6 +33,7 @@ pub mod expression;
 mod fixture;
 pub mod job;
 pub mod json;
+pub mod limits;
 pub mod load;
 pub mod ontology;
 pub mod output;

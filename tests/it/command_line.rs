@@ -53,11 +53,11 @@ fn mistakes_in_a_package_are_shown_with_their_lines_all_at_once() {
     let done = workshop.weir(&["validate", "package.cwl"]);
     assert_eq!(done.code, Some(1));
     insta::assert_snapshot!(done.stderr, @r"
-    FOLDER/package.cwl:3:1: error: a CommandLineTool has no field 'baseComand'
+    package.cwl:3:1: error: a CommandLineTool has no field 'baseComand'
      3 | baseComand: echo
        | ^^^^^^^^^^
     help: did you mean 'baseCommand'?
-    FOLDER/package.cwl:4:13: error: there is no type 'strin'
+    package.cwl:4:13: error: there is no type 'strin'
      4 | inputs: {x: strin}
        |             ^^^^^
     help: did you mean 'string'?
