@@ -104,4 +104,3 @@ fn fetch(
 fn safe(key: &str) -> String {
     key.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' }).collect()
 }
-

@@ -6,11 +6,15 @@
 //! | [`journal`] | the append-only log of a job's events |
 //! | [`blob`] | content-addressed bytes of a job |
 //! | [`manifest`] | a directory as a list of blobs |
+//! | [`presign`] | URLs that allow one request for one object |
+//! | [`server`] | the S3 server of `weir store` |
 
 pub mod blob;
 pub mod journal;
 pub mod layout;
 pub mod manifest;
+pub mod presign;
+pub mod server;
 
 pub use journal::{Journal, JournalError};
 pub use layout::{JobKeys, RunId, Tenant};
