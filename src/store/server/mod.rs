@@ -219,7 +219,7 @@ async fn answer(service: &S3Service, request: Request<Incoming>) -> Response<Bod
     let status = response.status();
     let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     // The query is left out: it may hold a signature.
-    if status.is_server_error() {
+    if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
         tracing::error!(target: "weir_store::request", %method, path, status = status.as_u16(), micros);
     } else {
         tracing::info!(target: "weir_store::request", %method, path, status = status.as_u16(), micros);

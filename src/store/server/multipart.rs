@@ -112,10 +112,10 @@ impl Disk {
         let mut parts = Vec::with_capacity(named.len());
         let mut digests = Md5::new();
         let mut size = 0;
+        if !named.is_sorted_by(|one, next| one.0 < next.0) {
+            return Err(DiskError::InvalidPartOrder);
+        }
         for (index, (number, etag)) in named.iter().enumerate() {
-            if index > 0 && named[index - 1].0 >= *number {
-                return Err(DiskError::InvalidPartOrder);
-            }
             let part = match Object::open(&folder.join(part_name(*number))) {
                 Ok(part) if part.attributes.etag == *etag => part,
                 Ok(_) => return Err(DiskError::InvalidPart(*number)),
