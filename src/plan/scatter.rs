@@ -22,7 +22,10 @@ impl Shape {
             match value {
                 Value::Array(elements) => lengths.push(elements.len()),
                 other => {
-                    return Err(format!("it scatters over `{id}`, which is no array but of type {}", other.type_name()));
+                    return Err(format!(
+                        "it scatters over `{id}`, which is no array but of type {}",
+                        other.type_name()
+                    ));
                 }
             }
         }

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::blob::Sha256Hex;
 
 /// A presigned URL lasts this long at most (SigV4: seven days).
-pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+pub const LONGEST: Duration = Duration::from_hours(7 * 24);
 
 /// Signs requests to one bucket by path (`<endpoint>/<bucket>/<key>`).
 #[derive(Clone)]

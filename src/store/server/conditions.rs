@@ -12,13 +12,13 @@ use super::object::Attributes;
 #[derive(Debug, Clone, Default)]
 pub struct ReadConditions {
     /// `If-Match`
-    pub if_match: Option<ETagCondition>,
+    pub matches: Option<ETagCondition>,
     /// `If-None-Match`
-    pub if_none_match: Option<ETagCondition>,
+    pub none_matches: Option<ETagCondition>,
     /// `If-Modified-Since`
-    pub if_modified_since: Option<Timestamp>,
+    pub modified_since: Option<Timestamp>,
     /// `If-Unmodified-Since`
-    pub if_unmodified_since: Option<Timestamp>,
+    pub unmodified_since: Option<Timestamp>,
 }
 
 impl ReadConditions {
@@ -27,12 +27,12 @@ impl ReadConditions {
         // HTTP dates count whole seconds.
         let modified = attributes.modified / 1000;
         let failed = || s3_error!(PreconditionFailed, "the object is another one");
-        match (&self.if_match, &self.if_unmodified_since) {
+        match (&self.matches, &self.unmodified_since) {
             (Some(condition), _) if !matches(condition, attributes) => return Err(failed()),
             (None, Some(since)) if modified > seconds(since) => return Err(failed()),
             _ => {}
         }
-        match (&self.if_none_match, &self.if_modified_since) {
+        match (&self.none_matches, &self.modified_since) {
             (Some(condition), _) if matches(condition, attributes) => Err(not_modified(attributes)),
             (None, Some(since)) if modified <= seconds(since) => Err(not_modified(attributes)),
             _ => Ok(()),
@@ -90,17 +90,14 @@ mod tests {
         let code = |conditions: ReadConditions| conditions.check(&object).err().map(|error| error.code().clone());
         let new = ReadConditions::default;
         assert_eq!(code(new()), None);
-        assert_eq!(code(ReadConditions { if_none_match: Some(etag("e")), ..new() }), Some(S3ErrorCode::NotModified));
+        assert_eq!(code(ReadConditions { none_matches: Some(etag("e")), ..new() }), Some(S3ErrorCode::NotModified));
+        assert_eq!(code(ReadConditions { none_matches: Some(etag("x")), modified_since: Some(at(99)), ..new() }), None);
+        assert_eq!(code(ReadConditions { modified_since: Some(at(10)), ..new() }), Some(S3ErrorCode::NotModified));
+        assert_eq!(code(ReadConditions { modified_since: Some(at(9)), ..new() }), None);
+        assert_eq!(code(ReadConditions { matches: Some(etag("x")), ..new() }), Some(S3ErrorCode::PreconditionFailed));
+        assert_eq!(code(ReadConditions { matches: Some(etag("e")), unmodified_since: Some(at(1)), ..new() }), None);
         assert_eq!(
-            code(ReadConditions { if_none_match: Some(etag("x")), if_modified_since: Some(at(99)), ..new() }),
-            None
-        );
-        assert_eq!(code(ReadConditions { if_modified_since: Some(at(10)), ..new() }), Some(S3ErrorCode::NotModified));
-        assert_eq!(code(ReadConditions { if_modified_since: Some(at(9)), ..new() }), None);
-        assert_eq!(code(ReadConditions { if_match: Some(etag("x")), ..new() }), Some(S3ErrorCode::PreconditionFailed));
-        assert_eq!(code(ReadConditions { if_match: Some(etag("e")), if_unmodified_since: Some(at(1)), ..new() }), None);
-        assert_eq!(
-            code(ReadConditions { if_unmodified_since: Some(at(9)), ..new() }),
+            code(ReadConditions { unmodified_since: Some(at(9)), ..new() }),
             Some(S3ErrorCode::PreconditionFailed)
         );
     }

@@ -9,13 +9,11 @@
 //! No name is `.` or `..`, so no key leaves its bucket. Entries of one folder, compared by [`Piece::order`], stand in
 //! the order of the keys below them, which makes an ordered listing a walk without a sort of the whole.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Bytes of a piece at most: 255 bytes of a file name hold 84 escaped bytes and a suffix.
 pub const PIECE: usize = 80;
-
-/// Bytes of a key at most.
-pub const KEY_BYTES: usize = 1024;
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +57,9 @@ impl Piece {
                 b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'=' | b'+' | b',' | b'@' => {
                     name.push(char::from(*byte));
                 }
-                _ => name.push_str(&format!("%{byte:02X}")),
+                _ => {
+                    let _ = write!(name, "%{byte:02X}");
+                }
             }
         }
         name.push_str(match self.kind {
@@ -95,9 +95,8 @@ impl Piece {
         (piece.name() == name).then_some(piece)
     }
 
-    /// What is added to the key by this piece. Comparing these bytes orders the entries of one folder as the keys below
-    /// them: no two entries share more than one of them is long, but for an object that is a prefix of another entry,
-    /// and that object's key comes first.
+    /// What this piece adds to the key. Comparing these bytes orders the entries of one folder as the keys below them:
+    /// only an object's can be the beginning of another entry's, and then its key comes first.
     pub fn order(&self) -> Vec<u8> {
         let mut order = self.bytes.clone();
         if self.kind == Kind::Folder {
@@ -107,7 +106,7 @@ impl Piece {
     }
 }
 
-/// The path of a key relative to its bucket's folder. The key has [`KEY_BYTES`] bytes at most.
+/// The path of a key relative to its bucket's folder. It has 1,024 bytes at most, or the path is too long.
 pub fn path(key: &str) -> PathBuf {
     let mut path = PathBuf::new();
     let mut rest = Some(key.as_bytes());
@@ -124,6 +123,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const KEY_BYTES: usize = 1024;
 
     fn key_of(path: &std::path::Path) -> Option<String> {
         let mut key = Vec::new();

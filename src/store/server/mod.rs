@@ -5,7 +5,7 @@
 //! | `mod.rs` | connections: limits, health, log, graceful stop |
 //! | `gate.rs` | what is refused before the protocol crate sees it |
 //! | `credentials.rs`, `access.rs` | key pairs and what they allow |
-//! | `protocol.rs`, `receive.rs`, `conditions.rs` | the operations |
+//! | `protocol.rs`, `listing.rs`, `parts.rs`, `receive.rs`, `send.rs`, `conditions.rs` | the operations |
 //! | `disk.rs`, `object.rs`, `key.rs`, `walk.rs`, `multipart.rs` | objects on the disk |
 
 mod access;
@@ -13,11 +13,15 @@ mod conditions;
 mod credentials;
 mod disk;
 mod gate;
+mod idle;
 mod key;
+mod listing;
 mod multipart;
 mod object;
+mod parts;
 mod protocol;
 mod receive;
+mod send;
 mod walk;
 
 use std::path::PathBuf;
@@ -29,7 +33,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use s3s::Body;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::{TcpListener, TcpStream};
@@ -60,7 +64,7 @@ const RELOAD: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_hours(1);
 
 /// A connection that takes no bytes of an answer for this long is closed.
-const WRITE_IDLE: Duration = Duration::from_secs(60);
+const WRITE_IDLE: Duration = Duration::from_mins(1);
 
 /// How the server keeps and guards its objects.
 #[derive(Debug, Clone)]
@@ -157,12 +161,7 @@ impl Server {
         }
     }
 
-    fn connection(
-        &self,
-        stream: TcpStream,
-    ) -> impl Future<Output = hyper::Result<()>>
-    + hyper_util::server::graceful::GracefulConnection<Error = hyper::Error>
-    + use<> {
+    fn connection(&self, stream: TcpStream) -> impl GracefulConnection<Error = hyper::Error> + use<> {
         // Answers are written whole: nothing is gained by waiting for more.
         let _ = stream.set_nodelay(true);
         let service = self.service.clone();
@@ -177,8 +176,6 @@ impl Server {
             .serve_connection(TokioIo::new(idle::Impatient::new(stream, WRITE_IDLE)), answer)
     }
 }
-
-mod idle;
 
 /// Reloads the credentials and removes abandoned uploads, as long as the server runs.
 async fn upkeep(credentials: Credentials, disk: Arc<disk::Disk>) {

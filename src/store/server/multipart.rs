@@ -55,7 +55,7 @@ impl Disk {
     /// The upload `id`, if it is one of this key.
     pub fn upload(&self, bucket: &str, key: &str, id: &str) -> Result<Upload, DiskError> {
         let unknown = || DiskError::NoSuchUpload(id.to_owned());
-        let upload = self.read_upload(&self.upload_path(id).ok_or_else(unknown)?)?.ok_or_else(unknown)?;
+        let upload = read_upload(&self.upload_path(id).ok_or_else(unknown)?)?.ok_or_else(unknown)?;
         if upload.bucket == bucket && upload.key == key { Ok(upload) } else { Err(unknown()) }
     }
 
@@ -167,7 +167,7 @@ impl Disk {
         for entry in fs::read_dir(self.root.join("uploads")).map_err(io_error("list the uploads"))? {
             let entry = entry.map_err(io_error("list the uploads"))?;
             let Ok(id) = entry.file_name().into_string() else { continue };
-            if let Some(upload) = self.read_upload(&entry.path())?
+            if let Some(upload) = read_upload(&entry.path())?
                 && upload.bucket == bucket
                 && upload.key.starts_with(prefix)
             {
@@ -194,20 +194,6 @@ impl Disk {
         Ok(())
     }
 
-    fn read_upload(&self, folder: &Path) -> Result<Option<Upload>, DiskError> {
-        let object = match Object::open(&folder.join("upload")) {
-            Ok(object) => object,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(io_error("read an upload")(error)),
-        };
-        let size = usize::try_from(object.attributes.size).unwrap_or(usize::MAX);
-        let json = object.read(0, size).map_err(io_error("read an upload"))?;
-        let upload = serde_json::from_slice(&json).map_err(io::Error::from).map_err(io_error("read an upload"))?;
-        Ok(Some(upload))
-    }
-
     /// Renamed first, so that no request sees half of it.
     fn remove_upload(&self, folder: &Path) -> Result<(), DiskError> {
         let doomed = folder.with_extension("removed");
@@ -226,4 +212,19 @@ impl Disk {
 
 fn part_name(number: i32) -> String {
     format!("{number:05}")
+}
+
+/// `None` if there is no whole upload in `folder`.
+fn read_upload(folder: &Path) -> Result<Option<Upload>, DiskError> {
+    let object = match Object::open(&folder.join("upload")) {
+        Ok(object) => object,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(io_error("read an upload")(error)),
+    };
+    let size = usize::try_from(object.attributes.size).unwrap_or(usize::MAX);
+    let json = object.read(0, size).map_err(io_error("read an upload"))?;
+    let upload = serde_json::from_slice(&json).map_err(io::Error::from).map_err(io_error("read an upload"))?;
+    Ok(Some(upload))
 }

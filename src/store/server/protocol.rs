@@ -1,31 +1,21 @@
 //! The operations of S3 on a [`Disk`]: what a request asks for, and what the answer says.
 
-use std::collections::BTreeMap;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+#![expect(clippy::wildcard_imports, reason = "the input and output of every operation")]
 
-use bytes::Bytes;
-use futures_util::Stream;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use hyper::StatusCode;
 use s3s::dto::*;
-use s3s::stream::{ByteStream, RemainingLength};
-use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, StdError, s3_error};
-use tokio::task::JoinHandle;
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::access::Guard;
 use super::conditions::{self, ReadConditions};
 use super::disk::{Condition, Disk, DiskError, io_error};
-use super::multipart::{PARTS, Upload};
+use super::listing::PAGE;
 use super::object::{Attributes, Object};
 use super::receive::{Claims, PUT_BYTES};
-use super::walk::{After, Entry, Listing};
-
-/// Entries of a page of a listing at most (S3: 1,000).
-const PAGE: i32 = 1000;
-
-/// Bytes of an object that are read at once.
-const READ_BYTES: usize = 256 * 1024;
+use super::send::Body;
 
 /// The headers that are kept with an object besides its user metadata.
 const HEADERS: [&str; 5] =
@@ -49,6 +39,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, DiskEr
 }
 
 /// How S3 names an error.
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
 pub fn refuse(error: DiskError) -> S3Error {
     let code = match &error {
         DiskError::NoSuchBucket(_) => S3ErrorCode::NoSuchBucket,
@@ -76,15 +67,19 @@ pub fn refuse(error: DiskError) -> S3Error {
     S3Error::with_message(code, error.to_string())
 }
 
-fn etag(attributes: &Attributes) -> Option<ETag> {
+/// The ETag as a header shows it.
+#[expect(clippy::unnecessary_wraps, reason = "every output has it as an option")]
+pub fn etag(attributes: &Attributes) -> Option<ETag> {
     Some(ETag::Strong(attributes.etag.clone()))
 }
 
-fn size(bytes: u64) -> Option<i64> {
+/// A size as the outputs have it.
+pub fn size(bytes: u64) -> Option<i64> {
     i64::try_from(bytes).ok()
 }
 
-fn attributes<T>(request: &S3Request<T>, metadata: Option<&Metadata>) -> Attributes {
+/// The headers and the user metadata that an object is written with.
+pub fn attributes<T>(request: &S3Request<T>, metadata: Option<&Metadata>) -> Attributes {
     let header = |name: &&str| Some(((*name).to_owned(), request.headers.get(*name)?.to_str().ok()?.to_owned()));
     let mut headers: BTreeMap<_, _> = HEADERS.iter().filter_map(header).collect();
     // The encoding of the transfer is not one of the object.
@@ -101,103 +96,19 @@ fn attributes<T>(request: &S3Request<T>, metadata: Option<&Metadata>) -> Attribu
     }
 }
 
-fn bucket_and_key(source: &CopySource) -> S3Result<(String, String)> {
+/// The object that is copied.
+pub fn bucket_and_key(source: &CopySource) -> S3Result<(String, String)> {
     match source {
         CopySource::Bucket { bucket, key, .. } => Ok((bucket.to_string(), key.to_string())),
         _ => Err(s3_error!(NotImplemented, "copy sources are `bucket/key`")),
     }
 }
 
-/// Keys of a listing, percent-encoded if the client asks so: XML cannot hold every character.
-fn encoded(key: &str, encoding: Option<&EncodingType>) -> String {
-    if encoding.is_none_or(|encoding| encoding.as_str() != EncodingType::URL) {
-        return key.to_owned();
-    }
-    crate::presign::encode(key, true)
-}
-
-fn limit(max_keys: Option<i32>) -> S3Result<i32> {
-    let limit = max_keys.unwrap_or(PAGE);
-    if limit < 0 { Err(s3_error!(InvalidArgument, "max-keys is negative")) } else { Ok(limit.min(PAGE)) }
-}
-
 impl Service {
-    /// A page of a listing.
-    async fn page(&self, bucket: &str, listing: Listing) -> S3Result<(Vec<Entry>, bool)> {
-        let (disk, bucket) = (Arc::clone(&self.disk), bucket.to_owned());
-        blocking(move || {
-            if listing.limit == 0 {
-                disk.check_bucket(&bucket)?;
-                return Ok((Vec::new(), false));
-            }
-            disk.list(&bucket, &listing)
-        })
-        .await
-    }
-
-    async fn open(&self, bucket: &str, key: &str) -> S3Result<Object> {
+    /// Opens an object.
+    pub async fn open(&self, bucket: &str, key: &str) -> S3Result<Object> {
         let (disk, bucket, key) = (Arc::clone(&self.disk), bucket.to_owned(), key.to_owned());
         blocking(move || disk.get(&bucket, &key)).await
-    }
-}
-
-fn split(entries: Vec<Entry>, encoding: Option<&EncodingType>) -> (Vec<s3s::dto::Object>, Vec<CommonPrefix>) {
-    let (mut objects, mut prefixes) = (Vec::new(), Vec::new());
-    for entry in entries {
-        match entry {
-            Entry::Object { key, attributes } => objects.push(s3s::dto::Object {
-                key: Some(encoded(&key, encoding)),
-                e_tag: etag(&attributes),
-                last_modified: Some(attributes.modified().into()),
-                size: size(attributes.size),
-                storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
-                ..Default::default()
-            }),
-            Entry::Prefix(prefix) => prefixes.push(CommonPrefix { prefix: Some(encoded(&prefix, encoding)) }),
-        }
-    }
-    (objects, prefixes)
-}
-
-/// The bytes of an object, read ahead by one block.
-struct Body {
-    object: Arc<Object>,
-    next: u64,
-    end: u64,
-    reading: Option<JoinHandle<std::io::Result<Vec<u8>>>>,
-}
-
-impl Stream for Body {
-    type Item = Result<Bytes, StdError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if this.next >= this.end {
-            return Poll::Ready(None);
-        }
-        let length = usize::try_from(this.end - this.next).unwrap_or(usize::MAX).min(READ_BYTES);
-        let (object, offset) = (Arc::clone(&this.object), this.next);
-        let reading =
-            this.reading.get_or_insert_with(|| tokio::task::spawn_blocking(move || object.read(offset, length)));
-        let Poll::Ready(read) = Pin::new(reading).poll(cx) else { return Poll::Pending };
-        this.reading = None;
-        match read.map_err(std::io::Error::other).flatten() {
-            Ok(bytes) => {
-                this.next += bytes.len() as u64;
-                Poll::Ready(Some(Ok(bytes.into())))
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot read an object");
-                this.next = this.end;
-                Poll::Ready(Some(Err(error.into())))
-            }
-        }
-    }
-}
-
-impl ByteStream for Body {
-    fn remaining_length(&self) -> RemainingLength {
-        RemainingLength::new_exact(usize::try_from(self.end - self.next).unwrap_or(usize::MAX))
     }
 }
 
@@ -234,10 +145,10 @@ impl S3 for Service {
         let input = req.input;
         let object = self.open(&input.bucket, &input.key).await?;
         let conditions = ReadConditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
+            matches: input.if_match,
+            none_matches: input.if_none_match,
+            modified_since: input.if_modified_since,
+            unmodified_since: input.if_unmodified_since,
         };
         conditions.check(&object.attributes)?;
         let found = object.attributes.clone();
@@ -251,7 +162,7 @@ impl S3 for Service {
         let whole = content_range.is_none() && input.checksum_mode.is_some();
         let sum = |name: &str| whole.then(|| found.checksums.get(name).cloned()).flatten();
         let header = |name: &str| found.headers.get(name).cloned();
-        let body = Body { object: Arc::new(object), next: range.start, end: range.end, reading: None };
+        let body = Body::new(object, range);
         Ok(S3Response::new(GetObjectOutput {
             body: Some(StreamingBlob::new(body)),
             accept_ranges: Some("bytes".to_owned()),
@@ -278,10 +189,10 @@ impl S3 for Service {
         let input = req.input;
         let found = self.open(&input.bucket, &input.key).await?.attributes;
         let conditions = ReadConditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
+            matches: input.if_match,
+            none_matches: input.if_none_match,
+            modified_since: input.if_modified_since,
+            unmodified_since: input.if_unmodified_since,
         };
         conditions.check(&found)?;
         let whole = input.checksum_mode.is_some();
@@ -303,81 +214,6 @@ impl S3 for Service {
             checksum_sha1: sum("sha1"),
             checksum_sha256: sum("sha256"),
             metadata: Some(found.metadata.clone().into_iter().collect()),
-            ..Default::default()
-        }))
-    }
-
-    async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let input = req.input;
-        let limit = limit(input.max_keys)?;
-        let after = match (&input.continuation_token, &input.start_after) {
-            (Some(token), _) if !token.is_empty() => {
-                After::parse(token).ok_or_else(|| s3_error!(InvalidArgument, "the continuation token is not valid"))?
-            }
-            (_, Some(key)) if !key.is_empty() => After::Key(key.clone()),
-            _ => After::Nothing,
-        };
-        let listing = Listing {
-            prefix: input.prefix.clone().unwrap_or_default(),
-            delimiter: input.delimiter.clone().filter(|delimiter| !delimiter.is_empty()),
-            after,
-            limit: usize::try_from(limit).unwrap_or_default(),
-        };
-        let (entries, more) = self.page(&input.bucket, listing).await?;
-        let next = entries.last().filter(|_| more).map(|last| last.after().token());
-        let count = i32::try_from(entries.len()).unwrap_or(i32::MAX);
-        let encoding = input.encoding_type.as_ref();
-        let (objects, prefixes) = split(entries, encoding);
-        Ok(S3Response::new(ListObjectsV2Output {
-            name: Some(input.bucket),
-            prefix: Some(encoded(input.prefix.as_deref().unwrap_or_default(), encoding)),
-            delimiter: input.delimiter.map(|delimiter| encoded(&delimiter, encoding)),
-            start_after: input.start_after.map(|key| encoded(&key, encoding)),
-            max_keys: Some(limit),
-            key_count: Some(count),
-            continuation_token: input.continuation_token,
-            is_truncated: Some(more),
-            next_continuation_token: next,
-            contents: Some(objects),
-            common_prefixes: Some(prefixes),
-            encoding_type: input.encoding_type,
-            ..Default::default()
-        }))
-    }
-
-    async fn list_objects(&self, req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
-        let input = req.input;
-        let limit = limit(input.max_keys)?;
-        let delimiter = input.delimiter.clone().filter(|delimiter| !delimiter.is_empty());
-        let prefix = input.prefix.clone().unwrap_or_default();
-        // A marker of this version is a plain text: one that ends a common prefix stands for all keys below it.
-        let after = match &input.marker {
-            Some(marker) if marker.is_empty() => After::Nothing,
-            Some(marker) if delimiter.as_ref().is_some_and(|d| marker.len() > prefix.len() && marker.ends_with(d)) => {
-                After::Prefix(marker.clone())
-            }
-            Some(marker) => After::Key(marker.clone()),
-            None => After::Nothing,
-        };
-        let listing =
-            Listing { prefix, delimiter: delimiter.clone(), after, limit: usize::try_from(limit).unwrap_or_default() };
-        let (entries, more) = self.page(&input.bucket, listing).await?;
-        let encoding = input.encoding_type.as_ref();
-        let next = entries.last().filter(|_| more).map(|last| match last {
-            Entry::Object { key, .. } | Entry::Prefix(key) => encoded(key, encoding),
-        });
-        let (objects, prefixes) = split(entries, encoding);
-        Ok(S3Response::new(ListObjectsOutput {
-            name: Some(input.bucket),
-            prefix: Some(encoded(input.prefix.as_deref().unwrap_or_default(), encoding)),
-            delimiter: input.delimiter.map(|delimiter| encoded(&delimiter, encoding)),
-            marker: Some(encoded(input.marker.as_deref().unwrap_or_default(), encoding)),
-            max_keys: Some(limit),
-            is_truncated: Some(more),
-            next_marker: next.filter(|_| delimiter.is_some()),
-            contents: Some(objects),
-            common_prefixes: Some(prefixes),
-            encoding_type: input.encoding_type,
             ..Default::default()
         }))
     }
@@ -432,10 +268,10 @@ impl S3 for Service {
         let condition = conditions::write(condition("if-match")?, condition("if-none-match")?)?;
         let input = req.input;
         let source = ReadConditions {
-            if_match: input.copy_source_if_match,
-            if_none_match: input.copy_source_if_none_match,
-            if_modified_since: input.copy_source_if_modified_since,
-            if_unmodified_since: input.copy_source_if_unmodified_since,
+            matches: input.copy_source_if_match,
+            none_matches: input.copy_source_if_none_match,
+            modified_since: input.copy_source_if_modified_since,
+            unmodified_since: input.copy_source_if_unmodified_since,
         };
         let replace = input.metadata_directive.is_some_and(|word| word.as_str() == MetadataDirective::REPLACE);
         if !replace && from_bucket == *input.bucket && from_key == *input.key {
@@ -485,210 +321,62 @@ impl S3 for Service {
         }))
     }
 
+    async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+        self.list_v2(req).await
+    }
+
+    async fn list_objects(&self, req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+        self.list_v1(req).await
+    }
+
     async fn create_multipart_upload(
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        let attributes = attributes(&req, req.input.metadata.as_ref());
-        let (bucket, key) = (req.input.bucket, req.input.key);
-        let upload = Upload { bucket: bucket.clone(), key: key.clone(), attributes };
-        let disk = Arc::clone(&self.disk);
-        let id = blocking(move || disk.create_upload(&upload)).await?;
-        Ok(S3Response::new(CreateMultipartUploadOutput {
-            bucket: Some(bucket),
-            key: Some(key),
-            upload_id: Some(id),
-            checksum_algorithm: req.input.checksum_algorithm,
-            checksum_type: req.input.checksum_type,
-            ..Default::default()
-        }))
+        self.begin_upload(req).await
     }
 
     async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        let claims = Claims::of(&req, req.input.content_length)?;
-        let input = req.input;
-        let number = part_number(input.part_number)?;
-        let (disk, bucket, key, id) = (Arc::clone(&self.disk), input.bucket, input.key, input.upload_id);
-        let found = id.clone();
-        blocking(move || disk.upload(&bucket, &key, &found)).await?;
-        let received = claims.receive(&self.disk, input.body).await?;
-        let attributes = Attributes {
-            size: received.size,
-            etag: received.md5,
-            modified: Attributes::now(),
-            checksums: received.checksums,
-            ..Attributes::default()
-        };
-        let disk = Arc::clone(&self.disk);
-        let attributes = blocking(move || {
-            let staged = disk.finish(received.draft, &attributes)?;
-            disk.put_part(&staged, &id, number)?;
-            Ok(attributes)
-        })
-        .await?;
-        let sum = |name: &str| attributes.checksums.get(name).cloned();
-        Ok(S3Response::new(UploadPartOutput {
-            e_tag: etag(&attributes),
-            checksum_crc32: sum("crc32"),
-            checksum_crc32c: sum("crc32c"),
-            checksum_crc64nvme: sum("crc64nvme"),
-            checksum_sha1: sum("sha1"),
-            checksum_sha256: sum("sha256"),
-            ..Default::default()
-        }))
+        self.add_part(req).await
     }
 
     async fn upload_part_copy(
         &self,
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        let input = req.input;
-        let (from_bucket, from_key) = bucket_and_key(&input.copy_source)?;
-        let number = part_number(input.part_number)?;
-        let object = self.open(&from_bucket, &from_key).await?;
-        let range = match &input.copy_source_range {
-            Some(range) => Range::parse(range)
-                .map_err(|_| s3_error!(InvalidArgument, "x-amz-copy-source-range is no range"))?
-                .check(object.attributes.size)?,
-            None => 0..object.attributes.size,
-        };
-        if range.end - range.start > PUT_BYTES {
-            return Err(refuse(DiskError::TooLarge(PUT_BYTES)));
-        }
-        let disk = Arc::clone(&self.disk);
-        let attributes = blocking(move || {
-            disk.upload(&input.bucket, &input.key, &input.upload_id)?;
-            let mut draft = disk.draft(s3s::checksum::ChecksumHasher::default())?;
-            let mut next = range.start;
-            while next < range.end {
-                let length = usize::try_from(range.end - next).unwrap_or(usize::MAX).min(READ_BYTES);
-                draft.write(&object.read(next, length).map_err(io_error("read an object"))?)?;
-                next += length as u64;
-            }
-            let written = draft.digest();
-            let (etag, modified) = (hex::encode(written.md5), Attributes::now());
-            let attributes = Attributes { size: written.size, etag, modified, ..Attributes::default() };
-            let staged = disk.finish(draft, &attributes)?;
-            disk.put_part(&staged, &input.upload_id, number)?;
-            Ok(attributes)
-        })
-        .await?;
-        Ok(S3Response::new(UploadPartCopyOutput {
-            copy_part_result: Some(CopyPartResult {
-                e_tag: etag(&attributes),
-                last_modified: Some(attributes.modified().into()),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }))
+        self.copy_part(req).await
     }
 
     async fn complete_multipart_upload(
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let input = req.input;
-        let condition = conditions::write(input.if_match, input.if_none_match)?;
-        let parts = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-        let mut named = Vec::with_capacity(parts.len());
-        for part in parts {
-            let number = part_number(part.part_number.unwrap_or(0))?;
-            let etag = part.e_tag.ok_or_else(|| s3_error!(MalformedXML, "part {number} has no ETag"))?;
-            named.push((number, etag.into_value()));
-        }
-        let (disk, bucket, key) = (Arc::clone(&self.disk), input.bucket.clone(), input.key.clone());
-        let attributes = blocking(move || disk.complete(&bucket, &key, &input.upload_id, &named, &condition)).await?;
-        Ok(S3Response::new(CompleteMultipartUploadOutput {
-            location: Some(format!("/{}/{}", input.bucket, crate::presign::encode(&input.key, true))),
-            bucket: Some(input.bucket),
-            key: Some(input.key),
-            e_tag: etag(&attributes),
-            ..Default::default()
-        }))
+        self.complete_upload(req).await
     }
 
     async fn abort_multipart_upload(
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let (disk, input) = (Arc::clone(&self.disk), req.input);
-        blocking(move || disk.abort(&input.bucket, &input.key, &input.upload_id)).await?;
-        Ok(S3Response::with_status(AbortMultipartUploadOutput::default(), StatusCode::NO_CONTENT))
+        self.abort_upload(req).await
     }
 
     async fn list_parts(&self, req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
-        let input = req.input;
-        let limit = limit(input.max_parts)?;
-        let after = input.part_number_marker.unwrap_or(0);
-        let (disk, bucket, key, id) =
-            (Arc::clone(&self.disk), input.bucket.clone(), input.key.clone(), input.upload_id.clone());
-        let (parts, more) = blocking(move || {
-            disk.upload(&bucket, &key, &id)?;
-            disk.parts(&id, after, usize::try_from(limit).unwrap_or_default())
-        })
-        .await?;
-        let next = parts.last().filter(|_| more).map(|(number, _)| *number);
-        let parts = parts.into_iter().map(|(number, attributes)| Part {
-            part_number: Some(number),
-            e_tag: etag(&attributes),
-            size: size(attributes.size),
-            last_modified: Some(attributes.modified().into()),
-            ..Default::default()
-        });
-        Ok(S3Response::new(ListPartsOutput {
-            bucket: Some(input.bucket),
-            key: Some(input.key),
-            upload_id: Some(input.upload_id),
-            part_number_marker: Some(after),
-            next_part_number_marker: next,
-            max_parts: Some(limit),
-            is_truncated: Some(more),
-            parts: Some(parts.collect()),
-            ..Default::default()
-        }))
+        self.show_parts(req).await
     }
 
     async fn list_multipart_uploads(
         &self,
         req: S3Request<ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
-        let input = req.input;
-        let limit = usize::try_from(limit(input.max_uploads)?).unwrap_or_default();
-        let (disk, bucket) = (Arc::clone(&self.disk), input.bucket.clone());
-        let prefix = input.prefix.clone().unwrap_or_default();
-        let mut uploads = blocking(move || disk.uploads(&bucket, &prefix)).await?;
-        let marker = (input.key_marker.clone().unwrap_or_default(), input.upload_id_marker.clone());
-        uploads.retain(|(key, id, _)| match &marker {
-            (after, Some(upload)) if !upload.is_empty() => (key, id) > (after, upload),
-            (after, _) => key > after || after.is_empty(),
-        });
-        let more = uploads.len() > limit;
-        uploads.truncate(limit);
-        let last = uploads.last().filter(|_| more).cloned();
-        let encoding = input.encoding_type.as_ref();
-        let uploads = uploads.into_iter().map(|(key, id, begun)| MultipartUpload {
-            key: Some(encoded(&key, encoding)),
-            upload_id: Some(id),
-            initiated: Some(begun.into()),
-            ..Default::default()
-        });
-        Ok(S3Response::new(ListMultipartUploadsOutput {
-            bucket: Some(input.bucket),
-            prefix: input.prefix,
-            is_truncated: Some(more),
-            next_key_marker: last.as_ref().map(|(key, ..)| encoded(key, encoding)),
-            next_upload_id_marker: last.map(|(_, id, _)| id),
-            uploads: Some(uploads.collect()),
-            encoding_type: input.encoding_type,
-            ..Default::default()
-        }))
+        self.show_uploads(req).await
     }
 
     async fn create_bucket(&self, req: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
         let (disk, bucket) = (Arc::clone(&self.disk), req.input.bucket.clone());
         blocking(move || disk.create_bucket(&bucket)).await?;
         let location = Some(format!("/{}", req.input.bucket));
-        Ok(S3Response::new(CreateBucketOutput { location, ..Default::default() }))
+        Ok(S3Response::new(CreateBucketOutput { location }))
     }
 
     async fn delete_bucket(&self, req: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
@@ -724,9 +412,4 @@ impl S3 for Service {
         });
         Ok(S3Response::new(ListBucketsOutput { buckets: Some(seen.collect()), ..Default::default() }))
     }
-}
-
-fn part_number(number: i32) -> S3Result<i32> {
-    let valid = (1..=PARTS).contains(&number);
-    if valid { Ok(number) } else { Err(s3_error!(InvalidArgument, "part numbers are 1 to {PARTS}")) }
 }

@@ -22,7 +22,7 @@ pub const PUT_BYTES: u64 = 5 << 30;
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A client that sends nothing for this long is given up.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// The algorithms of `x-amz-checksum-<name>`.
 const ALGORITHMS: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];

@@ -164,27 +164,26 @@ impl Walk<'_> {
     fn enter(&mut self, path: PathBuf, begin: Vec<u8>) -> io::Result<()> {
         let mut entries = Vec::new();
         let ahead = self.prefix.get(begin.len()..).unwrap_or_default();
-        match Piece::first(ahead) {
+        if let (piece, Some(_)) = Piece::first(ahead) {
             // The prefix names the only entry that can hold an answer.
-            (piece, Some(_)) => entries.push(piece),
-            (_, None) => {
-                let folder = match fs::read_dir(&path) {
-                    Ok(folder) => folder,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                    Err(error) => return Err(error),
-                };
-                let mut keyed = Vec::new();
-                for entry in folder {
-                    let Some(piece) = entry?.file_name().to_str().and_then(Piece::parse) else { continue };
-                    let mut full = begin.clone();
-                    full.extend(piece.order());
-                    if wanted(self.prefix, self.after.as_deref(), self.skip.as_deref(), &full, piece.kind) {
-                        keyed.push((full, piece));
-                    }
+            entries.push(piece);
+        } else {
+            let folder = match fs::read_dir(&path) {
+                Ok(folder) => folder,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            let mut keyed = Vec::new();
+            for entry in folder {
+                let Some(piece) = entry?.file_name().to_str().and_then(Piece::parse) else { continue };
+                let mut full = begin.clone();
+                full.extend(piece.order());
+                if wanted(self.prefix, self.after.as_deref(), self.skip.as_deref(), &full, piece.kind) {
+                    keyed.push((full, piece));
                 }
-                keyed.sort_unstable_by(|one, other| other.0.cmp(&one.0));
-                entries.extend(keyed.into_iter().map(|(_, piece)| piece));
             }
+            keyed.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+            entries.extend(keyed.into_iter().map(|(_, piece)| piece));
         }
         self.levels.push(Level { path, begin, entries });
         Ok(())
