@@ -78,7 +78,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_reads_nothing_is_given_up() {
         let (near, _far) = tokio::io::duplex(8);
-        let mut near = Impatient::new(near, Duration::from_secs(60));
+        let mut near = Impatient::new(near, Duration::from_mins(1));
         let error = near.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

@@ -1,6 +1,6 @@
 //! The operations of S3 on a [`Disk`]: what a request asks for, and what the answer says.
 
-#![expect(clippy::wildcard_imports, reason = "the input and output of every operation")]
+#![allow(clippy::wildcard_imports, reason = "the input and output of every operation")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

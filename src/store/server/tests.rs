@@ -140,7 +140,7 @@ async fn a_presigned_put_writes_its_bytes_once_and_a_presigned_get_reads_them() 
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(dir.path()).await;
     let signer = running.settings.signer().unwrap();
-    let (now, minute) = (SystemTime::now(), Duration::from_secs(60));
+    let (now, minute) = (SystemTime::now(), Duration::from_mins(1));
     let terms = PutTerms { sha256: Some(blob::Sha256Hex::of(b"water")), create: true, length: Some(5) };
     let key = "acme/jobs/r/att/1/0 é&.tif";
     let put = signer.put(key, &terms, now, minute).unwrap();
@@ -156,7 +156,7 @@ async fn a_presigned_put_writes_its_bytes_once_and_a_presigned_get_reads_them() 
     assert_eq!(send("PUT", &put.url, &put.headers, "water").await.unwrap().0, 200);
     assert_eq!(send("PUT", &put.url, &put.headers, "water").await.unwrap().0, 412, "only once");
     assert_eq!(send("GET", &get.url, &[], "").await.unwrap(), (200, "water".to_owned()));
-    let past = signer.get(key, now - Duration::from_secs(120), minute).unwrap();
+    let past = signer.get(key, now - Duration::from_mins(2), minute).unwrap();
     assert_eq!(send("GET", &past.url, &[], "").await.unwrap().0, 403, "expired");
     let foreign = get.url.replace("acme", "evil");
     assert_eq!(send("GET", &foreign, &[], "").await.unwrap().0, 403, "another key");
@@ -168,7 +168,7 @@ async fn a_stop_waits_for_the_request_that_is_under_way() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(dir.path()).await;
     let signer = running.settings.signer().unwrap();
-    let put = signer.put("k", &PutTerms::default(), SystemTime::now(), Duration::from_secs(60)).unwrap();
+    let put = signer.put("k", &PutTerms::default(), SystemTime::now(), Duration::from_mins(1)).unwrap();
     let (host, path) = put.url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).unwrap();
     let mut stream = TcpStream::connect(host).await.unwrap();
     let head = format!("PUT /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
@@ -187,16 +187,17 @@ async fn a_stop_waits_for_the_request_that_is_under_way() {
 
 /// A client that sends what it is told and nothing else.
 mod raw {
+    use std::fmt::Write as _;
     use std::io::{Read as _, Write as _};
 
     pub fn send(method: &str, url: &str, headers: &[(String, String)], body: &str) -> (u16, String) {
         let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).unwrap();
         let mut head = format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
         for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         if !headers.iter().any(|(name, _)| name == "content-length") {
-            head += &format!("content-length: {}\r\n", body.len());
+            write!(head, "content-length: {}\r\n", body.len()).unwrap();
         }
         let mut stream = std::net::TcpStream::connect(host).unwrap();
         stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
