@@ -60,8 +60,8 @@ pub enum DiskError {
     /// The object would be too large.
     #[error("an object has at most {0} bytes")]
     TooLarge(u64),
-    /// A key that no file can hold.
-    #[error("the key holds a NUL character")]
+    /// A key that cannot be.
+    #[error("a key has 1 to {} bytes and no NUL character", key::BYTES)]
     InvalidKey,
     /// The disk failed, or a file on it is damaged.
     #[error("cannot {doing}: {source}")]
@@ -353,7 +353,7 @@ impl Disk {
     }
 
     fn object_path(&self, bucket: &str, key: &str) -> Result<PathBuf, DiskError> {
-        if key.contains('\0') {
+        if key.is_empty() || key.len() > key::BYTES || key.contains('\0') {
             return Err(DiskError::InvalidKey);
         }
         Ok(self.bucket_path(bucket).join(key::path(key)))

@@ -15,7 +15,8 @@ pub struct Refusal(pub &'static str, pub u16, pub &'static str);
 pub fn check(request: &Parts) -> Result<(), Refusal> {
     let query = query(request.uri.query().unwrap_or_default());
     let get = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    if request.method == Method::POST && header(&request.headers, "content-type").starts_with("multipart/") {
+    let form = header(&request.headers, "content-type").to_ascii_lowercase().starts_with("multipart/");
+    if request.method == Method::POST && form {
         return Err(Refusal("NotImplemented", 501, "uploads by HTML forms are not supported"));
     }
     let authorization = header(&request.headers, header::AUTHORIZATION.as_str());
@@ -102,7 +103,7 @@ mod tests {
         assert_eq!(refused("GET", "/b/k", &[("authorization", "AWS a:b")]), Some("InvalidRequest"));
         assert_eq!(refused("GET", "/b/k?AWSAccessKeyId=a&Signature=b", &[]), Some("InvalidRequest"));
         assert_eq!(
-            refused("POST", "/b", &[("content-type", "multipart/form-data; boundary=x")]),
+            refused("POST", "/b", &[("content-type", "Multipart/form-data; boundary=x")]),
             Some("NotImplemented")
         );
         assert_eq!(refused("GET", "/b/k", &[]), None);

@@ -15,6 +15,9 @@ use std::path::PathBuf;
 /// Bytes of a piece at most: 255 bytes of a file name hold 84 escaped bytes and a suffix.
 pub const PIECE: usize = 80;
 
+/// Bytes of a key at most (S3). Its path then has less than 3,600 bytes.
+pub const BYTES: usize = 1024;
+
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -106,7 +109,7 @@ impl Piece {
     }
 }
 
-/// The path of a key relative to its bucket's folder. It has 1,024 bytes at most, or the path is too long.
+/// The path of a key relative to its bucket's folder. The key has [`BYTES`] bytes at most, or the path is too long.
 pub fn path(key: &str) -> PathBuf {
     let mut path = PathBuf::new();
     let mut rest = Some(key.as_bytes());
@@ -123,8 +126,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    const KEY_BYTES: usize = 1024;
 
     fn key_of(path: &std::path::Path) -> Option<String> {
         let mut key = Vec::new();
@@ -154,8 +155,7 @@ mod tests {
 
     #[test]
     fn the_longest_and_worst_keys_fit_a_file_system() {
-        for key in ["\u{1}".repeat(KEY_BYTES), "/".repeat(KEY_BYTES), "\u{1}/".repeat(KEY_BYTES / 2), "é".repeat(512)]
-        {
+        for key in ["\u{1}".repeat(BYTES), "/".repeat(BYTES), "\u{1}/".repeat(BYTES / 2), "é".repeat(512)] {
             let path = path(&key);
             assert!(path.as_os_str().len() < 3600, "{}", path.as_os_str().len());
             assert!(path.iter().all(|name| name.len() <= 255));

@@ -118,6 +118,9 @@ impl Server {
         builder.set_access(guard);
         let mut config = s3s::config::S3Config::default();
         config.xml_max_body_size = XML_BYTES;
+        // Forms are refused before they get there; were one to slip through, it would not be collected in memory.
+        config.post_object_max_file_size = 0;
+        config.form_max_fields_size = HEAD_BYTES;
         builder.set_config(Arc::new(s3s::config::StaticConfigProvider::new(Arc::new(config))));
         Ok(Self { service: builder.build(), disk, credentials: settings.credentials })
     }

@@ -153,6 +153,7 @@ impl S3 for Service {
         conditions.check(&object.attributes)?;
         let found = object.attributes.clone();
         let range = match &input.range {
+            Some(_) if found.size == 0 => return Err(S3ErrorCode::InvalidRange.into()),
             Some(range) => range.check(found.size)?,
             None => 0..found.size,
         };

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::disk::{Disk, DiskError, io_error};
-use super::key::{Kind, Piece};
+use super::key::{self, Kind, Piece};
 use super::object::{Attributes, Object};
 
 /// What is asked for.
@@ -83,6 +83,9 @@ impl Disk {
     /// Lists objects of a bucket in byte order, and says whether there are more.
     pub fn list(&self, bucket: &str, listing: &Listing) -> Result<(Vec<Entry>, bool), DiskError> {
         self.check_bucket(bucket)?;
+        if listing.prefix.len() > key::BYTES {
+            return Ok((Vec::new(), false));
+        }
         let (after, skip) = match &listing.after {
             After::Nothing => (None, None),
             After::Key(key) => (Some(key.clone().into_bytes()), None),
@@ -104,6 +107,11 @@ impl Disk {
                     Ok(object) => Entry::Object { key, attributes: object.attributes },
                     // Deleted since its folder was read.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    // One bad object harms only itself: it is listed, can be overwritten and removed, and not read.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        tracing::error!(%error, "an object is damaged");
+                        Entry::Object { key, attributes: Attributes::default() }
+                    }
                     Err(error) => return Err(io_error("list an object")(error)),
                 }
             };
@@ -250,6 +258,20 @@ mod tests {
             "[ab/!]{0,3}".prop_map(move |end| format!("a/{long}{end}")),
             "y{78,82}[/!0]{0,2}",
         ]
+    }
+
+    #[test]
+    fn a_damaged_object_is_listed_and_can_be_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::open(folder.path(), false).unwrap();
+        disk.create_bucket("bucket").unwrap();
+        put(&disk, "a");
+        std::fs::write(folder.path().join("buckets/bucket/b.o"), "").unwrap();
+        let listing = Listing { limit: 10, ..Listing::default() };
+        let (page, _) = disk.list("bucket", &listing).unwrap();
+        assert_eq!(page.iter().map(name).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(disk.get("bucket", "b").is_err());
+        disk.delete("bucket", "b", &Condition::None).unwrap();
     }
 
     proptest! {
