@@ -176,6 +176,9 @@ def test_keys_of_every_kind(store, s3, bucket):
     listed = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     assert listed == sorted(KEYS_OF_EVERY_KIND, key=str.encode)
     refused(["KeyTooLongError", "400"], s3.put_object, Bucket=bucket, Key="x" * 1025, Body=b"")
+    assert s3.list_objects_v2(Bucket=bucket, Prefix="x" * 2000)["KeyCount"] == 0
+    long = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "x" * 2000}, {"Key": "missing"}]})
+    assert [item["Code"] for item in long["Errors"]] == ["InvalidArgument"] and len(long["Deleted"]) == 1
     s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in KEYS_OF_EVERY_KIND]})
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
     s3.delete_bucket(Bucket=bucket)
@@ -325,8 +328,9 @@ def test_anonymous_and_unknown_requests_are_refused(store, s3, bucket):
     refused("InvalidAccessKeyId", store.client("nobody").list_buckets)
     refused("NotImplemented", s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     refused("NotImplemented", s3.put_object_acl, Bucket=bucket, Key="a", ACL="public-read")
-    form = {"Content-Type": "multipart/form-data; boundary=x"}
-    assert store.request("POST", f"/{bucket}", b"--x--", form)[0] == 501
+    for spelling in ["multipart/form-data", "Multipart/Form-Data"]:
+        form = {"Content-Type": f"{spelling}; boundary=x"}
+        assert store.request("POST", f"/{bucket}", b"--x--", form)[0] == 501
     assert store.request("GET", "/healthz") == (200, b"ok\n")
 
 
