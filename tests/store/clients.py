@@ -11,6 +11,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -378,6 +379,38 @@ def test_half_a_body_leaves_nothing(store, s3, bucket):
         time.sleep(0.05)
     assert not os.listdir(os.path.join(store.directory, "staging"))
     refused("404", s3.head_object, Bucket=bucket, Key="half")
+
+
+def test_rclone_if_it_is_installed(store, s3, bucket):
+    if not shutil.which("rclone"):
+        print("    rclone is not installed")
+        return
+    settings = {"TYPE": "s3", "PROVIDER": "Other", "ENDPOINT": store.url, "ACCESS_KEY_ID": "AK",
+                "SECRET_ACCESS_KEY": KEYS["AK"]}
+    env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    env |= {f"RCLONE_CONFIG_W_{name}": value for name, value in settings.items()} | {"RCLONE_CONFIG": "/dev/null"}
+
+    def rclone(*arguments):
+        done = subprocess.run(["rclone", *arguments], env=env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    with tempfile.TemporaryDirectory() as directory:
+        source, back = os.path.join(directory, "source"), os.path.join(directory, "back")
+        files = {"big": os.urandom(13_000_000), "empty": b"", "sub/ü/a b.txt": b"hi"} | {
+            f"sub/{n}": str(n).encode() for n in range(20)}
+        for name, body in files.items():
+            os.makedirs(os.path.dirname(os.path.join(source, name)), exist_ok=True)
+            with open(os.path.join(source, name), "wb") as file:
+                file.write(body)
+        rclone("copy", source, f"w:{bucket}/x", "--s3-upload-cutoff", "6M", "--s3-chunk-size", "6M")
+        rclone("check", source, f"w:{bucket}/x")
+        rclone("sync", f"w:{bucket}/x", f"w:{bucket}/y")
+        rclone("copy", f"w:{bucket}/y", back)
+        for name, body in files.items():
+            with open(os.path.join(back, name), "rb") as file:
+                assert file.read() == body, name
+        rclone("purge", f"w:{bucket}/x")
+        assert sorted(rclone("lsf", "-R", "--files-only", f"w:{bucket}").split("\n")[:-1]) == sorted(f"y/{name}" for name in files)
 
 
 def own_test_scoped_keys_and_reload(program):

@@ -11,8 +11,16 @@ use s3s::{S3Request, S3Result, s3_error};
 use super::credentials::{Access, Credentials, KeyPair};
 
 /// What reads objects and buckets; everything else that is known writes.
-const READS: &[&str] =
-    &["GetObject", "HeadObject", "ListObjects", "ListObjectsV2", "HeadBucket", "ListBuckets", "GetBucketLocation"];
+const READS: &[&str] = &[
+    "GetObject",
+    "HeadObject",
+    "ListObjects",
+    "ListObjectsV2",
+    "HeadBucket",
+    "ListBuckets",
+    "GetBucketLocation",
+    "GetBucketVersioning",
+];
 
 /// What writes objects.
 const WRITES: &[&str] = &[

@@ -401,6 +401,16 @@ impl S3 for Service {
         Ok(S3Response::new(GetBucketLocationOutput::default()))
     }
 
+    /// Buckets are never versioned; clients ask before they remove one.
+    async fn get_bucket_versioning(
+        &self,
+        req: S3Request<GetBucketVersioningInput>,
+    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        let disk = Arc::clone(&self.disk);
+        blocking(move || disk.check_bucket(&req.input.bucket)).await?;
+        Ok(S3Response::new(GetBucketVersioningOutput::default()))
+    }
+
     async fn list_buckets(&self, req: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
         let disk = Arc::clone(&self.disk);
         let buckets = blocking(move || disk.buckets()).await?;
