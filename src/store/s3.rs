@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 
 use crate::presign::{PresignError, Signer};
 
@@ -38,6 +38,8 @@ pub struct S3Settings {
     pub secret_key: String,
     /// Whether requests may go unencrypted: within a cluster or a machine only. They are signed in any case.
     pub allow_http: bool,
+    /// Certificates (PEM) that are trusted besides the system's.
+    pub trusted: Option<Vec<u8>>,
 }
 
 impl std::fmt::Debug for S3Settings {
@@ -60,11 +62,14 @@ impl S3Settings {
 ///
 /// Addressed by path; creates and overwrites are conditional by ETag, which the journal lives by.
 pub fn s3(settings: &S3Settings) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
-    let client = ClientOptions::new()
+    let mut client = ClientOptions::new()
         .with_allow_http(settings.allow_http)
         .with_timeout(REQUEST_TIME)
         .with_connect_timeout(CONNECT_TIME)
         .with_pool_idle_timeout(IDLE_TIME);
+    for certificate in Certificate::from_pem_bundle(settings.trusted.as_deref().unwrap_or_default())? {
+        client = client.with_root_certificate(certificate);
+    }
     let backoff =
         BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 2.0 };
     let store = AmazonS3Builder::new()

@@ -46,6 +46,7 @@ impl Running {
             access_key: "AK".into(),
             secret_key: "secret-of-weir".into(),
             allow_http: true,
+            trusted: None,
         };
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(async move {
