@@ -18,7 +18,7 @@ use crate::presign::base64;
 /// Bytes of one PUT at most (S3: 5 GiB).
 pub const PUT_BYTES: u64 = 5 << 30;
 
-/// Bytes of a body that are collected before they are written: a small object costs one trip to the disk.
+/// Bytes of a body that are collected before they are written.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A client that sends nothing for this long is given up.
@@ -123,7 +123,6 @@ impl Claims {
                 self.checksums.insert(name, value);
             }
         }
-        // The last bytes, the digests and (in the caller) the rename are one trip where nothing was written before.
         let mut draft = self.write(disk, draft, chunks).await?;
         let written = draft.digest();
         let checksums = computed(&written.sums);
