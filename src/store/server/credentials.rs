@@ -55,12 +55,12 @@ struct Document {
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// The file cannot be read.
-    #[error("cannot read the credentials in `{path}`: {source}")]
+    #[error("cannot read the credentials in `{path}`: {reason}")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The file does not say what it must.
     #[error("the credentials in `{path}` are not usable: {reason}")]
@@ -147,7 +147,7 @@ impl KeyPair {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CredentialsError> {
-    let failed = |source| CredentialsError::Read { path: path.to_owned(), source };
+    let failed = |reason| CredentialsError::Read { path: path.to_owned(), reason };
     if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES {
         let reason = format!("it has more than {FILE_BYTES} bytes");
         return Err(CredentialsError::Invalid { path: path.to_owned(), reason });

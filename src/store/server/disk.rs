@@ -64,18 +64,18 @@ pub enum DiskError {
     #[error("a key has 1 to {} bytes and no NUL character", key::BYTES)]
     InvalidKey,
     /// The disk failed, or a file on it is damaged.
-    #[error("cannot {doing}: {source}")]
+    #[error("cannot {doing}: {reason}")]
     Io {
         /// What was being done.
         doing: &'static str,
         /// Why not.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
 /// Wraps an I/O error with what was being done.
 pub fn io_error(doing: &'static str) -> impl FnOnce(io::Error) -> DiskError {
-    move |source| DiskError::Io { doing, source }
+    move |source| DiskError::Io { doing, reason: source }
 }
 
 /// What must hold of the present object for a write to happen.
@@ -116,7 +116,7 @@ impl Disk {
         let lock = File::create(root.join("lock")).map_err(io_error("open the store's lock"))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| DiskError::Io {
             doing: "lock the store, which another process seems to serve",
-            source: errno.into(),
+            reason: errno.into(),
         })?;
         let root = fs::canonicalize(root).map_err(io_error("find the store"))?;
         let locks = [const { Mutex::new(()) }; LOCKS];
@@ -269,7 +269,9 @@ impl Disk {
         }
         match self.sync_folder(folder) {
             // Another deletion removed it meanwhile and flushes what is above.
-            Err(DiskError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => self.sync_folder(&bucket),
+            Err(DiskError::Io { reason: source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                self.sync_folder(&bucket)
+            }
             done => done,
         }
     }
@@ -328,7 +330,7 @@ impl Disk {
         drop(self.folders.read().unwrap_or_else(PoisonError::into_inner));
         match self.sync_folder(path.parent().unwrap_or(&self.root)) {
             // Written and deleted again meanwhile.
-            Err(DiskError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(DiskError::Io { reason: source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done,
         }
     }

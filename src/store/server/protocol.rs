@@ -53,7 +53,7 @@ pub fn refuse(error: DiskError) -> S3Error {
         DiskError::PartTooSmall(_) => S3ErrorCode::EntityTooSmall,
         DiskError::TooLarge(_) => S3ErrorCode::EntityTooLarge,
         DiskError::InvalidKey => S3ErrorCode::InvalidArgument,
-        DiskError::Io { source, .. } => {
+        DiskError::Io { reason: source, .. } => {
             tracing::error!(error = %error, "the disk failed");
             if source.kind() == std::io::ErrorKind::StorageFull {
                 let mut full = S3Error::with_message(S3ErrorCode::Custom("InsufficientStorage".into()), "disk full");
