@@ -25,7 +25,8 @@ pub fn run(args: &CwlRunnerArgs) -> Result<ExitCode> {
     settings.state_dir = state.path().to_owned();
     let backend = LocalBackend::open(settings)?;
     let id = execution::new_id(None)?;
-    let spec = JobSpec::new(entry, recorder.into_documents(), inputs.values, execution::absolute(&args.outdir)?);
+    let spec =
+        JobSpec::new(entry, recorder.into_documents(), inputs.values, execution::absolute(&args.outdir)?);
     let finished = execution::run(&backend, &id, Some(&spec), &mut Display::new(args.quiet))?;
     summary::print_outputs(&finished);
     Ok(execution::exit_code(&finished))

@@ -38,12 +38,7 @@ pub fn new_id(asked: Option<&str>) -> Result<RunId> {
 }
 
 /// Accepts the job unless it was accepted before (`spec` is `None`), and runs it to its end.
-pub fn run(
-    backend: &LocalBackend,
-    id: &RunId,
-    spec: Option<&JobSpec>,
-    observer: &mut dyn Observer,
-) -> Result<Finished> {
+pub fn run(backend: &LocalBackend, id: &RunId, spec: Option<&JobSpec>, observer: &mut dyn Observer) -> Result<Finished> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -48,7 +48,8 @@ pub fn start(
         Some(outdir) => outdir.clone(),
         None => std::path::Path::new(RESULTS).join(id.as_str()),
     };
-    let mut spec = JobSpec::new(entry, recorder.into_documents(), inputs.values, execution::absolute(&outdir)?);
+    let mut spec =
+        JobSpec::new(entry, recorder.into_documents(), inputs.values, execution::absolute(&outdir)?);
     spec.time_limit_ms = args.time_limit.map(|seconds| seconds * 1000);
     spec.stage_out = args.stage_out.as_deref().map(|to| stage_out(to, &id)).transpose()?;
     let backend = LocalBackend::open(execution::settings(args)?)?;

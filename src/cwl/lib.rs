@@ -29,9 +29,9 @@ pub mod description;
 pub mod diagnostic;
 pub mod document;
 pub mod expression;
+pub mod job;
 #[cfg(test)]
 mod fixture;
-pub mod job;
 pub mod json;
 pub mod load;
 pub mod output;

@@ -82,8 +82,7 @@ impl JobSpec {
         let mut package = weir_cwl::load(&self.entry, &Pinned(&self.documents)).map_err(SpecError::Package)?;
         if let Some(stage_out) = &self.stage_out {
             let nothing = BTreeMap::new();
-            let tool = weir_cwl::load_text("weir:stage_out.cwl", stage_out::TOOL, None, &Pinned(&nothing))
-                .map_err(SpecError::Package)?;
+            let tool = weir_cwl::load_text("weir:stage_out.cwl", stage_out::TOOL, None, &Pinned(&nothing)).map_err(SpecError::Package)?;
             package = stage_out::with_stage_out(package, &tool, stage_out);
         }
         let Value::Record(inputs) = self.inputs.clone() else {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use weir_cwl::document::{
-    CommandLineTool, CwlVersion, ExpressionTool, Header, Link, LinkMerge, PickValue, Port, Scatter, ScatterMethod,
-    Step, StepInput, WorkflowOutput,
+    CommandLineTool, CwlVersion, ExpressionTool, Header, Link, LinkMerge, PickValue, Port, Scatter, ScatterMethod, Step,
+    StepInput, WorkflowOutput,
 };
 use weir_cwl::requirement::{InlineJavascript, Requirements, Resource};
 use weir_cwl::schema::{ArrayType, FileTreatment, InputParameter, OutputParameter};
@@ -68,7 +68,10 @@ fn header(id: &str, inputs: &[(&str, Type)]) -> Header {
         doc: None,
         intent: Vec::new(),
         inputs: inputs.iter().map(parameter).collect(),
-        requirements: Requirements { inline_javascript: Some(InlineJavascript::default()), ..Requirements::default() },
+        requirements: Requirements {
+            inline_javascript: Some(InlineJavascript::default()),
+            ..Requirements::default()
+        },
         hints: Requirements::default(),
         metadata: IndexMap::new(),
         span: span(),

@@ -30,38 +30,18 @@ pub(crate) struct Flow<'a> {
 
 enum Task {
     /// All sources of a step exist.
-    Unfold {
-        scope: usize,
-        step: usize,
-    },
-    Prepare {
-        instance: usize,
-    },
+    Unfold { scope: usize, step: usize },
+    Prepare { instance: usize },
     /// A port has its value.
-    Port {
-        scope: usize,
-        port: usize,
-        value: Arc<Value>,
-    },
+    Port { scope: usize, port: usize, value: Arc<Value> },
     /// All sources of a workflow output exist.
-    Output {
-        scope: usize,
-        output: usize,
-    },
+    Output { scope: usize, output: usize },
     /// An instance has one of its outputs.
-    Provide {
-        instance: usize,
-        output: usize,
-        value: Arc<Value>,
-    },
+    Provide { instance: usize, output: usize, value: Arc<Value> },
     /// An instance succeeded or was skipped.
-    Over {
-        instance: usize,
-    },
+    Over { instance: usize },
     /// Perhaps a workflow is done.
-    Settle {
-        scope: usize,
-    },
+    Settle { scope: usize },
 }
 
 impl<'a> Flow<'a> {

@@ -183,8 +183,7 @@ impl Graph {
                 for port in &sources {
                     readers[*port].push(Reader::Step(local));
                 }
-                let scattered =
-                    step.scatter.as_ref().and_then(|scatter| scatter.inputs.iter().position(|id| *id == input.id));
+                let scattered = step.scatter.as_ref().and_then(|scatter| scatter.inputs.iter().position(|id| *id == input.id));
                 inputs.push(In {
                     id: input.id.clone(),
                     sources,
@@ -229,12 +228,7 @@ impl Graph {
             for port in &sources {
                 readers[*port].push(Reader::Output(index));
             }
-            outputs.push(Out {
-                id: output.id.clone(),
-                type_: output.type_.clone(),
-                sources,
-                link: output.link.clone(),
-            });
+            outputs.push(Out { id: output.id.clone(), type_: output.type_.clone(), sources, link: output.link.clone() });
         }
         refuse_cycles(workflow)?;
         let id = self.scopes.len();

@@ -40,9 +40,7 @@ fn pick(rule: PickValue, value: &Value) -> Result<Value, String> {
         // A plain source that is skipped or not: the rules hold for the list of this one.
         return match (rule, value) {
             (PickValue::AllNonNull, Value::Null) => Ok(Value::Array(Vec::new())),
-            (PickValue::AllNonNull, other) => {
-                Err(format!("pickValue {name} needs an array, got {}", other.type_name()))
-            }
+            (PickValue::AllNonNull, other) => Err(format!("pickValue {name} needs an array, got {}", other.type_name())),
             (_, Value::Null) => Err(format!("pickValue {name} found only null")),
             (_, other) => Ok(other.clone()),
         };

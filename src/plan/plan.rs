@@ -78,8 +78,7 @@ impl Planning<'_> {
         let state = self.state;
         // A number that this state does not know is of a newer leader: it is not ours to remove.
         let is_over = |incarnation: &&Incarnation| {
-            **incarnation <= state.last_incarnation
-                && (state.finished.is_some() || !state.live.contains_key(incarnation))
+            **incarnation <= state.last_incarnation && (state.finished.is_some() || !state.live.contains_key(incarnation))
         };
         let over = self.observed.present.iter().filter(is_over);
         self.plan.actions.extend(over.map(|incarnation| Action::Remove { incarnation: *incarnation }));

@@ -102,11 +102,7 @@ impl Flow<'_> {
             let listing = input.load_listing.unwrap_or(LoadListing::No);
             if (input.load_contents || listing != LoadListing::No)
                 && self.found(instance, &slot()).is_none()
-                && lacks(
-                    &step_value(intent, self.state, instance, index, Until::Scattered),
-                    input.load_contents,
-                    listing,
-                )
+                && lacks(&step_value(intent, self.state, instance, index, Until::Scattered), input.load_contents, listing)
             {
                 self.want(instance, slot());
             }
@@ -161,9 +157,11 @@ impl Flow<'_> {
                 self.skip(instance);
                 Ok(())
             }
-            other => {
-                Err(expression(format!("when: `{}` must be true or false, got {}", template.source, other.type_name())))
-            }
+            other => Err(expression(format!(
+                "when: `{}` must be true or false, got {}",
+                template.source,
+                other.type_name()
+            ))),
         }
     }
 
@@ -338,8 +336,9 @@ pub(crate) fn ask(intent: &Intent, state: &State, instance: usize, slot: &Slot) 
     let place = &intent.graph.places[state.instances[instance].place];
     let process = &intent.package.processes[place.run.0];
     let path = state.path(&intent.graph, instance);
-    let entry =
-        |id: &String| -> Option<(usize, &In)> { place.inputs.iter().enumerate().find(|(_, input)| input.id == *id) };
+    let entry = |id: &String| -> Option<(usize, &In)> {
+        place.inputs.iter().enumerate().find(|(_, input)| input.id == *id)
+    };
     let evaluation = |template: &Template, inputs: Value, self_: Arc<Value>, library: &Option<Arc<[String]>>| {
         Action::Evaluate(Evaluation {
             instance: path.clone(),

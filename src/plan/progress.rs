@@ -102,8 +102,8 @@ impl Progress {
     /// The view of a state.
     pub fn of(intent: &Intent, state: &State) -> Self {
         let places = intent.graph.places.iter().zip(&state.tallies);
-        let steps =
-            places.filter(|(place, _)| !matches!(place.kind, Kind::Workflow(_))).map(|(place, tally)| StepProgress {
+        let steps = places.filter(|(place, _)| !matches!(place.kind, Kind::Workflow(_))).map(|(place, tally)| {
+            StepProgress {
                 path: place.path.clone(),
                 id: place.id.clone(),
                 total: tally.total,
@@ -118,7 +118,8 @@ impl Progress {
                 cpu_seconds: tally.cpu_seconds,
                 memory_peak_bytes: tally.memory_peak_bytes,
                 output_bytes: tally.output_bytes,
-            });
+            }
+        });
         let running = state.live.iter().map(|(incarnation, live)| Running {
             incarnation: *incarnation,
             instance: state.path(&intent.graph, live.instance),

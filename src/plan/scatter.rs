@@ -21,12 +21,7 @@ impl Shape {
         for (id, value) in scatter.inputs.iter().zip(arrays) {
             match value {
                 Value::Array(elements) => lengths.push(elements.len()),
-                other => {
-                    return Err(format!(
-                        "it scatters over `{id}`, which is no array but of type {}",
-                        other.type_name()
-                    ));
-                }
+                other => return Err(format!("it scatters over `{id}`, which is no array but of type {}", other.type_name())),
             }
         }
         let shape = Self { method: scatter.method, lengths };

@@ -17,8 +17,7 @@ pub(crate) fn base(inputs: &[In], ports: &[Option<Arc<Value>>]) -> Result<Vec<Ar
     let mut base = Vec::new();
     for input in inputs {
         let sources: Vec<Arc<Value>> = input.sources.iter().filter_map(|port| ports[*port].clone()).collect();
-        let value =
-            link::resolve(&input.link, &sources).map_err(|message| format!("input `{}`: {message}", input.id))?;
+        let value = link::resolve(&input.link, &sources).map_err(|message| format!("input `{}`: {message}", input.id))?;
         base.push(match (&*value, &input.default) {
             // Only null takes the default: false, 0 and "" are values.
             (Value::Null, Some(default)) => Arc::new(default.clone()),
@@ -109,3 +108,4 @@ pub(crate) fn process_object(intent: &Intent, state: &State, instance: usize) ->
     }
     Ok(object)
 }
+

@@ -34,8 +34,7 @@ pub fn raster_bands(source: &mut Source, image: &Image) -> Result<Value, TiffErr
             out.extend(columns.iter().map(|&col| line[col as usize * bands + band]));
         }
     }
-    let nodata =
-        image.nodata_value().filter(|_| crate::sample::nodata_for(image.nodata.as_deref(), image.sample).is_some());
+    let nodata = image.nodata_value().filter(|_| crate::sample::nodata_for(image.nodata.as_deref(), image.sample).is_some());
     Ok(values.iter().map(|v| band(image.sample, v, nodata)).collect())
 }
 
@@ -54,7 +53,9 @@ fn decimated(width: u32, height: u32) -> (u32, u32) {
 
 /// The level that GDAL reads an array of this size from.
 fn level_for(image: &Image, width: u32, height: u32) -> &Image {
-    let factor = |w: u32, h: u32| (f64::from(image.width) / f64::from(w)).min(f64::from(image.height) / f64::from(h));
+    let factor = |w: u32, h: u32| {
+        (f64::from(image.width) / f64::from(w)).min(f64::from(image.height) / f64::from(h))
+    };
     let wanted = factor(width, height);
     let mut best = (1.0, image);
     for overview in &image.overviews {

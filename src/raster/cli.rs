@@ -2,9 +2,9 @@
 
 use crate::crop::{self, Area};
 use crate::crs::Crs;
-use crate::destination::Destination;
 use crate::item::Item;
 use crate::tiff::Compression;
+use crate::destination::Destination;
 use crate::{normalized_difference, otsu, stac, stage_in, stage_out};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::error::Error;
@@ -228,8 +228,7 @@ mod tests {
 
     #[test]
     fn an_area_may_start_with_a_minus() {
-        let line =
-            ["weir-eo", "crop", "--input-item", "i", "--aoi", "-1.5,2,3,4", "--epsg", "EPSG:4326", "--band", "green"];
+        let line = ["weir-eo", "crop", "--input-item", "i", "--aoi", "-1.5,2,3,4", "--epsg", "EPSG:4326", "--band", "green"];
         assert!(Arguments::try_parse_from(line).is_ok());
     }
 

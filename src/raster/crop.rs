@@ -40,11 +40,7 @@ pub enum CropError {
         reason: String,
     },
     /// The area lies elsewhere.
-    #[error(
-        "the area of interest does not overlap {location}: area {} and raster {} in {crs}",
-        show_box(area),
-        show_box(raster)
-    )]
+    #[error("the area of interest does not overlap {location}: area {} and raster {} in {crs}", show_box(area), show_box(raster))]
     NoOverlap {
         /// The raster.
         location: String,

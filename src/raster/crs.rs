@@ -65,8 +65,7 @@ impl Crs {
         }
         let mut point = if self.proj.is_latlong() { (x.to_radians(), y.to_radians(), 0.0) } else { (x, y, 0.0) };
         proj4rs::transform::transform(&self.proj, &to.proj, &mut point).map_err(|_| outside())?;
-        let (x, y) =
-            if to.proj.is_latlong() { (point.0.to_degrees(), point.1.to_degrees()) } else { (point.0, point.1) };
+        let (x, y) = if to.proj.is_latlong() { (point.0.to_degrees(), point.1.to_degrees()) } else { (point.0, point.1) };
         if x.is_finite() && y.is_finite() { Ok((x, y)) } else { Err(outside()) }
     }
 }
@@ -86,10 +85,7 @@ mod tests {
 
     #[test]
     fn what_is_no_code_is_said() {
-        assert_eq!(
-            Crs::parse("WGS84").err().unwrap().to_string(),
-            "`WGS84` is no EPSG code; expected for example EPSG:4326"
-        );
+        assert_eq!(Crs::parse("WGS84").err().unwrap().to_string(), "`WGS84` is no EPSG code; expected for example EPSG:4326");
         assert_eq!(Crs::parse("EPSG:99999").err().unwrap().to_string(), "EPSG:99999 is not known to this program");
     }
 }

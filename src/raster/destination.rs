@@ -45,10 +45,7 @@ impl Destination {
     /// A bucket of the store that the environment names.
     pub fn bucket(bucket: &str, prefix: &str) -> Result<Self, SourceError> {
         if bucket.is_empty() {
-            return Err(SourceError::Address {
-                address: "s3://".into(),
-                reason: "expected s3://bucket[/prefix]".into(),
-            });
+            return Err(SourceError::Address { address: "s3://".into(), reason: "expected s3://bucket[/prefix]".into() });
         }
         let prefix = prefix.trim_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
@@ -140,9 +137,7 @@ fn claim_file(path: &Path, token: &str) -> Result<String, OutputError> {
     let _ = std::fs::remove_file(&draft);
     match linked {
         Ok(()) => Ok(token.to_owned()),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            std::fs::read_to_string(path).map_err(OutputError::at(path))
-        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => std::fs::read_to_string(path).map_err(OutputError::at(path)),
         Err(e) => Err(OutputError::at(path)(e)),
     }
 }

@@ -40,8 +40,7 @@ pub fn datetime(text: &str) -> Option<String> {
     use jiff::tz::TimeZone;
     let text = text.trim();
     let time = text.parse::<jiff::Timestamp>().ok().or_else(|| {
-        let civil =
-            text.parse::<civil::DateTime>().ok().or_else(|| Some(text.parse::<civil::Date>().ok()?.at(0, 0, 0, 0)))?;
+        let civil = text.parse::<civil::DateTime>().ok().or_else(|| Some(text.parse::<civil::Date>().ok()?.at(0, 0, 0, 0)))?;
         civil.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())
     })?;
     Some(utc(time))
@@ -54,11 +53,7 @@ pub fn now() -> String {
 
 /// A time in the form that [`datetime`] gives.
 pub fn utc(time: jiff::Timestamp) -> String {
-    let format = if time.subsec_microsecond() == 0 && time.subsec_millisecond() == 0 {
-        "%Y-%m-%dT%H:%M:%SZ"
-    } else {
-        "%Y-%m-%dT%H:%M:%S.%6fZ"
-    };
+    let format = if time.subsec_microsecond() == 0 && time.subsec_millisecond() == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S.%6fZ" };
     time.strftime(format).to_string()
 }
 

@@ -1,7 +1,7 @@
 //! STAC items and catalogs as these steps read them (STAC 1.0; eo extension).
 
-use crate::limits;
 use crate::source::{self, Location, SourceError};
+use crate::limits;
 use serde_json::Value;
 
 /// An item that cannot be used.
@@ -179,8 +179,7 @@ mod tests {
 
     #[test]
     fn a_missing_band_lists_those_that_exist() {
-        let item =
-            item(json!({"a": {"href": "a", "roles": ["data"], "eo:bands": [{"common_name": "red"}, {"name": "x"}]}}));
+        let item = item(json!({"a": {"href": "a", "roles": ["data"], "eo:bands": [{"common_name": "red"}, {"name": "x"}]}}));
         assert_eq!(
             item.band("green").unwrap_err().to_string(),
             "item i: no data asset has a band with common name `green`; there are: red"

@@ -2,12 +2,12 @@
 
 use crate::limits::{self, TILE_PIXELS};
 use crate::output::OutputError;
-use crate::overview;
 use crate::sample;
 use crate::source::{Location, Source, SourceError};
 use crate::threshold::{self, Extent, Histogram};
 use crate::tiff::write::{CogLevel, Encoder, Profile, write_cog};
 use crate::tiff::{self, Compression, Image, Rows, Sample, TiffError, Window};
+use crate::overview;
 use std::path::{Path, PathBuf};
 
 /// A mask that could not be made.
@@ -54,28 +54,19 @@ pub fn otsu(raster: &str, compression: Compression, folder: &Path) -> Result<(Pa
     let mut source = Source::open(&Location::parse(raster)?)?;
     let image = tiff::open(&mut source, false)?;
     if u64::from(image.width) * u64::from(image.height) * u64::from(image.bands) > limits::MASK_PIXELS_MAX {
-        return Err(image
-            .unsupported(format!("a mask of more than {} Mi pixels is not made", limits::MASK_PIXELS_MAX >> 20))
-            .into());
+        return Err(image.unsupported(format!("a mask of more than {} Mi pixels is not made", limits::MASK_PIXELS_MAX >> 20)).into());
     }
     let threshold = match image.sample {
         Sample::F32 => float_threshold(&mut source, &image)?.map(Threshold::Float),
-        Sample::U8 | Sample::I8 | Sample::U16 | Sample::I16 => {
-            Some(Threshold::Integer(integer_threshold(&mut source, &image)?))
-        }
-        other => {
-            return Err(image
-                .unsupported(format!("otsu reads float32 and 8 and 16-bit integers, not {}", other.name()))
-                .into());
-        }
+        Sample::U8 | Sample::I8 | Sample::U16 | Sample::I16 => Some(Threshold::Integer(integer_threshold(&mut source, &image)?)),
+        other => return Err(image.unsupported(format!("otsu reads float32 and 8 and 16-bit integers, not {}", other.name())).into()),
     };
     let threshold = threshold.ok_or_else(|| OtsuError::NothingFinite { location: image.location.clone() })?;
 
     let nodata = sample::nodata_for(image.nodata.as_deref(), image.sample)
         .and_then(|text| sample::nodata_for(Some(text), Sample::U8));
     let (width, height) = (image.width, image.height);
-    let profile =
-        Profile { width, height, bands: image.bands, sample: Sample::U8, nodata, geo: &image.geo, compression };
+    let profile = Profile { width, height, bands: image.bands, sample: Sample::U8, nodata, geo: &image.geo, compression };
     let mut encoder = Encoder::new(&profile);
     let mut mask = Vec::with_capacity(width as usize * height as usize);
     let mut levels = vec![CogLevel { width, height, tiles: Vec::new() }];
@@ -106,14 +97,7 @@ pub fn otsu(raster: &str, compression: Compression, folder: &Path) -> Result<(Pa
 }
 
 /// Compresses one row of tiles. Bands after the first are zero, as in the reference.
-fn tiles(
-    encoder: &mut Encoder,
-    rows: &[u8],
-    profile: &Profile,
-    width: u32,
-    pixels: &mut Vec<u8>,
-    out: &mut Vec<Vec<u8>>,
-) {
+fn tiles(encoder: &mut Encoder, rows: &[u8], profile: &Profile, width: u32, pixels: &mut Vec<u8>, out: &mut Vec<Vec<u8>>) {
     let rows = if profile.bands == 1 {
         rows
     } else {

@@ -55,10 +55,7 @@ impl OutputFile {
 
     /// Puts the file into its place.
     pub fn commit(mut self) -> Result<(), OutputError> {
-        self.file
-            .flush()
-            .and_then(|()| std::fs::rename(&self.part, &self.path))
-            .map_err(OutputError::at(&self.path))?;
+        self.file.flush().and_then(|()| std::fs::rename(&self.part, &self.path)).map_err(OutputError::at(&self.path))?;
         self.committed = true;
         Ok(())
     }

@@ -19,12 +19,7 @@ pub fn sizes(mut width: u32, mut height: u32) -> Vec<(u32, u32)> {
 }
 
 /// The next overview of a mask of 0s and 1s. `nodata`: the value that is void, where 0 or 1 is.
-pub fn halve(
-    mask: &[u8],
-    (width, height): (u32, u32),
-    (to_width, to_height): (u32, u32),
-    nodata: Option<u8>,
-) -> Vec<u8> {
+pub fn halve(mask: &[u8], (width, height): (u32, u32), (to_width, to_height): (u32, u32), nodata: Option<u8>) -> Vec<u8> {
     let columns = kernels(width, to_width);
     let rows = kernels(height, to_height);
     match nodata {
@@ -138,14 +133,9 @@ fn halve_valid(mask: &[u8], width: u32, columns: &[Kernel], rows: &[Kernel], voi
     let mut next = 0;
     for (kernel, table) in rows.iter().zip(down_of) {
         for line in source.by_ref().take(kernel.end() - next) {
-            sweep(
-                line,
-                columns,
-                |i, pattern| {
-                    registers[i] = registers[i] << 1 | u16::from(across[across_of[i]][pattern]);
-                },
-                void ^ 1,
-            );
+            sweep(line, columns, |i, pattern| {
+                registers[i] = registers[i] << 1 | u16::from(across[across_of[i]][pattern]);
+            }, void ^ 1);
         }
         next = kernel.end();
         let (table, low) = (&down[table], (1usize << kernel.weights.len()) - 1);

@@ -104,3 +104,4 @@ fn fetch(
 fn safe(key: &str) -> String {
     key.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' }).collect()
 }
+

@@ -91,8 +91,7 @@ pub fn stage_out(folder: &Path, to: &Destination, id: &str, owner: &str) -> Resu
             document["assets"][asset]["href"] = json!(to.href(&key, &asset_key));
         }
         let titled = |rel| titled(document::link(rel, &to.href(&key, &collection_key), document::JSON));
-        let mut links =
-            vec![titled("collection"), document::link("root", &to.href(&key, &catalog_key), document::JSON)];
+        let mut links = vec![titled("collection"), document::link("root", &to.href(&key, &catalog_key), document::JSON)];
         links.extend(self_link(to, &key));
         links.push(titled("parent"));
         document["links"] = json!(links);
@@ -125,18 +124,14 @@ fn collection(to: &Destination, id: &str, key: &str, catalog_key: &str, results:
         document::link("root", &to.href(key, catalog_key), document::JSON),
         document::link("parent", &to.href(key, catalog_key), document::JSON),
     ];
-    links.extend(
-        results
-            .iter()
-            .map(|r| document::link("item", &to.href(key, &format!("{id}/{id}/{0}/{0}.json", r.id)), document::JSON)),
-    );
+    links.extend(results.iter().map(|r| {
+        document::link("item", &to.href(key, &format!("{id}/{id}/{0}/{0}.json", r.id)), document::JSON)
+    }));
     links.extend(self_link(to, key));
     let boxes: Vec<[f64; 4]> = results.iter().filter_map(|r| flat_box(&r.document)).collect();
     let whole = boxes.into_iter().reduce(|a, b| [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]);
-    let mut times: Vec<String> = results
-        .iter()
-        .filter_map(|r| document::datetime(r.document.pointer("/properties/datetime")?.as_str()?))
-        .collect();
+    let mut times: Vec<String> =
+        results.iter().filter_map(|r| document::datetime(r.document.pointer("/properties/datetime")?.as_str()?)).collect();
     // All are in UTC and of one form, so the text's order is the time's.
     times.sort();
     json!({
@@ -282,7 +277,8 @@ mod tests {
     fn files(dir: &Path) -> Vec<String> {
         let mut found = Vec::new();
         collect(dir, &mut found).unwrap();
-        let mut found: Vec<_> = found.iter().map(|p| p.strip_prefix(dir).unwrap().display().to_string()).collect();
+        let mut found: Vec<_> =
+            found.iter().map(|p| p.strip_prefix(dir).unwrap().display().to_string()).collect();
         found.sort();
         found
     }
@@ -301,13 +297,7 @@ mod tests {
         let place = Destination::Folder(to.clone());
         let url = stage_out(&from, &place, "job", "job").unwrap();
         assert_eq!(url, format!("file://{}/job/catalog.json", to.display()));
-        let expected = [
-            "job/.weir-owner",
-            "job/catalog.json",
-            "job/job/collection.json",
-            "job/job/s/otsu.tif",
-            "job/job/s/s.json",
-        ];
+        let expected = ["job/.weir-owner", "job/catalog.json", "job/job/collection.json", "job/job/s/otsu.tif", "job/job/s/s.json"];
         assert_eq!(files(&to), expected);
         let read = |key: &str| serde_json::from_slice::<Value>(&std::fs::read(to.join(key)).unwrap()).unwrap();
         assert_eq!(read("job/job/s/s.json")["assets"]["data"]["href"], "./otsu.tif");
@@ -326,13 +316,8 @@ mod tests {
         std::fs::write(from.join("deep/a.csv"), b"b").unwrap();
         stage_out(&from, &Destination::Folder(to.clone()), "job", "job").unwrap();
         let expected = [
-            "job/.weir-owner",
-            "job/catalog.json",
-            "job/job/a/a.json",
-            "job/job/a/a.txt",
-            "job/job/collection.json",
-            "job/job/deep_a/a.csv",
-            "job/job/deep_a/deep_a.json",
+            "job/.weir-owner", "job/catalog.json", "job/job/a/a.json", "job/job/a/a.txt", "job/job/collection.json",
+            "job/job/deep_a/a.csv", "job/job/deep_a/deep_a.json",
         ];
         assert_eq!(files(&to), expected);
     }

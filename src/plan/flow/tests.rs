@@ -206,7 +206,10 @@ fn scenes() -> Vec<Process> {
         "scene",
         &[("item", anything()), ("bands", anything())],
         vec![
-            step("crop", 0, &["out"]).input("a", "item").input("b", "bands").scatter(&["b"], ScatterMethod::DotProduct),
+            step("crop", 0, &["out"])
+                .input("a", "item")
+                .input("b", "bands")
+                .scatter(&["b"], ScatterMethod::DotProduct),
             step("ndwi", 0, &["out"]).input("a", "crop/out"),
         ],
         &[("mask", anything(), "ndwi/out")],

@@ -37,13 +37,8 @@ struct PortName {
     kind: Kind,
 }
 
-const TOOLS: [(&str, Kind); 5] = [
-    ("number", Kind::Other),
-    ("list", Kind::List),
-    ("flag", Kind::Flag),
-    ("maybe", Kind::Other),
-    ("wide", Kind::Other),
-];
+const TOOLS: [(&str, Kind); 5] =
+    [("number", Kind::Other), ("list", Kind::List), ("flag", Kind::Flag), ("maybe", Kind::Other), ("wide", Kind::Other)];
 
 /// The next case of the sequence.
 pub fn case(random: &mut Random) -> Case {

@@ -37,10 +37,8 @@ impl Oracle<'_> {
     fn process(&self, index: ProcessIndex, inputs: &Record) -> Option<Record> {
         let process = &self.package.processes[index.0];
         let declared = &process.header().inputs;
-        let inputs: Record = declared
-            .iter()
-            .map(|input| (input.id.clone(), inputs.get(&input.id).cloned().unwrap_or_default()))
-            .collect();
+        let inputs: Record =
+            declared.iter().map(|input| (input.id.clone(), inputs.get(&input.id).cloned().unwrap_or_default())).collect();
         match process {
             Process::CommandLineTool(tool) => {
                 self.tools.set(self.tools.get() + 1);

@@ -158,8 +158,9 @@ fn a_back_off_that_nobody_wakes_from_is_noticed() {
 
 #[test]
 fn a_start_within_the_back_off_is_noticed() {
-    let (_, message) =
-        complaint(|intent, state, observed, now| plan(intent, state, observed, Timestamp(now.0 + 10_000)));
+    let (_, message) = complaint(|intent, state, observed, now| {
+        plan(intent, state, observed, Timestamp(now.0 + 10_000))
+    });
     assert!(message.contains("before its back-off ends"), "{message}");
 }
 
@@ -171,11 +172,7 @@ fn a_kill_that_is_forgotten_is_noticed() {
             actions.retain(|action| !matches!(action, Action::Kill { .. }));
             if is_halting && actions.is_empty() {
                 let phase = Phase::Failed;
-                actions.push(Action::Record(Event::Finished {
-                    phase,
-                    outputs: weir_cwl::Record::new(),
-                    failure: None,
-                }));
+                actions.push(Action::Record(Event::Finished { phase, outputs: weir_cwl::Record::new(), failure: None }));
             }
         })
     });
@@ -224,8 +221,7 @@ fn inputs_that_go_to_the_wrong_tool_are_noticed() {
 fn a_finished_instance_that_starts_again_is_noticed() {
     let (_, message) = complaint(|intent, state, observed, now| {
         broken(intent, state, observed, now, |actions| {
-            let over =
-                state.instances.iter().position(|one| one.log.is_some() && one.stage == crate::state::Stage::Succeeded);
+            let over = state.instances.iter().position(|one| one.log.is_some() && one.stage == crate::state::Stage::Succeeded);
             if let Some(instance) = over
                 && state.finished.is_none()
                 && !state.halts(intent)

@@ -168,8 +168,7 @@ impl World {
 
     fn live(&mut self) -> Kept {
         if self.is_loud {
-            let case =
-                format!("{:?} inputs {}", self.case.policy, json::compact(&Value::Record(self.case.inputs.clone())));
+            let case = format!("{:?} inputs {}", self.case.policy, json::compact(&Value::Record(self.case.inputs.clone())));
             self.say(|| case);
         }
         self.append(Event::Accepted { spec: serde_json::Value::Null })?;
@@ -245,12 +244,7 @@ impl World {
                 if facts.started.insert(*incarnation, (instance.clone(), resources.cores)).is_some() {
                     return Err(format!("incarnation {} is started twice", incarnation.0));
                 }
-                let live: Vec<f64> = facts
-                    .started
-                    .iter()
-                    .filter(|(number, _)| !facts.ended.contains(number))
-                    .map(|(_, (_, cores))| *cores)
-                    .collect();
+                let live: Vec<f64> = facts.started.iter().filter(|(number, _)| !facts.ended.contains(number)).map(|(_, (_, cores))| *cores).collect();
                 let cores: f64 = live.iter().sum();
                 if live.len() > 1 && cores > self.capacity.cores.unwrap_or(f64::MAX) + 1e-6 {
                     return Err(format!("{cores} cores are in use"));
@@ -310,8 +304,7 @@ impl World {
                 // An event that was already written is written once more.
                 let at = self.random.below(self.journal.len());
                 let event = self.journal[at].event.clone();
-                let is_harmless =
-                    matches!(event, Event::Evaluated { .. } | Event::Ended { .. } | Event::Claimed { .. });
+                let is_harmless = matches!(event, Event::Evaluated { .. } | Event::Ended { .. } | Event::Claimed { .. });
                 if is_harmless { self.append(event) } else { Ok(()) }
             }
             8 => {
@@ -386,8 +379,7 @@ impl World {
 
     fn deliver(&mut self) -> Kept {
         let now = self.now;
-        let (mut due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.mail).into_iter().partition(|(at, _)| *at <= now);
+        let (mut due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.mail).into_iter().partition(|(at, _)| *at <= now);
         self.mail = later;
         self.random.shuffle(&mut due);
         for (_, mail) in due {

@@ -26,8 +26,7 @@ impl Location {
         let wrong = |reason: &str| SourceError::Address { address: address.into(), reason: reason.into() };
         match scheme(address) {
             Some("http" | "https") => {
-                let authority =
-                    address.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(""));
+                let authority = address.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(""));
                 if authority.is_empty() {
                     return Err(wrong("the URL names no host"));
                 }
@@ -51,9 +50,7 @@ impl Location {
                 }
                 percent_decode(path).map(|p| Self::Path(p.into())).ok_or_else(|| wrong("it is not UTF-8 text"))
             }
-            Some(other) => {
-                Err(wrong(&format!("addresses with `{other}:` are not read; use http, https, s3, file or a path")))
-            }
+            Some(other) => Err(wrong(&format!("addresses with `{other}:` are not read; use http, https, s3, file or a path"))),
             None if address.is_empty() => Err(wrong("the address is empty")),
             None => Ok(Self::Path(address.into())),
         }
@@ -114,8 +111,7 @@ fn scheme(address: &str) -> Option<&str> {
     let (scheme, _) = address.split_once(':')?;
     let mut chars = scheme.chars();
     let starts = chars.next().is_some_and(|c| c.is_ascii_alphabetic());
-    (starts && scheme.len() > 1 && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')))
-        .then_some(scheme)
+    (starts && scheme.len() > 1 && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))).then_some(scheme)
 }
 
 /// RFC 3986 §5.2 for a reference without scheme.
@@ -154,9 +150,7 @@ fn normalized(path: &Path) -> PathBuf {
     for component in path.components() {
         match component {
             Component::CurDir => {}
-            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
-                drop(out.pop())
-            }
+            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => drop(out.pop()),
             other => out.push(other),
         }
     }

@@ -211,8 +211,7 @@ fn follow(url: &str, store: Option<&Store>, range: Option<&str>) -> Result<(Resp
         if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok((response, url));
         }
-        let target =
-            header(response.headers(), "location").ok_or_else(|| Failure::Final("it redirects to nowhere".into()))?;
+        let target = header(response.headers(), "location").ok_or_else(|| Failure::Final("it redirects to nowhere".into()))?;
         url = match super::Location::Http(url).join(target) {
             Ok(super::Location::Http(next)) => next,
             Ok(other) => return Err(Failure::Final(format!("it redirects to {other}"))),
@@ -244,8 +243,7 @@ fn status(response: &Response<Body>) -> Failure {
     let status = response.status();
     let text = format!("HTTP {} {}", status.as_u16(), status.canonical_reason().unwrap_or("")).trim_end().to_owned();
     if matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504) {
-        let after =
-            header(response.headers(), "retry-after").and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
+        let after = header(response.headers(), "retry-after").and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
         // "0" means soon, not at once.
         Failure::Again(text, after.map(|a| a.max(Duration::from_millis(20))))
     } else {

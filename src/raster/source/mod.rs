@@ -1,7 +1,7 @@
 //! Where bytes come from: files, HTTP servers, object stores, behind one "read this range".
 
-pub mod href;
 pub mod http;
+pub mod href;
 pub mod s3;
 
 pub use href::Location;

@@ -148,8 +148,7 @@ mod tests {
 
     #[test]
     fn a_signature_covers_host_payload_and_date() {
-        let signed =
-            store(None).sign_at("GET", "https://b.s3.us-east-1.amazonaws.com/k", EMPTY_SHA256, "20130524T000000Z");
+        let signed = store(None).sign_at("GET", "https://b.s3.us-east-1.amazonaws.com/k", EMPTY_SHA256, "20130524T000000Z");
         let authorization = &signed.iter().find(|h| h.0 == "authorization").unwrap().1;
         assert!(authorization.starts_with(
             "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,\

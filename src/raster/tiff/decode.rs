@@ -98,15 +98,15 @@ fn undo_horizontal(samples: &mut [u8], image: &Image, row_bytes: usize) {
                     row[i] = row[i].wrapping_add(row[i - bands]);
                 }
             }
-            Sample::U16 | Sample::I16 => {
-                sum::<2>(row, bands, |a, b| u16::from_ne_bytes(a).wrapping_add(u16::from_ne_bytes(b)).to_ne_bytes())
-            }
-            Sample::U32 | Sample::I32 | Sample::F32 => {
-                sum::<4>(row, bands, |a, b| u32::from_ne_bytes(a).wrapping_add(u32::from_ne_bytes(b)).to_ne_bytes())
-            }
-            Sample::F64 => {
-                sum::<8>(row, bands, |a, b| u64::from_ne_bytes(a).wrapping_add(u64::from_ne_bytes(b)).to_ne_bytes())
-            }
+            Sample::U16 | Sample::I16 => sum::<2>(row, bands, |a, b| {
+                u16::from_ne_bytes(a).wrapping_add(u16::from_ne_bytes(b)).to_ne_bytes()
+            }),
+            Sample::U32 | Sample::I32 | Sample::F32 => sum::<4>(row, bands, |a, b| {
+                u32::from_ne_bytes(a).wrapping_add(u32::from_ne_bytes(b)).to_ne_bytes()
+            }),
+            Sample::F64 => sum::<8>(row, bands, |a, b| {
+                u64::from_ne_bytes(a).wrapping_add(u64::from_ne_bytes(b)).to_ne_bytes()
+            }),
         }
     }
 }

@@ -87,12 +87,12 @@ impl Sample {
 
     /// The type with these `BitsPerSample` and `SampleFormat`, if it is one that is read.
     pub fn from_bits_and_format(bits: u64, format: u64) -> Option<Self> {
-        [Self::U8, Self::I8, Self::U16, Self::I16, Self::U32, Self::I32, Self::F32, Self::F64].into_iter().find(
-            |sample| {
+        [Self::U8, Self::I8, Self::U16, Self::I16, Self::U32, Self::I32, Self::F32, Self::F64]
+            .into_iter()
+            .find(|sample| {
                 let (b, f) = sample.bits_and_format();
                 (u64::from(b), u64::from(f)) == (bits, format)
-            },
-        )
+            })
     }
 
     /// The name that numpy and STAC (`raster:bands[].data_type`) give the type.

@@ -12,8 +12,7 @@ use std::collections::HashSet;
 /// Every count and offset is checked against the file's size and [`limits`] before it is believed.
 pub fn open(source: &mut Source, with_overviews: bool) -> Result<Image, TiffError> {
     let location = source.location().to_string();
-    let mut file =
-        File { size: source.size(), location, source, start: 0, cache: Vec::new(), big_endian: false, big: false };
+    let mut file = File { size: source.size(), location, source, start: 0, cache: Vec::new(), big_endian: false, big: false };
     let mut next = file.header()?;
     let mut seen = HashSet::new();
     let mut first: Option<Image> = None;
@@ -122,11 +121,7 @@ impl File<'_> {
     fn bytes(&mut self, offset: u64, length: u64) -> Result<Vec<u8>, TiffError> {
         let end = offset.checked_add(length).filter(|&end| end <= self.size);
         let Some(end) = end else {
-            return Err(self.corrupt(format!(
-                "it ends at byte {} but refers to byte {}",
-                self.size,
-                offset.saturating_add(length)
-            )));
+            return Err(self.corrupt(format!("it ends at byte {} but refers to byte {}", self.size, offset.saturating_add(length))));
         };
         if offset < self.start || end > self.start + self.cache.len() as u64 {
             let wanted = length.max(limits::HEADER_FETCH_BYTES as u64).min(self.size - offset);
@@ -267,9 +262,9 @@ impl File<'_> {
             other => return Err(self.corrupt(format!("its planar configuration is {other}"))),
         };
         let alpha = self.numbers(directory, tag::EXTRA_SAMPLES)?.unwrap_or_default().iter().any(|e| matches!(e, 1 | 2));
-        let nodata = self
-            .ascii(directory, tag::GDAL_NODATA)?
-            .map(|text| String::from_utf8_lossy(&text).trim_end_matches('\0').trim().to_owned());
+        let nodata = self.ascii(directory, tag::GDAL_NODATA)?.map(|text| {
+            String::from_utf8_lossy(&text).trim_end_matches('\0').trim().to_owned()
+        });
         let nodata = nodata.filter(|text| !text.is_empty());
         if let Some(text) = &nodata
             && super::parse_nodata(text).is_none()
@@ -432,11 +427,9 @@ fn split_large_strips(image: &mut Image, row_bytes: u64) {
     let (strip_rows, strips) = (image.block_height, image.blocks_down());
     let full = |b: &Block| b.bytes == 0 || b.bytes >= row_bytes * u64::from(strip_rows);
     let last_rows = image.height - (strips - 1) * strip_rows;
-    let whole = image
-        .blocks
-        .iter()
-        .enumerate()
-        .all(|(i, b)| full(b) || (i as u32 % strips == strips - 1 && b.bytes >= row_bytes * u64::from(last_rows)));
+    let whole = image.blocks.iter().enumerate().all(|(i, b)| {
+        full(b) || (i as u32 % strips == strips - 1 && b.bytes >= row_bytes * u64::from(last_rows))
+    });
     // Parts must meet the strips' edges, so only the last strip's last part may be short.
     let Some(rows) = (1..=rows).rev().find(|r| strips == 1 || strip_rows % r == 0).filter(|_| whole) else { return };
     let mut parts = Vec::new();

@@ -50,8 +50,10 @@ impl<'a> Rows<'a> {
     pub fn new(source: &'a mut Source, image: &'a Image, window: Window, bands: u32) -> Result<Self, TiffError> {
         let row_bytes = window.width as usize * bands as usize * image.sample.size();
         if row_bytes.saturating_mul(image.block_height.min(image.height) as usize) > limits::ROWS_BYTES_MAX {
-            return Err(image
-                .unsupported(format!("one row of its blocks needs more than {} MiB", limits::ROWS_BYTES_MAX >> 20)));
+            return Err(image.unsupported(format!(
+                "one row of its blocks needs more than {} MiB",
+                limits::ROWS_BYTES_MAX >> 20
+            )));
         }
         Ok(Self {
             void: void_sample(image),

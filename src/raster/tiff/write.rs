@@ -309,11 +309,7 @@ fn directory(out: &mut Vec<u8>, fields: &[Field], big: bool, more: bool) {
     for (tag, kind, count, bytes) in fields {
         out.extend_from_slice(&tag.to_le_bytes());
         out.extend_from_slice(&kind.to_le_bytes());
-        if big {
-            out.extend_from_slice(&count.to_le_bytes())
-        } else {
-            out.extend_from_slice(&low32(*count))
-        }
+        if big { out.extend_from_slice(&count.to_le_bytes()) } else { out.extend_from_slice(&low32(*count)) }
         if bytes.len() <= inline {
             out.extend_from_slice(bytes);
             out.resize(out.len() + inline - bytes.len(), 0);
