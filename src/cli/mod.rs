@@ -7,6 +7,7 @@ mod execution;
 mod inputs;
 mod progress;
 mod run;
+mod store;
 mod summary;
 mod validate;
 
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Run(args) => run::run(&args),
         Command::Validate(args) => validate::validate(&args),
+        Command::Store(args) => store::store(&args),
         Command::CwlRunner(args) => conformance::run(&args),
     };
     done.unwrap_or_else(|error| {
@@ -99,6 +101,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check a package; print its OGC process description if it is sound
     Validate(ValidateArgs),
+    /// Serve a directory as an S3-compatible object store
+    Store(StoreArgs),
     /// Run a process as the CWL conformance suite asks for (also when called as `cwl-runner`)
     #[command(name = "cwl-runner", hide = true)]
     CwlRunner(CwlRunnerArgs),
@@ -185,6 +189,27 @@ pub struct ValidateArgs {
     /// Print nothing if the package is sound
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Options of `weir store`.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// Where the objects are kept; one process at a time may serve it
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Where to listen; port 0 takes a free one and prints it
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
+    pub listen: std::net::SocketAddr,
+    /// Key pairs and what they allow, a JSON file that is read again when it changes. Without it: one key pair from
+    /// WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY
+    #[arg(long, value_name = "FILE")]
+    pub credentials_file: Option<PathBuf>,
+    /// Create this bucket if it does not exist; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub bucket: Vec<String>,
+    /// Answer a write only once it would outlive a power failure
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub fsync: bool,
 }
 
 #[derive(Debug, Parser)]
