@@ -61,7 +61,7 @@ impl Display {
     /// The job is over: whatever comes next starts on a line of its own.
     pub fn end(&self) {
         if let Self::Bars { bars, .. } = self {
-            for bar in bars.iter() {
+            for bar in bars {
                 bar.abandon();
             }
             // The cursor stands behind the last bar.
