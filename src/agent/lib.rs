@@ -1,4 +1,4 @@
-//! The two programs of a step's pod (design §8).
+//! The two programs of a step's pod.
 //!
 //! `weir-shim` starts the tool inside of the tool's own container; `weir-agent`, in a container beside it, does all the
 //! rest. The way of an incarnation, a file each:

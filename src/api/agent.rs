@@ -1,4 +1,4 @@
-//! The words between the operator and the agent in a step's pod (design §8).
+//! The words between the operator and the agent in a step's pod.
 //!
 //! Three requests, each a POST with a JSON body and a bearer token: [`CLAIM_PATH`] takes a [`Claim`] and answers a
 //! [`ClaimAnswer`], [`EXITED_PATH`] an [`Exited`] and an [`ExitedAnswer`], [`COMPLETE_PATH`] a [`Complete`] and a

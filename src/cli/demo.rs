@@ -82,7 +82,7 @@ fn program() -> String {
 
 /// A word as a shell reads it back.
 fn shell_word(word: &str) -> String {
-    if word.chars().all(|c| c.is_alphanumeric() || "/._-:".contains(c)) {
+    if !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "/._-:".contains(c)) {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
@@ -97,4 +97,16 @@ pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
     let (package, inputs) = (example.package.display().to_string(), example.inputs.display().to_string());
     let by_hand = [&program(), "run", &package, &inputs, "--stage-out", &stage_out].map(shell_word).join(" ");
     run::start(&package, Some(&example.inputs), &[], &execution, Some(&by_hand))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_words_back() {
+        assert_eq!(shell_word("weir-demo/inputs.yaml"), "weir-demo/inputs.yaml");
+        assert_eq!(shell_word("my scenes"), "'my scenes'");
+        assert_eq!(shell_word("Ada's"), r"'Ada'\''s'");
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | what stands there |
 //! |---|---|
-//! | [`layout`] | the keys of a job (design §7) |
+//! | [`layout`] | the keys of a job |
 //! | [`journal`] | the append-only log of a job's events |
 //! | [`blob`] | content-addressed bytes of a job |
 //! | [`manifest`] | a directory as a list of blobs |

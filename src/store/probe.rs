@@ -1,4 +1,4 @@
-//! A look at a store before it is trusted: a journal on one that ignores conditions would have two writers (design §7).
+//! A look at a store before it is trusted: a journal on one that ignores conditions would have two writers.
 
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};

@@ -106,6 +106,34 @@ fn a_failing_tool_is_told_with_its_exit_code_and_the_end_of_its_stderr() {
 }
 
 #[test]
+fn of_many_elements_the_one_that_failed_is_told_with_its_log_and_those_stopped_for_it_are_not() {
+    let workshop = Workshop::new();
+    let package = "cwlVersion: v1.2\nclass: Workflow\nrequirements: {ScatterFeatureRequirement: {}}\n\
+                   inputs: {n: 'int[]'}\noutputs: {}\nsteps:\n  work:\n    scatter: n\n    in: {n: n}\n    out: []\n    run:\n      \
+                   class: CommandLineTool\n      requirements: {ResourceRequirement: {coresMin: 0.01, ramMin: 1}}\n      \
+                   inputs: {n: {type: int, inputBinding: {}}}\n      outputs: []\n      \
+                   baseCommand: [sh, -c, 'test $0 = 2 || sleep 600; echo no such scene >&2; exit 4']\n";
+    workshop.write("package.cwl", package);
+    let done = workshop.weir(&["run", "package.cwl", "-i", "n=[0, 1, 2, 3]", "--job-id", "many"]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.stdout.contains("no such scene"), "{}", done.stdout);
+    assert!(done.stdout.contains("its log: .weir/local/jobs/many/logs/work_3.log"), "{}", done.stdout);
+    assert_eq!(done.stderr, "Running job many\n       ToolFailed: step `work[2]`: the tool ended with exit code 4\n");
+}
+
+#[test]
+fn a_folder_for_outputs_that_cannot_be_made_is_told_before_anything_runs() {
+    let workshop = Workshop::new();
+    workshop.write("echo.cwl", ECHO);
+    for option in ["--outdir", "--stage-out"] {
+        let done = workshop.weir(&["run", "echo.cwl", "-i", "text=x", option, "echo.cwl/out"]);
+        assert_eq!(done.code, Some(1));
+        assert!(done.stderr.contains("cannot create the folder echo.cwl/out"), "{}", done.stderr);
+        assert!(!workshop.path().join(".weir/local").exists(), "no job");
+    }
+}
+
+#[test]
 fn ctrl_c_cancels_the_job_and_leaves_no_process() {
     let workshop = Workshop::new();
     let started = workshop.path().join("started");

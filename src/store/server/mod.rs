@@ -1,4 +1,4 @@
-//! The S3 server of `weir store`: protocol by the crate `s3s`, backend ours, on one directory (design §7).
+//! The S3 server of `weir store`: protocol by the crate `s3s`, backend ours, on one directory.
 //!
 //! | file | what stands there |
 //! |---|---|
