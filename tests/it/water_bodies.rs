@@ -133,7 +133,17 @@ impl Store {
     fn start(workshop: &Workshop) -> Self {
         use std::io::{BufRead, BufReader};
         let mut process = workshop
-            .command(&["store", "--dir", "objects", "--listen", "127.0.0.1:0", "--bucket", "results", "--fsync", "false"])
+            .command(&[
+                "store",
+                "--dir",
+                "objects",
+                "--listen",
+                "127.0.0.1:0",
+                "--bucket",
+                "results",
+                "--fsync",
+                "false",
+            ])
             .envs([("WEIR_STORE_ACCESS_KEY", "key"), ("WEIR_STORE_SECRET_KEY", "secret-of-the-store")])
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::null())
