@@ -43,6 +43,7 @@ pub fn start(
     }
     let inputs = inputs::read(inputs_file, assignments, &loaded)?;
     warn(&inputs.warnings);
+    inputs::present(&inputs.values)?;
     let id = execution::new_id(args.job_id.as_deref())?;
     let outdir = match &args.outdir {
         Some(outdir) => {

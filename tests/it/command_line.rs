@@ -134,6 +134,20 @@ fn a_folder_for_outputs_that_cannot_be_made_is_told_before_anything_runs() {
 }
 
 #[test]
+fn an_input_file_that_is_not_there_is_told_before_anything_runs() {
+    let workshop = Workshop::new();
+    workshop.write("package.cwl", "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: cat\ninputs: {f: {type: 'File[]', inputBinding: {}}}\noutputs: []\n");
+    let done = workshop.weir(&[
+        "run",
+        "package.cwl",
+        "-i",
+        "f=[{class: File, path: package.cwl}, {class: File, path: no.txt}]",
+    ]);
+    assert_eq!(done.code, Some(1));
+    assert_eq!(done.stderr, "weir: there is no input no.txt\n");
+}
+
+#[test]
 fn ctrl_c_cancels_the_job_and_leaves_no_process() {
     let workshop = Workshop::new();
     let started = workshop.path().join("started");
