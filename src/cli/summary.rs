@@ -126,6 +126,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::File(file) => location(&file.location),
         Value::Directory(directory) => location(&directory.location),
+        Value::String(text) if text.contains(char::is_control) => json::compact(value),
         Value::String(text) => location(&Some(text.clone())),
         Value::Array(values) => format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", ")),
         Value::Record(fields) => {

@@ -80,11 +80,11 @@ fn list(intro: &str, names: &[String]) -> String {
     }
 }
 
-/// The first line of an expression, shortened for a message.
+/// An expression on one line, shortened for a message.
 fn shown(source: &str) -> String {
-    let line = source.trim().lines().next().unwrap_or_default();
+    let line = source.split_whitespace().collect::<Vec<_>>().join(" ");
     let short: String = line.chars().take(80).collect();
-    if short.len() < source.trim().len() { format!("{short}…") } else { short }
+    if short.len() < line.len() { format!("{short}…") } else { short }
 }
 
 impl Template {
