@@ -1,3 +1,5 @@
+//! Command lines, environments and working directories of small tools, each for one rule of CWL.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Outputs collected from an imagined directory, each for one rule of CWL.
+
 use super::*;
 use crate::document::CwlVersion::{V1_0, V1_2};
 use crate::expression::Computed;

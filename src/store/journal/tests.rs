@@ -1,3 +1,5 @@
+//! A journal under writers that race, crash and meet damaged segments.
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
