@@ -4,7 +4,7 @@
 //!
 //! 1. [`yaml`]: YAML or JSON text becomes a tree with spans ([`source`]), so that every later message
 //!    ([`diagnostic`]) can show `file:line:column` and the line.
-//! 2. [`load`]: YAML or JSON text becomes a resolved [`Package`]: `$import`, `$include`, `$graph`, references, map and list
+//! 2. [`mod@load`]: YAML or JSON text becomes a resolved [`Package`]: `$import`, `$include`, `$graph`, references, map and list
 //!    forms, type abbreviations. Text is fetched through a trait; this crate opens no file and no socket.
 //! 3. [`document`], [`schema`], [`requirement`], [`expression`]: the model. It holds parsed things only; nobody reads the
 //!    raw document after `load`.
