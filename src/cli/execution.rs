@@ -50,7 +50,7 @@ pub fn run(
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    let finished = runtime.block_on(async {
         if let Some(spec) = spec {
             backend.submit(id, spec).await?;
         }
@@ -59,7 +59,10 @@ pub fn run(
         let finished = backend.run(id, control, observer).await;
         signals.abort();
         Ok(finished?)
-    })
+    });
+    // A cancelled job may still be fetching: nobody waits for that.
+    runtime.shutdown_background();
+    finished
 }
 
 /// The first Ctrl-C or SIGTERM cancels the job cleanly, the second one at once.
