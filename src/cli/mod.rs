@@ -52,8 +52,21 @@ pub fn main() -> ExitCode {
 fn describe(error: &anyhow::Error) -> String {
     match error.downcast_ref::<weir_cwl::Diagnostics>() {
         Some(diagnostics) => diagnostics.to_string(),
-        None => format!("weir: {error:#}"),
+        None => format!("weir: {}", chain(error)),
     }
+}
+
+/// An error and its causes. Many messages end with their cause already; it is not said twice.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Writes a line to stdout. A reader that went away is no failure.
@@ -191,4 +204,13 @@ pub struct CwlRunnerArgs {
     /// Print nothing but the output object and errors
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow::anyhow!("disk full").context("cannot write `a`: disk full").context("job 1");
+        assert_eq!(super::chain(&error), "job 1: cannot write `a`: disk full");
+    }
 }
