@@ -55,32 +55,16 @@ pub fn publish(outputs: Record, folder: &Path, owned: &Path) -> Result<Record, P
         .collect()
 }
 
-/// Describes what stands on the disk: a file with size and checksum, a directory with its whole listing.
-pub fn describe(path: &Path) -> Result<Entry, PublishError> {
-    let metadata = fs::metadata(path).map_err(|source| io_error("look at", path, source))?;
-    described(path, &metadata, 0)
-}
-
-fn described(path: &Path, metadata: &Metadata, depth: usize) -> Result<Entry, PublishError> {
-    if metadata.is_dir() {
-        let listing = listing(path, depth)?;
-        let (location, path, basename) = names(path);
-        return Ok(Entry::Directory(Directory {
-            location,
-            path,
-            basename,
-            listing: Some(listing),
-            ..Directory::default()
-        }));
-    }
+fn described_file(path: &Path, metadata: &Metadata) -> Result<Entry, PublishError> {
     let checksum = Some(checksum(path)?);
     let size = Some(metadata.len());
     let (location, path, basename) = names(path);
     Ok(Entry::File(File { location, path, basename, size, checksum, ..File::default() }))
 }
 
-fn listing(folder: &Path, depth: usize) -> Result<Vec<Entry>, PublishError> {
-    members(folder, depth)?.iter().map(|(path, metadata)| described(path, metadata, depth + 1)).collect()
+fn described_folder(path: &Path, listing: Vec<Entry>) -> Entry {
+    let (location, path, basename) = names(path);
+    Entry::Directory(Directory { location, path, basename, listing: Some(listing), ..Directory::default() })
 }
 
 /// SHA-1 as CWL spells it.
@@ -180,8 +164,7 @@ impl Publisher<'_> {
     ) -> Result<Directory, PublishError> {
         fs::create_dir_all(target).map_err(|source| io_error("create the folder", target, source))?;
         let listing = if let Some(source) = source {
-            self.link_directory(source, target, 0)?;
-            listing(target, 0)?
+            self.link_directory(source, target, 0)?
         } else {
             let listing = directory.listing.unwrap_or_default();
             listing.into_iter().map(|entry| self.place(entry, target)).collect::<Result<_, _>>()?
@@ -190,7 +173,9 @@ impl Publisher<'_> {
         Ok(Directory { location, path, basename, listing: Some(listing), ..directory })
     }
 
-    fn link_directory(&self, source: &Path, target: &Path, depth: usize) -> Result<(), PublishError> {
+    /// Publishes the members of a folder and lists them; what else stands in the target is none of the job's.
+    fn link_directory(&self, source: &Path, target: &Path, depth: usize) -> Result<Vec<Entry>, PublishError> {
+        let mut listing = Vec::new();
         for (member, metadata) in members(source, depth)? {
             let Some(name) = member.file_name() else { continue };
             let target = target.join(name);
@@ -198,14 +183,15 @@ impl Publisher<'_> {
                 // An input folder in which the outputs are published does not hold itself.
                 continue;
             }
-            if metadata.is_dir() {
+            listing.push(if metadata.is_dir() {
                 fs::create_dir_all(&target).map_err(|source| io_error("create the folder", &target, source))?;
-                self.link_directory(&member, &target, depth + 1)?;
+                described_folder(&target, self.link_directory(&member, &target, depth + 1)?)
             } else {
                 self.link(&member, &target)?;
-            }
+                described_file(&target, &metadata)?
+            });
         }
-        Ok(())
+        Ok(listing)
     }
 
     /// A hard link where the run owns the file and the file systems allow it, else a copy. The publication is the user's:
@@ -318,9 +304,13 @@ mod tests {
         std::os::unix::fs::symlink("nothing", root.join("dangling")).unwrap();
         std::os::unix::fs::symlink(".", root.join("loop")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
-        publish(directory(&root), &target, Path::new("/nowhere")).unwrap();
         let published = target.join(root.file_name().unwrap());
-        assert_eq!(members(&published, 0).unwrap().len(), 1);
+        fs::create_dir(&published).unwrap();
+        fs::write(published.join("stranger"), "").unwrap();
+        let outputs = publish(directory(&root), &target, Path::new("/nowhere")).unwrap();
+        let Value::Directory(listed) = &outputs["d"] else { panic!() };
+        assert_eq!(listed.listing.as_ref().unwrap().iter().map(Entry::name).collect::<Vec<_>>(), [Some("f".into())]);
+        assert_eq!(members(&published, 0).unwrap().len(), 2);
         assert_eq!(fs::read_to_string(published.join("f")).unwrap(), "water");
     }
 
