@@ -1,4 +1,5 @@
 //! The program as people use it: the real binary, real files, real processes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "it/support.rs"]
 mod support;

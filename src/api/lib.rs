@@ -1,5 +1,6 @@
 //! The words that every part of weir shares: failure classes, phases, names and limits. No client, no I/O.
 
+pub mod agent;
 pub mod failure;
 pub mod limits;
 pub mod phase;

@@ -56,3 +56,15 @@ pub const DEFAULT_DISK_MIB: u64 = 1024;
 
 /// Seconds that fetching one document by HTTP may take, redirects included.
 pub const DOCUMENT_FETCH_SECONDS_MAX: u64 = 30;
+
+/// Entries of the listing of an output directory that an agent reports.
+pub const LISTING_ENTRIES_MAX: usize = 100_000;
+
+/// Depth of the directories in it.
+pub const LISTING_DEPTH_MAX: usize = 64;
+
+/// Bytes of one object stored by a single PUT (Amazon S3, "Uploading objects": 5 GiB).
+pub const SINGLE_PUT_BYTES_MAX: u64 = 5 << 30;
+
+/// Bytes of a container's termination message (Kubernetes: 4096).
+pub const TERMINATION_MESSAGE_BYTES: usize = 4096;

@@ -22,7 +22,9 @@ pub fn run(args: &CwlRunnerArgs) -> Result<ExitCode> {
     run::warn(&inputs.warnings);
     let state = tempfile::Builder::new().prefix("weir-").tempdir().context("cannot create a temporary folder")?;
     let mut settings = Settings::for_this_machine().context("cannot look at this machine")?;
-    settings.state_dir = state.path().to_owned();
+    state.path().clone_into(&mut settings.state_dir);
+    // The whole state directory goes at the end.
+    settings.keep_attempts = true;
     let backend = LocalBackend::open(settings)?;
     let id = execution::new_id(None)?;
     let mut spec = JobSpec::new(entry, texts, inputs.values, execution::absolute(&args.outdir)?);

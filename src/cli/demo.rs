@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::{DemoArgs, documents, run};
+use super::{DemoArgs, documents, execution, run};
 
 const PACKAGE: &str = include_str!("../../manifests/water-bodies/water-bodies.cwl");
 
@@ -74,12 +74,39 @@ fn write_example(dir: &Path) -> Result<Example> {
     Ok(example)
 }
 
+/// What the user would type for this program: its path if it was called by one, as `cargo run` does.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    if called.contains('/') { execution::shown(Path::new(&called)) } else { "weir".to_owned() }
+}
+
+/// A word as a shell reads it back.
+fn shell_word(word: &str) -> String {
+    if !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "/._-:".contains(c)) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// Writes the example and runs it.
 pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
     let example = write_example(&args.dir)?;
     let mut execution = args.execution.clone();
     let stage_out = execution.stage_out.get_or_insert_with(|| "weir-results".to_owned()).clone();
     let (package, inputs) = (example.package.display().to_string(), example.inputs.display().to_string());
-    let by_hand = format!("weir run {package} {inputs} --stage-out {stage_out}");
+    let by_hand = [&program(), "run", &package, &inputs, "--stage-out", &stage_out].map(shell_word).join(" ");
     run::start(&package, Some(&example.inputs), &[], &execution, Some(&by_hand))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_words_back() {
+        assert_eq!(shell_word("weir-demo/inputs.yaml"), "weir-demo/inputs.yaml");
+        assert_eq!(shell_word("my scenes"), "'my scenes'");
+        assert_eq!(shell_word("Ada's"), r"'Ada'\''s'");
+    }
 }

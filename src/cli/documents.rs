@@ -54,11 +54,11 @@ pub fn file_url(path: &Path) -> Result<String> {
 }
 
 fn read_file(path: &Path) -> Result<String> {
-    let size = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?.len();
+    let size = std::fs::metadata(path)?.len();
     if size > DOCUMENT_BYTES_MAX as u64 {
-        bail!("{} has {size} bytes; documents may have {DOCUMENT_BYTES_MAX}", path.display());
+        bail!("it has {size} bytes; documents may have {DOCUMENT_BYTES_MAX}");
     }
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    Ok(std::fs::read_to_string(path)?)
 }
 
 fn read_http(url: &str) -> Result<String> {
@@ -71,11 +71,6 @@ fn read_http(url: &str) -> Result<String> {
         )
         .build()
         .into();
-    let mut response = agent.get(url).call().with_context(|| format!("cannot fetch {url}"))?;
-    response
-        .body_mut()
-        .with_config()
-        .limit(DOCUMENT_BYTES_MAX as u64)
-        .read_to_string()
-        .with_context(|| format!("cannot read {url}"))
+    let mut response = agent.get(url).call()?;
+    Ok(response.body_mut().with_config().limit(DOCUMENT_BYTES_MAX as u64).read_to_string()?)
 }

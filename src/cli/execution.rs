@@ -7,9 +7,10 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use tokio::sync::watch;
 use weir_api::{FailureClass, Phase};
-use weir_local::{Control, Finished, JobSpec, LocalBackend, Observer, Settings};
+use weir_local::{Control, Finished, JobSpec, LocalBackend, Settings};
 use weir_store::RunId;
 
+use super::progress::Display;
 use super::{ExecutionArgs, exit};
 
 /// The settings of the backend that these options ask for.
@@ -39,12 +40,7 @@ pub fn new_id(asked: Option<&str>) -> Result<RunId> {
 }
 
 /// Accepts the job unless it was accepted before (`spec` is `None`), and runs it to its end.
-pub fn run(
-    backend: &LocalBackend,
-    id: &RunId,
-    spec: Option<&JobSpec>,
-    observer: &mut dyn Observer,
-) -> Result<Finished> {
+pub fn run(backend: &LocalBackend, id: &RunId, spec: Option<&JobSpec>, display: &mut Display) -> Result<Finished> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -54,9 +50,10 @@ pub fn run(
         if let Some(spec) = spec {
             backend.submit(id, spec).await?;
         }
+        display.begin(id, spec.is_none());
         let (orders, control) = watch::channel(Control::Run);
         let signals = tokio::spawn(obey_signals(orders));
-        let finished = backend.run(id, control, observer).await;
+        let finished = backend.run(id, control, display).await;
         signals.abort();
         Ok(finished?)
     });
@@ -97,13 +94,16 @@ pub fn exit_code(finished: &Finished) -> ExitCode {
 
 /// The id to resume: the one that was given, or the job that was worked on last.
 pub fn id_to_resume(asked: &str, backend: &LocalBackend) -> Result<RunId> {
-    if !asked.is_empty() {
-        return RunId::from_str(asked).map_err(|error| anyhow::anyhow!("--resume: {error}"));
-    }
-    let latest = backend.runs().into_iter().max_by_key(|(_, changed)| *changed);
+    let latest = if asked.is_empty() {
+        backend.runs().into_iter().max_by_key(|(_, changed)| *changed)
+    } else {
+        backend.runs().into_iter().find(|(id, _)| id.as_str() == asked)
+    };
+    let state = shown(&backend.settings().state_dir);
     match latest {
         Some((id, _)) => Ok(id),
-        None => bail!("there is no job to resume in {}", backend.settings().state_dir.display()),
+        None if asked.is_empty() => bail!("there is no job to resume in {state}"),
+        None => bail!("--resume: there is no job `{asked}` in {state}"),
     }
 }
 

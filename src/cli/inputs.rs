@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use weir_cwl::job::{InputObject, Inputs};
+use weir_cwl::load::Fetch as _;
+use weir_cwl::source::Source;
 use weir_cwl::{Package, Type};
 
 use super::documents::{self, Documents};
@@ -16,13 +18,14 @@ pub fn read(file: Option<&Path>, assignments: &[String], package: &Package) -> R
     let mut object = match file {
         Some(path) => {
             let url = documents::file_url(path)?;
-            let text = weir_cwl::load::Fetch::fetch(&Documents, &url).map_err(|error| anyhow!("{error}"))?;
-            InputObject::parse(&url, &text)?
+            let text = Documents.fetch(&url).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+            InputObject::from_source(&Source::named(Documents.name(&url), &url, text))?
         }
         None => InputObject::parse(&here()?, NOTHING)?,
     };
     for assignment in assignments {
-        object.overlay(InputObject::parse(&here()?, &yaml_of(assignment, package)?)?);
+        let source = Source::named(Some("--input".to_owned()), &here()?, yaml_of(assignment, package)?);
+        object.overlay(InputObject::from_source(&source)?);
     }
     object.inputs(package).map_err(|mut found| {
         // There is no line to show where nothing was given.

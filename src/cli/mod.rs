@@ -7,6 +7,7 @@ mod execution;
 mod inputs;
 mod progress;
 mod run;
+mod store;
 mod summary;
 mod validate;
 
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Run(args) => run::run(&args),
         Command::Validate(args) => validate::validate(&args),
+        Command::Store(args) => store::store(&args),
         Command::CwlRunner(args) => conformance::run(&args),
     };
     done.unwrap_or_else(|error| {
@@ -56,14 +58,13 @@ fn describe(error: &anyhow::Error) -> String {
     }
 }
 
-/// An error and its causes. Many messages end with their cause already; it is not said twice.
+/// An error and its causes; a cause that its message ends with already is not told twice.
 fn chain(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
         }
     }
     text
@@ -74,7 +75,7 @@ fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// Runs Earth-observation application packages (CWL): on this machine with nothing installed, or on Kubernetes.
+/// Runs Earth-observation application packages (CWL) on this machine, with nothing installed.
 #[derive(Debug, Parser)]
 #[command(
     name = "weir",
@@ -87,14 +88,21 @@ pub struct Cli {
     pub command: Command,
 }
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 successful; 1 the package or its inputs are wrong, or the job failed; 2 wrong options; 33 the package needs \
+something that weir does not support here; 130 cancelled (Ctrl-C once: cleanly, twice: at once).";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make water masks from the bundled Landsat scenes: the main job in one command
     Demo(DemoArgs),
     /// Run a package with its inputs on this machine
+    #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// Check a package; print its OGC process description if it is sound
     Validate(ValidateArgs),
+    /// Serve a directory as an S3-compatible object store
+    Store(StoreArgs),
     /// Run a process as the CWL conformance suite asks for (also when called as `cwl-runner`)
     #[command(name = "cwl-runner", hide = true)]
     CwlRunner(CwlRunnerArgs),
@@ -119,7 +127,8 @@ pub struct RunArgs {
     /// The inputs: a YAML or JSON file
     #[arg(value_name = "INPUTS")]
     pub inputs: Option<PathBuf>,
-    /// One input; may be repeated; wins over the file. The value is read as YAML, so `-i 'bands=[green, nir]'` works
+    /// One input; may be repeated; wins over the file. A text or a path is taken as it stands, anything else is read as
+    /// YAML: `-i aoi=1,2,3,4 -i 'bands=[green, nir]'`
     #[arg(short = 'i', long = "input", value_name = "NAME=VALUE")]
     pub input: Vec<String>,
     #[command(flatten)]
@@ -161,7 +170,7 @@ pub struct ExecutionArgs {
     #[arg(long)]
     pub keep_work: bool,
     /// Print one JSON document on stdout: job, outputs, steps and their usage
-    #[arg(long, conflicts_with = "quiet")]
+    #[arg(long)]
     pub json: bool,
     /// Print nothing but the output object and errors
     #[arg(long, short)]
@@ -180,6 +189,27 @@ pub struct ValidateArgs {
     /// Print nothing if the package is sound
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Options of `weir store`.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// Where the objects are kept; one process at a time may serve it
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Where to listen; port 0 takes a free one and prints it
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
+    pub listen: std::net::SocketAddr,
+    /// Key pairs and what they allow, a JSON file that is read again when it changes. Without it: one key pair from
+    /// WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY
+    #[arg(long, value_name = "FILE")]
+    pub credentials_file: Option<PathBuf>,
+    /// Create this bucket if it does not exist; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub bucket: Vec<String>,
+    /// Answer a write only once it would outlive a power failure
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub fsync: bool,
 }
 
 #[derive(Debug, Parser)]
@@ -204,13 +234,4 @@ pub struct CwlRunnerArgs {
     /// Print nothing but the output object and errors
     #[arg(long, short)]
     pub quiet: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_cause_is_said_once() {
-        let error = anyhow::anyhow!("disk full").context("cannot write `a`: disk full").context("job 1");
-        assert_eq!(super::chain(&error), "job 1: cannot write `a`: disk full");
-    }
 }

@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use weir_api::FailureClass;
 use weir_local::Observer;
 use weir_plan::progress::Progress;
 use weir_plan::{Event, Incarnation, InstancePath, Intent, Recorded, State};
@@ -14,15 +15,25 @@ use super::summary;
 
 /// Between two looks at the whole state.
 const REDRAW: Duration = Duration::from_millis(50);
-/// Lines of finished step instances that are printed one by one; beyond it only every hundredth.
-const LINES_MAX: u64 = 200;
+/// Lines of finished step instances that are printed one by one; beyond it only one in [`LINES_GAP`].
+const LINES_MAX: u32 = 200;
+/// Between two lines of a job with many.
+const LINES_GAP: Duration = Duration::from_secs(2);
+
+/// What is known of a job that is told in lines.
+#[derive(Default)]
+pub struct Lines {
+    instances: HashMap<Incarnation, InstancePath>,
+    printed: u32,
+    last: Option<Instant>,
+}
 
 /// A live display of one job on stderr.
 pub enum Display {
     /// `--quiet`, `--json`
     Quiet,
     /// No terminal.
-    Lines { ended: u64, instances: HashMap<Incarnation, InstancePath> },
+    Lines(Lines),
     /// A terminal.
     Bars { all: MultiProgress, bars: Vec<ProgressBar>, drawn: Option<Instant> },
 }
@@ -36,7 +47,7 @@ impl Display {
             let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
             Self::Bars { all, bars: Vec::new(), drawn: None }
         } else {
-            Self::Lines { ended: 0, instances: HashMap::new() }
+            Self::Lines(Lines::default())
         }
     }
 
@@ -53,6 +64,10 @@ impl Display {
             for bar in bars {
                 bar.abandon();
             }
+            // The cursor stands behind the last bar.
+            if !bars.is_empty() {
+                eprintln!();
+            }
         }
     }
 }
@@ -61,7 +76,7 @@ impl Observer for Display {
     fn durable(&mut self, intent: &Intent, state: &State, events: &[Recorded]) {
         match self {
             Self::Quiet => {}
-            Self::Lines { ended, instances } => print_lines(&Progress::of(intent, state), events, ended, instances),
+            Self::Lines(lines) => lines.print(&Progress::of(intent, state), events),
             Self::Bars { all, bars, drawn } => {
                 let over = state.finished().is_some();
                 if over || drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW) {
@@ -73,40 +88,53 @@ impl Observer for Display {
     }
 }
 
-/// One line for each end of an incarnation.
-fn print_lines(
-    progress: &Progress,
-    events: &[Recorded],
-    ended: &mut u64,
-    instances: &mut HashMap<Incarnation, InstancePath>,
-) {
-    for recorded in events {
-        match &recorded.event {
-            Event::StartAttempt { instance, incarnation, .. } => {
-                instances.insert(*incarnation, instance.clone());
-            }
-            Event::Ended { incarnation, outcome } => {
-                let Some(instance) = instances.remove(incarnation) else { continue };
-                *ended += 1;
-                let seconds = summary::seconds(&outcome.usage);
-                match &outcome.failure {
-                    None if *ended <= LINES_MAX || *ended % 100 == 0 => {
-                        eprintln!("{:3} %  {instance}  {seconds:.2} s", progress.percent);
-                    }
-                    None => {}
-                    Some(failure) => eprintln!("       {instance}  {}: {}", failure.class, failure.message),
+impl Lines {
+    /// One line for each end of an incarnation. Those that were stopped for the failure of another one are not told:
+    /// they would drown it.
+    fn print(&mut self, progress: &Progress, events: &[Recorded]) {
+        for recorded in events {
+            match &recorded.event {
+                Event::StartAttempt { instance, incarnation, .. } => {
+                    self.instances.insert(*incarnation, instance.clone());
                 }
+                Event::Ended { incarnation, outcome } => {
+                    let Some(instance) = self.instances.remove(incarnation) else { continue };
+                    match &outcome.failure {
+                        None if self.printed < LINES_MAX
+                            || self.last.is_none_or(|last| last.elapsed() >= LINES_GAP) =>
+                        {
+                            let seconds = summary::seconds(&outcome.usage);
+                            eprintln!("{:3} %  {instance}  {seconds:.2} s", progress.percent);
+                            self.printed += 1;
+                            self.last = Some(Instant::now());
+                        }
+                        Some(failure) if failure.class != FailureClass::Dismissed => {
+                            eprintln!("       {}: {}", failure.class, failure.message);
+                        }
+                        _ => {}
+                    }
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
+}
+
+/// The characters of a bar: done, its head, to do. Plain ones where the locale is not UTF-8.
+fn bar_characters() -> &'static str {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_default()
+        .to_lowercase();
+    if locale.contains("utf-8") || locale.contains("utf8") { "━━─" } else { "##-" }
 }
 
 fn draw(progress: &Progress, all: &MultiProgress, bars: &mut Vec<ProgressBar>) {
     let width = progress.steps.iter().map(|step| step.id.len()).max().unwrap_or(0);
     let style = ProgressStyle::with_template("  {prefix}  {bar:24.green/dim} {pos}/{len}  {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━━─");
+        .progress_chars(bar_characters());
     for (at, step) in progress.steps.iter().enumerate() {
         if at == bars.len() {
             let bar = all.add(ProgressBar::new(0)).with_style(style.clone()).with_prefix(format!("{:width$}", step.id));

@@ -45,7 +45,10 @@ pub fn start(
     warn(&inputs.warnings);
     let id = execution::new_id(args.job_id.as_deref())?;
     let outdir = match &args.outdir {
-        Some(outdir) => outdir.clone(),
+        Some(outdir) => {
+            make_folder(outdir)?;
+            outdir.clone()
+        }
         None => std::path::Path::new(RESULTS).join(id.as_str()),
     };
     let mut spec = JobSpec::new(entry, texts, inputs.values, execution::absolute(&outdir)?);
@@ -70,10 +73,9 @@ fn finish(
     by_hand: Option<&str>,
 ) -> Result<ExitCode> {
     let mut display = Display::new(args.quiet || args.json);
-    display.begin(id, spec.is_none());
     let ended = execution::run(backend, id, spec, &mut display);
     display.end();
-    let finished = ended.with_context(|| format!("job {id}"))?;
+    let finished = ended?;
     if args.json {
         summary::print_json(id, &finished);
     } else if args.quiet {
@@ -105,6 +107,12 @@ pub fn warn(diagnostics: &Diagnostics) {
     }
 }
 
+/// Makes the folder that the outputs were asked into: that it cannot be made is told before the first step, not after
+/// the last one.
+fn make_folder(folder: &std::path::Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", execution::shown(folder)))
+}
+
 /// A directory becomes absolute: the step runs in a folder of its own.
 fn stage_out(to: &str, id: &RunId) -> Result<StageOut> {
     let to = match to.split_once("://") {
@@ -112,6 +120,7 @@ fn stage_out(to: &str, id: &RunId) -> Result<StageOut> {
         Some((scheme, _)) => bail!("--stage-out {to}: weir publishes to directories and s3://, not to {scheme}://"),
         None => {
             let directory = execution::absolute(std::path::Path::new(to))?;
+            make_folder(&directory)?;
             directory.to_str().with_context(|| format!("the path {} is not UTF-8", directory.display()))?.to_owned()
         }
     };

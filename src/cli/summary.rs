@@ -11,6 +11,9 @@ use weir_store::RunId;
 
 use super::{execution, print_line};
 
+/// Lines that the summary shows of a list among the outputs; the output object has all.
+const OUTPUT_LINES_MAX: usize = 10;
+
 /// Sums over all attempts of one step.
 #[derive(Default)]
 struct Row {
@@ -35,37 +38,55 @@ pub fn print(id: &RunId, finished: &Finished, by_hand: Option<&str>) {
         _ => "failed",
     };
     print_line(&format!(
-        "\nJob {id}: {word} after {:.2} s, {} tool runs\n",
+        "\nJob {id}: {word} after {:.2} s, {} tool run{}",
         report.elapsed_seconds(),
-        report.steps.len()
+        report.steps.len(),
+        if report.steps.len() == 1 { "" } else { "s" }
     ));
     print_steps(&report.steps);
     if let Some(failure) = &finished.failure {
         print_line(&format!("\n{}: {}", failure.class, failure.message));
         if let Some(tail) = failure.stderr_tail.as_deref().filter(|tail| !tail.trim().is_empty()) {
-            print_line("  the end of its stderr:");
+            print_line("  its last words:");
             for line in tail.trim_end().lines() {
                 print_line(&format!("  | {line}"));
             }
+        }
+        let culprit = report.steps.iter().rfind(|step| Some(&step.instance) == failure.instance.as_ref());
+        let log = culprit.map(|step| finished.folder.log(&step.log)).filter(|log| log.exists());
+        if let Some(log) = log {
+            print_line(&format!("  its log: {}", execution::shown(&log)));
         }
     }
     if !finished.outputs.is_empty() {
         print_line("\nOutputs");
         let width = finished.outputs.keys().map(String::len).max().unwrap_or(0);
         for (name, value) in &finished.outputs {
-            print_line(&format!("  {name:width$}  {}", shown(value)));
+            let lines = lines(value);
+            for (at, line) in lines.iter().take(OUTPUT_LINES_MAX).enumerate() {
+                print_line(&format!("  {:width$}  {line}", if at == 0 { name } else { "" }));
+            }
+            if lines.len() > OUTPUT_LINES_MAX {
+                print_line(&format!("  {:width$}  and {} more", "", lines.len() - OUTPUT_LINES_MAX));
+            }
         }
     }
     print_line(&format!("\nLogs and usage  {}", execution::shown(finished.folder.root())));
-    if finished.phase != Phase::Successful {
-        print_line("A finished job stays as it is: mend the cause and run it again.");
+    match finished.phase {
+        Phase::Successful => {}
+        Phase::Dismissed => print_line("A cancelled job cannot be resumed: run it again as a new one."),
+        _ => print_line("A failed job stays as it is: mend the cause and run it again as a new one."),
     }
     if let Some(command) = by_hand {
         print_line(&format!("\nThe same by hand:\n  {command}"));
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "bytes of memory, shown with one decimal in megabytes")]
 fn print_steps(steps: &[StepUsage]) {
+    if steps.is_empty() {
+        return;
+    }
     let mut rows: IndexMap<&str, Row> = IndexMap::new();
     for step in steps {
         let name = step.instance.0.last().map_or("", |segment| segment.step.as_str());
@@ -76,7 +97,7 @@ fn print_steps(steps: &[StepUsage]) {
         row.memory = row.memory.max(step.usage.memory_peak_bytes);
     }
     let width = rows.keys().map(|name| name.len()).max().unwrap_or(0).max(4);
-    print_line(&format!("  {:width$}  {:>5}  {:>9}  {:>9}  {:>11}", "step", "runs", "wall", "CPU", "peak memory"));
+    print_line(&format!("\n  {:width$}  {:>5}  {:>9}  {:>9}  {:>11}", "step", "runs", "wall", "CPU", "peak memory"));
     for (name, row) in &rows {
         print_line(&format!(
             "  {name:width$}  {:>5}  {:>7.2} s  {:>7.2} s  {:>8.1} MB",
@@ -85,6 +106,14 @@ fn print_steps(steps: &[StepUsage]) {
             row.cpu,
             row.memory as f64 / 1e6
         ));
+    }
+}
+
+/// A list as one line for each member, everything else as one line.
+fn lines(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(values) if !values.is_empty() => values.iter().map(shown).collect(),
+        other => vec![shown(other)],
     }
 }
 
@@ -98,7 +127,11 @@ fn shown(value: &Value) -> String {
         Value::File(file) => location(&file.location),
         Value::Directory(directory) => location(&directory.location),
         Value::String(text) => location(&Some(text.clone())),
-        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(", "),
+        Value::Array(values) => format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        Value::Record(fields) => {
+            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {}", shown(value))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
         other => json::compact(other),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::limits::{LINE_SHOWN_MAX, MESSAGES_MAX};
 use crate::source::Span;
 
 /// One message.
@@ -29,9 +30,6 @@ pub enum Severity {
 /// Several messages, in the order they were found. As an error type it holds at least one error.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
-
-/// Messages that one load or check collects: nobody reads more.
-pub const MESSAGES_MAX: usize = 100;
 
 impl Diagnostic {
     /// An error at a place.
@@ -106,9 +104,6 @@ impl fmt::Display for Diagnostics {
         Ok(())
     }
 }
-
-/// Characters of a source line that a message shows at most.
-const LINE_SHOWN_MAX: usize = 160;
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Package, Process};
 use crate::json;
+use crate::limits::INPUT_ERRORS_MAX;
 use crate::load::suggestion::{listed, nearest};
 use crate::load::{object, standalone_requirements};
 use crate::requirement::{Effective, Requirements};
@@ -17,9 +18,6 @@ use crate::source::{Source, Span};
 use crate::uri;
 use crate::value::{Number, Record, Value};
 use crate::yaml::{self, Data, Node};
-
-/// Messages about one input object; who has more mistakes than that has one.
-const ERRORS_MAX: usize = 50;
 
 /// The text of an input object, parsed and not yet checked against a process.
 #[derive(Debug, Clone, PartialEq)]
@@ -240,7 +238,7 @@ fn escape(key: &str) -> String {
 
 /// The value as one of `type_`, or `None` after reports.
 fn fit(type_: &Type, value: Value, pointer: &str, errors: &mut Vec<InputError>) -> Option<Value> {
-    if errors.len() >= ERRORS_MAX {
+    if errors.len() >= INPUT_ERRORS_MAX {
         return None;
     }
     let fits = match (type_, &value) {
@@ -530,8 +528,11 @@ d: {class: Directory, location: 'A%3AGln2Cys', listing: [{class: File, basename:
         let given = "cwl:requirements: [{class: EnvVarRequirement, envDef: {A: b}}]\ncwl:tool: ../p/a.cwl#main\na: x";
         let object = InputObject::parse("file:///jobs/job.yml", given).unwrap();
         assert_eq!(object.tool().as_deref(), Some("file:///p/a.cwl#main"));
-        let inputs = object.inputs(&package("  a: string")).unwrap();
-        assert_eq!(inputs.requirements.env_var.unwrap()[0].name, "A");
+        let package = package("  a: string");
+        let inputs = object.inputs(&package).unwrap();
+        let package = with_requirements(package, &inputs.requirements.unwrap()).unwrap();
+        let env_var = package.processes[package.entry.0].header().requirements.env_var.as_ref();
+        assert_eq!(env_var.unwrap()[0].name, "A");
         assert_eq!(inputs.warnings, Diagnostics::default());
     }
 }

@@ -31,8 +31,9 @@ pub mod document;
 pub mod expression;
 #[cfg(test)]
 mod fixture;
-pub mod json;
 pub mod job;
+pub mod json;
+pub mod limits;
 pub mod load;
 pub mod ontology;
 pub mod output;

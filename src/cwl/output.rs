@@ -232,7 +232,7 @@ fn typed(parameter: &OutputParameter, value: Value) -> Result<Value, OutputError
 /// Files of expression tools are known by their location; names are made explicit.
 fn without_paths(mut entry: Entry) -> Entry {
     if let (None, Some(path)) = (entry.location(), entry.path()) {
-        entry.set_location(Some(crate::value::file_location(path)));
+        entry.set_location(Some(crate::uri::from_path(path)));
     }
     if let Some(name) = entry.name() {
         entry.set_basename(name);

@@ -103,14 +103,16 @@ pub fn decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let pair = bytes.get(at + 1..at + 3).and_then(|pair| std::str::from_utf8(pair).ok());
-        let value = pair.filter(|_| bytes[at] == b'%').and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        if let Some(value) = value {
-            decoded.push(value);
-            at += 3;
-        } else {
-            decoded.push(bytes[at]);
-            at += 1;
+        let hex = |offset: usize| bytes.get(at + offset).and_then(|byte| char::from(*byte).to_digit(16));
+        match (bytes[at], hex(1), hex(2)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
+                at += 3;
+            }
+            (byte, ..) => {
+                decoded.push(byte);
+                at += 1;
+            }
         }
     }
     String::from_utf8(decoded).unwrap_or_else(|_| text.to_owned())
@@ -168,6 +170,7 @@ mod tests {
         assert_eq!(to_path("file:///a/item%231.txt").as_deref(), Some("/a/item#1.txt"));
         assert_eq!(to_path("file:/a/b").as_deref(), Some("/a/b"));
         assert_eq!(to_path("https://h/a"), None);
+        assert_eq!(decode("100%+1%4"), "100%+1%4", "no escapes");
         assert_eq!(basename("s3://b/k/item%231.txt"), "item#1.txt");
         assert_eq!(basename("file:///a/dir/"), "dir");
     }

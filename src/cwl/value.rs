@@ -8,7 +8,7 @@ mod location;
 pub mod object;
 mod serialize;
 
-pub use location::{file_location, file_path, percent_decode, percent_encode};
+pub use location::file_path;
 
 /// An object with named members in their written order.
 pub type Record = IndexMap<String, Value>;
@@ -390,7 +390,7 @@ fn name_of(basename: Option<&str>, path: Option<&str>, location: Option<&str>) -
         (None, Some(location)) => {
             // A query or fragment is no part of the name; in a `file:` URI both would be percent-encoded.
             let bare = location.split(['?', '#']).next().unwrap_or(location);
-            last(bare).map(|name| percent_decode(&name))
+            last(bare).map(|name| crate::uri::decode(&name))
         }
         (None, None) => None,
     }
@@ -518,7 +518,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_path_survives_its_location(path in "/\\PC{0,30}") {
-            prop_assert_eq!(file_path(&file_location(&path)), Some(path));
+            prop_assert_eq!(file_path(&crate::uri::from_path(&path)), Some(path));
         }
     }
 }

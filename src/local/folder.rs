@@ -1,4 +1,4 @@
-//! Where the things of a run stand in the state directory: the store's keys as paths (design §7).
+//! Where the things of a run stand in the state directory: the store's keys as paths.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! The image map: which container images run natively, and as which program (design §2).
+//! The image map: which container images run natively, and as which program.
 
 use std::collections::BTreeMap;
 

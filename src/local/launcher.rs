@@ -23,6 +23,8 @@ use rustix::process::{
 use serde::{Deserialize, Serialize};
 use wait4::Wait4;
 
+use crate::folder::remove_tree;
+
 /// The name by which the program knows that it is to be the launcher.
 pub const ARG0: &str = "weir-launcher";
 
@@ -52,6 +54,11 @@ pub enum Request {
         id: u64,
         /// Milliseconds between the two; 0 means SIGKILL at once.
         grace_ms: u64,
+    },
+    /// Remove this folder when everything is over: nobody waits for it.
+    Remove {
+        /// Absolute.
+        folder: PathBuf,
     },
 }
 
@@ -137,6 +144,7 @@ pub fn launcher_main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let running = Arc::new(Running::default());
+    let mut discarded = Vec::new();
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         match serde_json::from_str(&line) {
@@ -145,11 +153,16 @@ pub fn launcher_main() -> ExitCode {
                 std::thread::spawn(move || reply(&running.run(id, &tool)));
             }
             Ok(Request::Stop { id, grace_ms }) => running.stop(id, Duration::from_millis(grace_ms)),
+            Ok(Request::Remove { folder }) => discarded.push(folder),
             // Only weir writes here; a line that is none of its requests means that both are not the same program.
             Err(_) => break,
         }
     }
     running.kill_everything();
+    for folder in discarded {
+        // Nobody is left to be told; what remains is in nobody's way.
+        let _ = remove_tree(&folder);
+    }
     ExitCode::SUCCESS
 }
 

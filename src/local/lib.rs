@@ -1,4 +1,4 @@
-//! The embedded backend: jobs as child processes of one machine, state in a directory (design §2, §7).
+//! The embedded backend: jobs as child processes of one machine, state in a directory.
 //!
 //! The way of a job, one direction:
 //!

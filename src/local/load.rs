@@ -4,7 +4,7 @@ use weir_api::limits::{DOCUMENT_DEPTH_MAX, LOAD_CONTENTS_BYTES_MAX};
 use weir_cwl::command::{Kind, Probe, text_of};
 use weir_cwl::document::CwlVersion;
 use weir_cwl::schema::LoadListing;
-use weir_cwl::value::percent_encode;
+use weir_cwl::uri;
 use weir_cwl::{Directory, Entry, File, Value};
 use weir_plan::action::Load;
 
@@ -60,7 +60,7 @@ fn list(directory: &mut Directory, depth: usize, probe: &mut dyn Probe) -> Resul
     let base = location.trim_end_matches('/');
     let mut listing = Vec::with_capacity(members.len());
     for (name, kind) in members {
-        let location = Some(format!("{base}/{}", percent_encode(&name)));
+        let location = Some(format!("{base}/{}", uri::encode_path(&name)));
         let basename = Some(name);
         listing.push(match kind {
             Kind::File(size) => Entry::File(File { location, basename, size: Some(size), ..File::default() }),

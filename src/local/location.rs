@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use weir_cwl::value::percent_decode;
+use weir_cwl::uri;
 
 /// The path that a location names: a `file:` URI, or a path without scheme. `None` if it lies elsewhere (`http:`, `s3:` …).
 pub fn local_path(location: &str) -> Option<PathBuf> {
     if let Some(rest) = location.strip_prefix("file:") {
         let path = rest.strip_prefix("//localhost").or_else(|| rest.strip_prefix("//")).unwrap_or(rest);
-        return Some(PathBuf::from(percent_decode(path)));
+        return Some(PathBuf::from(uri::decode(path)));
     }
     let has_scheme = location.split_once(':').is_some_and(|(scheme, _)| {
         scheme.len() > 1

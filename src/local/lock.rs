@@ -42,7 +42,7 @@ pub enum LockError {
 }
 
 impl RunLock {
-    /// Takes the lock of the run whose folder is `folder`. Blocks for [`PATIENCE`] at most. Close-on-exec, so no tool keeps
+    /// Takes the lock of the run whose folder is `folder`. Blocks for `PATIENCE` at most. Close-on-exec, so no tool keeps
     /// it.
     pub fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join("lock");

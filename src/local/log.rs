@@ -1,4 +1,4 @@
-//! Log files of steps: `…/logs/<name>.log` (design §9). Tools append to them directly, so they can be read while the tool
+//! Log files of steps: `…/logs/<name>.log`. Tools append to them directly, so they can be read while the tool
 //! runs.
 //!
 //! The limit of a log holds at any time, without a process between the tool and its file: beyond it the middle of the

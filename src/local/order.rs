@@ -103,7 +103,7 @@ pub fn prepare(context: &Context, launch: &Launch) -> Result<Prepared, Refusal> 
         tmpdir_size_mib: launch.resources.tmpdir_mib,
         exit_code: None,
     };
-    let layout = Layout { inputs: text(&inputs), in_place: false, in_container: false, base_command };
+    let layout = Layout { inputs: text(&inputs), in_place: true, in_container: false, base_command };
     let mut files = context.files();
     let mut scripts = context.scripts.clone();
     let order =
@@ -134,7 +134,7 @@ fn native_command(context: &Context, launch: &Launch) -> Result<Option<Vec<Strin
     let image = image(docker).unwrap_or("(none)");
     let message = format!(
         "the tool requires the container image `{image}`, and there are no containers here; map the image to a local \
-         program, or make DockerRequirement a hint if the program is installed"
+         program (--map-image), or make DockerRequirement a hint if the program is installed"
     );
     Err(Refusal::new(FailureClass::Unsupported, message))
 }
@@ -267,8 +267,9 @@ fn not_found(tool: &CommandLineTool, order: &WorkOrder, name: &str, path: &str) 
     let message = format!("tool `{}`: program `{name}` {place}", tool.header.id);
     match order.docker.as_ref().and_then(|(docker, _)| image(docker)) {
         Some(image) => {
-            let advice =
-                format!("{message}; it belongs to the image `{image}`, which is not mapped to a local program");
+            let advice = format!(
+                "{message}; it belongs to the image `{image}`, which is not mapped to a local program (--map-image)"
+            );
             Refusal::new(FailureClass::Unsupported, advice)
         }
         None => Refusal::new(FailureClass::ToolFailed, message),

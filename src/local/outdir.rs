@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use weir_cwl::command::Kind;
 use weir_cwl::output::{Found, OutputDirectory};
-use weir_cwl::value::percent_encode;
+use weir_cwl::uri;
 
 use crate::files;
 
@@ -96,7 +96,7 @@ impl OutputDirectory for OutDir {
         }
         let kind = if metadata.is_dir() { Kind::Directory } else { Kind::File(metadata.len()) };
         let target = self.follow(path);
-        let location = |path: &Path| format!("file://{}", percent_encode(&path.to_string_lossy()));
+        let location = |path: &Path| uri::from_path(&path.to_string_lossy());
         Ok(Some(if target.starts_with(&self.root) {
             Found { kind, location: location(&plain), elsewhere: None }
         } else if target.starts_with(&self.fetched) {

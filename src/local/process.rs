@@ -116,6 +116,11 @@ impl Launcher {
         let _ = self.send(&Request::Stop { id, grace_ms }).await;
     }
 
+    /// Leaves a folder to the launcher: it is removed once this process has ended or has let go of the launcher.
+    pub async fn discard(&self, folder: PathBuf) -> io::Result<()> {
+        self.send(&Request::Remove { folder }).await
+    }
+
     async fn send(&self, request: &Request) -> io::Result<()> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use sha1::{Digest as _, Sha1};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
-use weir_cwl::value::percent_encode;
+use weir_cwl::uri;
 use weir_cwl::{Directory, Entry, File, Record};
 
 use crate::files;
@@ -241,7 +241,7 @@ fn members(folder: &Path, depth: usize) -> Result<Vec<(PathBuf, Metadata)>, Publ
 fn names(path: &Path) -> (Option<String>, Option<String>, Option<String>) {
     let text = path.to_string_lossy();
     let basename = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    (Some(format!("file://{}", percent_encode(&text))), Some(text.into_owned()), basename)
+    (Some(uri::from_path(&text)), Some(text.into_owned()), basename)
 }
 
 fn io_error(doing: &'static str, path: &Path, source: io::Error) -> PublishError {

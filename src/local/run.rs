@@ -28,7 +28,7 @@ use weir_store::Journal;
 use crate::attempt::{self, Context, Stop, class_of_publish, now, oom_kills};
 use crate::backend::{BackendError, Tools};
 use crate::fetch::Fetched;
-use crate::folder::{JobFolder, remove_tree};
+use crate::folder::JobFolder;
 use crate::load::load;
 use crate::publish::{PublishError, publish};
 use crate::script::Scripts;
@@ -412,18 +412,27 @@ impl Run {
             write(folder.usage(), &format!("{usage:#}\n"))?;
             if phase == Phase::Successful {
                 write(folder.results(), &format!("{results}\n"))?;
-                if !keeps {
-                    for path in [folder.attempts(), folder.fetched()] {
-                        if let Err(error) = remove_tree(&path) {
-                            tracing::warn!(path = %path.display(), %error, "could not be removed");
-                        }
-                    }
-                }
             }
             Ok::<_, BackendError>(())
         })
         .await??;
+        if phase == Phase::Successful && !keeps {
+            discard(&context).await;
+        }
         Ok(Finished { phase, outputs, failure, report, folder: context.folder.clone() })
+    }
+}
+
+/// Removes the folders of the attempts, which can take longer than the job did: the launcher does it behind our back.
+async fn discard(context: &Context) {
+    for path in [context.folder.attempts(), context.folder.fetched()].into_iter().filter(|path| path.exists()) {
+        let left = match context.tools.launcher() {
+            Ok(launcher) => launcher.discard(path.clone()).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = left {
+            tracing::warn!(path = %path.display(), %error, "could not be removed");
+        }
     }
 }
 

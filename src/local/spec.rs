@@ -174,6 +174,10 @@ impl<F: Fetch> Recorder<F> {
 }
 
 impl<F: Fetch> Fetch for Recorder<F> {
+    fn name(&self, url: &str) -> Option<String> {
+        self.inner.name(url)
+    }
+
     fn fetch(&self, url: &str) -> Result<String, FetchError> {
         let text = self.inner.fetch(url)?;
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(url.to_owned(), text.clone());

@@ -1,4 +1,4 @@
-//! Whether and how a failed incarnation is followed by another (design §6 "Failure classes").
+//! Whether and how a failed incarnation is followed by another.
 
 use weir_api::FailureClass;
 

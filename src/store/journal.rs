@@ -1,4 +1,4 @@
-//! The journal of a job: an append-only log of events in an object store (design §7; invariants I1, I2, I4).
+//! The journal of a job: an append-only log of events in an object store (invariants I1, I2, I4).
 //!
 //! One append is one object, created only if it does not exist yet: of two writers at the same place one wins, and the
 //! other learns it. A segment is JSON lines: a header, then one event a line; the header counts the events, so that a

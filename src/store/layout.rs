@@ -1,4 +1,4 @@
-//! The keys of a job's objects (design §7): `<tenant>/jobs/<run-id>/…`.
+//! The keys of a job's objects: `<tenant>/jobs/<run-id>/…`.
 
 use std::fmt;
 use std::str::FromStr;

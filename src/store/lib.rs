@@ -2,18 +2,27 @@
 //!
 //! | file | what stands there |
 //! |---|---|
-//! | [`layout`] | the keys of a job (design §7) |
+//! | [`layout`] | the keys of a job |
 //! | [`journal`] | the append-only log of a job's events |
 //! | [`blob`] | content-addressed bytes of a job |
 //! | [`manifest`] | a directory as a list of blobs |
+//! | [`presign`] | URLs that allow one request for one object |
+//! | [`mod@s3`] | the store in a bucket |
+//! | [`probe`] | proves that a store honours conditions |
+//! | [`server`] | the S3 server of `weir store` |
 
 pub mod blob;
 pub mod journal;
 pub mod layout;
 pub mod manifest;
+pub mod presign;
+pub mod probe;
+pub mod s3;
+pub mod server;
 
 pub use journal::{Journal, JournalError};
 pub use layout::{JobKeys, RunId, Tenant};
+pub use s3::{S3Settings, s3};
 
 /// The store in the directory `root`, which is created if it does not exist.
 ///

@@ -1,4 +1,4 @@
-//! A Directory in the store: a sorted list of relative paths and what stands there (design §7).
+//! A Directory in the store: a sorted list of relative paths and what stands there.
 
 use std::collections::BTreeMap;
 

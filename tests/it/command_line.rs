@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::Workshop;
 
-const ECHO: &str = r#"
+const ECHO: &str = r"
 cwlVersion: v1.2
 class: CommandLineTool
 baseCommand: echo
@@ -14,7 +14,7 @@ inputs:
   text: {type: string, inputBinding: {position: 1}}
 stdout: said.txt
 outputs: {said: stdout}
-"#;
+";
 
 /// A tool that waits until somebody ends it, and says so first by a file.
 fn waiting(started: &str) -> String {
@@ -53,11 +53,11 @@ fn mistakes_in_a_package_are_shown_with_their_lines_all_at_once() {
     let done = workshop.weir(&["validate", "package.cwl"]);
     assert_eq!(done.code, Some(1));
     insta::assert_snapshot!(done.stderr, @r"
-    FOLDER/package.cwl:3:1: error: a CommandLineTool has no field 'baseComand'
+    package.cwl:3:1: error: a CommandLineTool has no field 'baseComand'
      3 | baseComand: echo
        | ^^^^^^^^^^
     help: did you mean 'baseCommand'?
-    FOLDER/package.cwl:4:13: error: there is no type 'strin'
+    package.cwl:4:13: error: there is no type 'strin'
      4 | inputs: {x: strin}
        |             ^^^^^
     help: did you mean 'string'?
@@ -103,6 +103,34 @@ fn a_failing_tool_is_told_with_its_exit_code_and_the_end_of_its_stderr() {
     assert_eq!(done.code, Some(1));
     assert!(done.stdout.contains("ToolFailed") && done.stdout.contains("exit code 7"), "{}", done.stdout);
     assert!(done.stdout.contains("no thanks"), "{}", done.stdout);
+}
+
+#[test]
+fn of_many_elements_the_one_that_failed_is_told_with_its_log_and_those_stopped_for_it_are_not() {
+    let workshop = Workshop::new();
+    let package = "cwlVersion: v1.2\nclass: Workflow\nrequirements: {ScatterFeatureRequirement: {}}\n\
+                   inputs: {n: 'int[]'}\noutputs: {}\nsteps:\n  work:\n    scatter: n\n    in: {n: n}\n    out: []\n    run:\n      \
+                   class: CommandLineTool\n      requirements: {ResourceRequirement: {coresMin: 0.01, ramMin: 1}}\n      \
+                   inputs: {n: {type: int, inputBinding: {}}}\n      outputs: []\n      \
+                   baseCommand: [sh, -c, 'test $0 = 2 || sleep 600; echo no such scene >&2; exit 4']\n";
+    workshop.write("package.cwl", package);
+    let done = workshop.weir(&["run", "package.cwl", "-i", "n=[0, 1, 2, 3]", "--job-id", "many"]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.stdout.contains("no such scene"), "{}", done.stdout);
+    assert!(done.stdout.contains("its log: .weir/local/jobs/many/logs/work_3.log"), "{}", done.stdout);
+    assert_eq!(done.stderr, "Running job many\n       ToolFailed: step `work[2]`: the tool ended with exit code 4\n");
+}
+
+#[test]
+fn a_folder_for_outputs_that_cannot_be_made_is_told_before_anything_runs() {
+    let workshop = Workshop::new();
+    workshop.write("echo.cwl", ECHO);
+    for option in ["--outdir", "--stage-out"] {
+        let done = workshop.weir(&["run", "echo.cwl", "-i", "text=x", option, "echo.cwl/out"]);
+        assert_eq!(done.code, Some(1));
+        assert!(done.stderr.contains("cannot create the folder echo.cwl/out"), "{}", done.stderr);
+        assert!(!workshop.path().join(".weir/local").exists(), "no job");
+    }
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn find(folder: &Path, name: &str, found: &mut Vec<std::path::PathBuf>) {
 fn the_line_at_the_end_of_the_demo_does_the_same_by_hand() {
     let workshop = Workshop::new();
     let done = workshop.weir_ok(&["demo"]);
-    let line = done.stdout.lines().find(|line| line.trim_start().starts_with("weir run")).expect("a weir run line");
+    let line = done.stdout.lines().find(|line| line.contains("weir run weir-demo/")).expect("a weir run line");
     let words: Vec<&str> = line.split_whitespace().skip(1).chain(["--job-id", JOB, "--quiet"]).collect();
     workshop.weir_ok(&words);
     assert!(workshop.path().join(format!("weir-results/{JOB}/{JOB}/L7_OLINDA_SOUTH/otsu.tif")).is_file());
@@ -121,4 +121,90 @@ fn validate_prints_the_ogc_process_description() {
     assert_eq!(description["inputs"]["bands"]["minOccurs"], 0);
     assert_eq!(description["inputs"]["bands"]["schema"]["default"], serde_json::json!(["green", "nir"]));
     assert_eq!(description["outputs"]["stac_catalog"]["metadata"][0]["value"], "Directory");
+}
+
+/// `weir store` on a free port; it is stopped when this is dropped.
+struct Store {
+    process: std::process::Child,
+    endpoint: String,
+}
+
+impl Store {
+    fn start(workshop: &Workshop) -> Self {
+        use std::io::{BufRead, BufReader};
+        let mut process = workshop
+            .command(&[
+                "store",
+                "--dir",
+                "objects",
+                "--listen",
+                "127.0.0.1:0",
+                "--bucket",
+                "results",
+                "--fsync",
+                "false",
+            ])
+            .envs([("WEIR_STORE_ACCESS_KEY", "key"), ("WEIR_STORE_SECRET_KEY", "secret-of-the-store")])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("http://") {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "the store ended before it listened");
+        }
+        let endpoint = line[line.find("http://").unwrap()..].split_whitespace().next().unwrap().to_owned();
+        Self { process, endpoint }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn results_go_to_an_s3_store_and_its_keys_stay_out_of_the_state() {
+    let workshop = Workshop::new();
+    let store = Store::start(&workshop);
+    let demo = |secret: &str, id: &str| {
+        workshop
+            .command(&["demo", "--stage-out", "s3://results", "--job-id", id, "--json"])
+            .envs([
+                ("AWS_ACCESS_KEY_ID", "key"),
+                ("AWS_SECRET_ACCESS_KEY", secret),
+                ("AWS_REGION", "us-east-1"),
+                ("AWS_ENDPOINT_URL", &store.endpoint),
+            ])
+            .output()
+            .unwrap()
+    };
+    let done = demo("secret-of-the-store", JOB);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["outputs"]["stac_catalog"], format!("s3://results/{JOB}/catalog.json"));
+    let mut holding = Vec::new();
+    holds(&workshop.path().join(".weir"), b"secret-of-the-store", &mut holding);
+    assert!(holding.is_empty(), "the secret stands in {holding:?}");
+
+    let refused = demo("wrong", "bbbbbbbb-bbbb-4ccc-8ddd-eeeeeeeeeeee");
+    assert_eq!(refused.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(report["failure"]["instance"], "node_stage_out");
+}
+
+/// Files below a folder that hold these bytes.
+fn holds(folder: &Path, wanted: &[u8], found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            holds(&path, wanted, found);
+        } else if fs::read(&path).unwrap_or_default().windows(wanted.len()).any(|window| window == wanted) {
+            found.push(path);
+        }
+    }
 }

@@ -9,7 +9,8 @@ use crate::document::{CwlVersion, Header};
 use crate::expression::{Context, Evaluate, EvaluationError, Template};
 use crate::requirement::Effective;
 use crate::schema::{FileTreatment, LoadListing, SecondaryFile, Type};
-use crate::value::{Directory, Entry, File, Record, Value, file_location, object::split_name, percent_encode};
+use crate::uri;
+use crate::value::{Directory, Entry, File, Record, Value, object::split_name};
 
 /// An input that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,7 +151,7 @@ pub fn prepare(
 pub fn measured(inputs: Record, probe: &mut dyn Probe) -> Record {
     fn measure(mut entry: Entry, probe: &mut dyn Probe) -> Entry {
         if let (None, Some(path)) = (entry.location(), entry.path()) {
-            entry.set_location(Some(file_location(path)));
+            entry.set_location(Some(uri::from_path(path)));
         }
         if let Some(name) = entry.name() {
             entry.set_basename(name);
@@ -244,7 +245,7 @@ impl Preparation<'_> {
     /// Gives the entry and what travels with it a location and a name, and a File its size.
     fn located(&mut self, mut entry: Entry, depth: usize) -> Result<Entry, InputError> {
         if let (None, Some(path)) = (entry.location(), entry.path()) {
-            entry.set_location(Some(file_location(path)));
+            entry.set_location(Some(uri::from_path(path)));
         }
         match &mut entry {
             Entry::File(file) => {
@@ -434,7 +435,7 @@ impl Preparation<'_> {
         members.sort();
         let mut listing = Vec::with_capacity(members.len());
         for (name, kind) in members {
-            let location = Some(format!("{}/{}", location.trim_end_matches('/'), percent_encode(&name)));
+            let location = Some(format!("{}/{}", location.trim_end_matches('/'), uri::encode_path(&name)));
             listing.push(match kind {
                 Kind::File(size) => {
                     Entry::File(File { location, basename: Some(name), size: Some(size), ..File::default() })
@@ -481,5 +482,5 @@ fn sibling(location: &str, name: &str) -> Option<String> {
         return None;
     }
     let slash = location.rfind('/')?;
-    Some(format!("{}/{}", &location[..slash], percent_encode(name)))
+    Some(format!("{}/{}", &location[..slash], uri::encode_path(name)))
 }

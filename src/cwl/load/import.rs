@@ -8,12 +8,10 @@ use weir_api::limits::IMPORTS_MAX;
 
 use super::{Loader, short_id};
 use crate::diagnostic::Diagnostic;
+use crate::limits::IMPORT_DEPTH_MAX;
 use crate::source::{Source, Span};
 use crate::uri;
 use crate::yaml::{self, Data, Map, Node};
-
-/// Texts that import each other in a row. Each may be nested as deep as a document may be, and all of it is one tree.
-const IMPORT_DEPTH_MAX: usize = 8;
 
 /// Schemas of the EO Application Package community, by file name. They are written anew here and served for any
 /// revision of `raw.githubusercontent.com/eoap/schemas`, so that no package needs the network for its types.

@@ -23,11 +23,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_NODES_MAX};
+use weir_api::limits::DOCUMENT_NODES_MAX;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::document::{CwlVersion, Package, Process, ProcessIndex};
 use crate::expression::Template;
+use crate::limits::PACKAGE_BYTES_MAX;
 use crate::load::suggestion::listed;
 use crate::source::{Source, Span};
 use crate::uri;
@@ -68,9 +69,6 @@ pub fn load_text(url: &str, text: &str, fragment: Option<&str>, fetch: &dyn Fetc
         None => Err(loader.diagnostics),
     }
 }
-
-/// Bytes of all texts of one package: a package of the largest size may import as much again.
-const BYTES_MAX: usize = 2 * DOCUMENT_BYTES_MAX;
 
 /// The steps of a load share this.
 struct Loader<'f> {
@@ -115,7 +113,7 @@ impl<'f> Loader<'f> {
             fetch,
             documents: HashMap::new(),
             texts: 0,
-            bytes_left: BYTES_MAX,
+            bytes_left: PACKAGE_BYTES_MAX,
             nodes_left: DOCUMENT_NODES_MAX,
             by_url: HashMap::new(),
             processes: Vec::new(),

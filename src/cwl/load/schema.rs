@@ -7,19 +7,11 @@ use std::rc::Rc;
 use super::fields::Item;
 use super::{Loader, Scope, expand_prefix, short_id};
 use crate::diagnostic::Diagnostic;
+use crate::limits::{TYPE_DEPTH_MAX, TYPE_SUFFIX_MAX, TYPES_MAX};
 use crate::load::suggestion::nearest;
 use crate::schema::{ArrayType, EnumType, FileTreatment, RecordField, RecordType, Type};
 use crate::uri;
 use crate::yaml::{Data, Node};
-
-/// Types that one package may consist of after references are followed: types that refer to types grow without bound.
-const TYPES_MAX: usize = 20_000;
-
-/// Named types that refer to each other in a row; the resolved type is one tree.
-const TYPE_DEPTH_MAX: usize = 64;
-
-/// Characters of `[]` and `?` behind a type's name.
-const TYPE_SUFFIX_MAX: usize = 32;
 
 /// Named types by IRI, and what is under way.
 #[derive(Default)]

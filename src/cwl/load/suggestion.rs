@@ -1,14 +1,10 @@
 //! What a word was meant to be: the help of messages about names that do not exist.
 
-/// Known names that are compared; a document with more gets no suggestion for the rest.
-const COMPARED_MAX: usize = 1000;
-
-/// Names that a message lists.
-const LISTED_MAX: usize = 20;
+use crate::limits::{NAMES_COMPARED_MAX, NAMES_LISTED_MAX};
 
 /// The known name that a word is most likely a misspelling of: at most two edits away, and fewer than half its letters.
 pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let near = known.into_iter().take(COMPARED_MAX).map(|name| (distance(word, name), name)).min()?;
+    let near = known.into_iter().take(NAMES_COMPARED_MAX).map(|name| (distance(word, name), name)).min()?;
     let (edits, name) = near;
     (edits <= 2 && edits * 2 < word.chars().count()).then_some(name)
 }
@@ -16,7 +12,7 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 /// Names for a message, with an end to it.
 pub(crate) fn listed<'k>(names: impl IntoIterator<Item = &'k str>) -> String {
     let mut names = names.into_iter();
-    let mut shown: Vec<&str> = names.by_ref().take(LISTED_MAX).collect();
+    let mut shown: Vec<&str> = names.by_ref().take(NAMES_LISTED_MAX).collect();
     match (shown.is_empty(), names.next()) {
         (true, _) => return "none".to_owned(),
         (false, Some(_)) => shown.push("…"),

@@ -184,7 +184,7 @@ impl Collector<'_> {
         while let Some(slash) = parent.rfind('/').filter(|slash| *slash > 0) {
             parent = &parent[..slash];
             if let Some(location) = self.staged.get(parent) {
-                let below = crate::value::percent_encode(&path[slash..]);
+                let below = crate::uri::encode_path(&path[slash..]);
                 return Some(format!("{}{below}", location.trim_end_matches('/')));
             }
         }
@@ -331,7 +331,7 @@ impl Collector<'_> {
                 if location.starts_with("file:") || location.contains("://") {
                     file_path(location)
                 } else {
-                    Some(crate::value::percent_decode(location))
+                    Some(crate::uri::decode(location))
                 }
             }
             (None, None) => None,

@@ -1,4 +1,4 @@
-//! TIFF as the steps need it: one image described by [`Image`], read by rows ([`Rows`]), written by tiles ([`write`]).
+//! TIFF as the steps need it: one image described by [`Image`], read by rows ([`Rows`]), written by tiles ([`mod@write`]).
 //!
 //! Sources: TIFF 6.0 (Adobe 1992), `TIFF Technical Note 3` (floating point predictor), the `BigTIFF` design,
 //! OGC 19-008r4 (GeoTIFF 1.1), and GDAL's documented extras (`GDAL_NODATA`, sparse tiles, COG ghost area).

@@ -1,0 +1,62 @@
+//! `weir store`: a directory as an S3-compatible object store.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use weir_store::server::{Access, Credentials, KeyPair, Server, ServerSettings};
+
+use super::{StoreArgs, print_line};
+
+/// Serves until SIGTERM or SIGINT.
+pub fn store(args: &StoreArgs) -> Result<ExitCode> {
+    log();
+    let settings = ServerSettings {
+        dir: args.dir.clone(),
+        fsync: args.fsync,
+        credentials: credentials(args)?,
+        buckets: args.bucket.clone(),
+    };
+    let server = Server::open(settings).with_context(|| format!("cannot serve `{}`", args.dir.display()))?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(args.listen).await;
+        let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        // Said once requests are taken: whoever started this waits for the line.
+        print_line(&format!("listening on http://{}", listener.local_addr().context("cannot tell the address")?));
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        };
+        server.serve(listener, stop).await;
+        anyhow::Ok(())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Log lines on stderr, `RUST_LOG` chooses; by default one a request.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,s3s=off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+fn credentials(args: &StoreArgs) -> Result<Credentials> {
+    if let Some(path) = &args.credentials_file {
+        return Ok(Credentials::file(path)?);
+    }
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (variable("WEIR_STORE_ACCESS_KEY"), variable("WEIR_STORE_SECRET_KEY")) {
+        (Some(access_key), Some(secret_key)) => {
+            let pair = KeyPair { access_key, secret_key, access: Access::ReadWrite, bucket: None, prefix: None };
+            Ok(Credentials::fixed(vec![pair])?)
+        }
+        _ => bail!(
+            "no key pair: name a file with --credentials-file, or set WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY"
+        ),
+    }
+}
