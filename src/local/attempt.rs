@@ -358,8 +358,6 @@ fn protect(folder: &Path) {
 pub fn class_of_publish(error: &crate::publish::PublishError) -> FailureClass {
     match error {
         crate::publish::PublishError::Io { source, .. } => class_of(source),
-        crate::publish::PublishError::Name(_) | crate::publish::PublishError::TooDeep(_) => {
-            FailureClass::OutputInvalid
-        }
+        crate::publish::PublishError::Name(_) | crate::publish::PublishError::TooDeep(_) => FailureClass::OutputInvalid,
     }
 }

@@ -83,9 +83,7 @@ fn look(path: &Path) -> Result<Option<Kind>, String> {
             Err(format!("`{}` is a pipe or socket, which cannot be read twice; write it to a file", path.display()))
         }
         Ok(metadata) => Ok(Some(kind(&metadata))),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Ok(None)
-        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(format!("cannot look at `{}`: {error}", path.display())),
     }
 }
@@ -158,9 +156,8 @@ mod tests {
         symlink("../..", root.join("d/e/up")).unwrap();
         symlink("d", root.join("link")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
-        let names = |path: &str| {
-            members(&root.join(path)).unwrap().iter().map(|(path, _)| name(path)).collect::<Vec<_>>()
-        };
+        let names =
+            |path: &str| members(&root.join(path)).unwrap().iter().map(|(path, _)| name(path)).collect::<Vec<_>>();
         assert_eq!(names(""), ["d", "f", "link"]);
         assert_eq!(names("link/e"), Vec::<String>::new());
     }

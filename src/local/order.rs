@@ -212,7 +212,8 @@ fn own_place(out: &Path, name: &str) -> Result<PathBuf, Refusal> {
     fs::create_dir_all(parent).map_err(|error| Refusal::io("create the folder", parent, &error))?;
     let real = parent.canonicalize().map_err(|error| Refusal::io("find the folder", parent, &error))?;
     if !real.starts_with(out) {
-        let message = format!("`{name}` would be written into an input folder; choose another name, or list it writable");
+        let message =
+            format!("`{name}` would be written into an input folder; choose another name, or list it writable");
         return Err(Refusal::new(FailureClass::Rejected, message));
     }
     if path.is_symlink() {
