@@ -46,7 +46,7 @@ pub fn run(backend: &LocalBackend, id: &RunId, spec: Option<&JobSpec>, display: 
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    let finished = runtime.block_on(async {
         if let Some(spec) = spec {
             backend.submit(id, spec).await?;
         }
@@ -56,7 +56,10 @@ pub fn run(backend: &LocalBackend, id: &RunId, spec: Option<&JobSpec>, display: 
         let finished = backend.run(id, control, display).await;
         signals.abort();
         Ok(finished?)
-    })
+    });
+    // A cancelled job may still be fetching: nobody waits for that.
+    runtime.shutdown_background();
+    finished
 }
 
 /// The first Ctrl-C or SIGTERM cancels the job cleanly, the second one at once.

@@ -18,7 +18,7 @@ mod staging;
 pub(crate) mod workdir;
 
 pub use binding::BindingError;
-pub use prepare::{InputError, measured, prepare};
+pub use prepare::{InputError, measured, prepare, text_of};
 pub use probe::{Kind, Probe};
 pub use staging::{Content, Layout, Placement};
 pub use workdir::WorkDirError;

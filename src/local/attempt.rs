@@ -1,7 +1,7 @@
 //! One incarnation from its claim to its outcome: prepare, start, wait, collect.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -101,19 +101,21 @@ pub fn oom_kills() -> u64 {
 pub async fn run(context: Arc<Context>, launch: Arc<Launch>, mut stop: watch::Receiver<Option<Stop>>) -> Outcome {
     let started = now();
     let attempt = Attempt { context, launch, started };
-    let prepared = {
+    let preparing = {
         let attempt = attempt.clone();
-        tokio::task::spawn_blocking(move || prepare(&attempt.context, &attempt.launch)).await
+        tokio::task::spawn_blocking(move || prepare(&attempt.context, &attempt.launch))
+    };
+    let prepared = tokio::select! {
+        biased;
+        // Fetching may take hours. What is still prepared then is in a folder that nobody reads.
+        Stop { class, .. } = stopped(&mut stop) => return attempt.failed(class, stop_words(class), None),
+        prepared = preparing => prepared,
     };
     let prepared = match prepared {
         Ok(Ok(prepared)) => prepared,
         Ok(Err(refusal)) => return attempt.refused(refusal),
         Err(_) => return attempt.failed(FailureClass::Platform, "preparing it failed inside weir", None),
     };
-    let stopped = *stop.borrow_and_update();
-    if let Some(Stop { class, .. }) = stopped {
-        return attempt.failed(class, stop_words(class), None);
-    }
     let (end, reason) = attempt.execute(&prepared, &mut stop).await;
     let collected = tokio::task::spawn_blocking(move || attempt.conclude(&prepared, end, reason)).await;
     collected.unwrap_or_else(|_| Outcome {
@@ -122,6 +124,15 @@ pub async fn run(context: Arc<Context>, launch: Arc<Launch>, mut stop: watch::Re
         exit_code: None,
         usage: Usage { started, finished: now(), ..Usage::default() },
     })
+}
+
+/// Waits for an order to end the incarnation.
+async fn stopped(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
+    match stop.wait_for(Option::is_some).await.ok().and_then(|order| *order) {
+        Some(order) => order,
+        // Nobody is left to give one.
+        None => std::future::pending().await,
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -335,7 +346,8 @@ fn protect(folder: &Path) {
         let Ok(metadata) = member.metadata() else { continue };
         if metadata.is_dir() {
             protect(&member.path());
-        } else if metadata.is_file() {
+        } else if metadata.is_file() && metadata.nlink() == 1 {
+            // A second name may be an input's.
             let mode = metadata.permissions().mode();
             let _ = fs::set_permissions(member.path(), fs::Permissions::from_mode(mode & !0o222));
         }
@@ -346,6 +358,6 @@ fn protect(folder: &Path) {
 pub fn class_of_publish(error: &crate::publish::PublishError) -> FailureClass {
     match error {
         crate::publish::PublishError::Io { source, .. } => class_of(source),
-        crate::publish::PublishError::Name(_) => FailureClass::OutputInvalid,
+        crate::publish::PublishError::Name(_) | crate::publish::PublishError::TooDeep(_) => FailureClass::OutputInvalid,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -142,6 +142,7 @@ impl LocalBackend {
     /// Accepts a job: validates it and makes it durable as event 0 (invariant I4). Runs nothing.
     pub async fn submit(&self, run: &RunId, spec: &JobSpec) -> Result<(), BackendError> {
         spec.intent()?;
+        check_writable(&spec.outdir)?;
         let spec = spec.clone().measured();
         let (mut journal, events) = Journal::open(Arc::clone(&self.store), self.keys(run)).await?;
         if !events.is_empty() {
@@ -190,5 +191,30 @@ impl LocalBackend {
 
     fn keys(&self, run: &RunId) -> JobKeys {
         JobKeys::new(self.settings.tenant.clone(), run.clone())
+    }
+}
+
+/// Whether outputs can be published in a folder, which need not exist yet: better said before the work than after it.
+fn check_writable(outdir: &Path) -> Result<(), BackendError> {
+    let Some(existing) = outdir.ancestors().find(|folder| folder.symlink_metadata().is_ok()) else { return Ok(()) };
+    let io = |source| BackendError::Io { doing: "publish in", path: outdir.to_owned(), source };
+    if !fs::metadata(existing).map_err(io)?.is_dir() {
+        return Err(io(io::ErrorKind::NotADirectory.into()));
+    }
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(existing, access).map_err(|errno| io(errno.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_folder_that_cannot_be_is_refused_before_the_work() {
+        let folder = tempfile::tempdir().unwrap();
+        check_writable(&folder.path().join("new/folder")).unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let message = check_writable(&folder.path().join("file/folder")).unwrap_err().to_string();
+        assert!(message.contains("file/folder") && message.contains("not a directory"), "{message}");
     }
 }

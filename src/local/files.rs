@@ -1,7 +1,8 @@
 //! Input files as preparing a tool's inputs looks at them: local ones where they lie, http(s) ones once fetched.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use weir_cwl::command::{Kind, Probe};
@@ -78,10 +79,11 @@ impl Probe for LocalFiles {
 
 fn look(path: &Path) -> Result<Option<Kind>, String> {
     match fs::metadata(path) {
-        Ok(metadata) => Ok(Some(kind(&metadata))),
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            Ok(None)
+        Ok(metadata) if is_stream(&metadata) => {
+            Err(format!("`{}` is a pipe or socket, which cannot be read twice; write it to a file", path.display()))
         }
+        Ok(metadata) => Ok(Some(kind(&metadata))),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(format!("cannot look at `{}`: {error}", path.display())),
     }
 }
@@ -94,18 +96,78 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Names and kinds of a folder's members; links that lead nowhere are left out.
+/// Names and kinds of a folder's members.
 fn list(path: &Path) -> Result<Vec<(String, Kind)>, String> {
-    let failed = |error: std::io::Error| format!("cannot list `{}`: {error}", path.display());
+    let members = members(path).map_err(|error| format!("cannot list `{}`: {error}", path.display()))?;
+    Ok(members.into_iter().map(|(path, metadata)| (name(&path), kind(&metadata))).collect())
+}
+
+/// The files and folders in a folder, links followed, in the order of their names. Left out is what is no content: links
+/// that lead nowhere or to a folder in which they stand, pipes, sockets and devices.
+pub(crate) fn members(folder: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
     let mut members = Vec::new();
-    for entry in fs::read_dir(path).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-        members.push((entry.file_name().to_string_lossy().into_owned(), kind(&metadata)));
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        let Ok(metadata) = fs::metadata(&path) else { continue };
+        let is_link = entry.file_type()?.is_symlink();
+        if metadata.is_file() || (metadata.is_dir() && !(is_link && leads_back(&path))) {
+            members.push((path, metadata));
+        }
     }
+    members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     Ok(members)
 }
 
-fn kind(metadata: &fs::Metadata) -> Kind {
+/// Whether a link leads to one of the folders that the way to it passes: following it would never end.
+fn leads_back(link: &Path) -> bool {
+    let Ok(target) = link.canonicalize() else { return false };
+    link.ancestors().skip(1).any(|folder| folder.canonicalize().is_ok_and(|folder| folder == target))
+}
+
+/// The last segment; what is not UTF-8 in it is replaced.
+pub(crate) fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn kind(metadata: &Metadata) -> Kind {
     if metadata.is_dir() { Kind::Directory } else { Kind::File(metadata.len()) }
+}
+
+/// A pipe or socket can be read once, and blocks for as long as nobody writes to it.
+fn is_stream(metadata: &Metadata) -> bool {
+    metadata.file_type().is_fifo() || metadata.file_type().is_socket()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_content_is_no_member() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("d/e")).unwrap();
+        fs::write(root.join("f"), "").unwrap();
+        symlink("nothing", root.join("dangling")).unwrap();
+        symlink(".", root.join("here")).unwrap();
+        symlink("../..", root.join("d/e/up")).unwrap();
+        symlink("d", root.join("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        let names =
+            |path: &str| members(&root.join(path)).unwrap().iter().map(|(path, _)| name(path)).collect::<Vec<_>>();
+        assert_eq!(names(""), ["d", "f", "link"]);
+        assert_eq!(names("link/e"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_socket_is_no_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let message = LocalFiles.look(path.to_str().unwrap()).unwrap_err();
+        assert!(message.contains("is a pipe or socket"), "{message}");
+    }
 }

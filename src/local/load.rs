@@ -1,7 +1,7 @@
 //! Contents and listings that a step's expressions need (CWL v1.2, "loadContents", "loadListing").
 
 use weir_api::limits::{DOCUMENT_DEPTH_MAX, LOAD_CONTENTS_BYTES_MAX};
-use weir_cwl::command::{Kind, Probe};
+use weir_cwl::command::{Kind, Probe, text_of};
 use weir_cwl::document::CwlVersion;
 use weir_cwl::schema::LoadListing;
 use weir_cwl::uri;
@@ -41,13 +41,14 @@ fn contents(file: &File, version: CwlVersion, probe: &mut dyn Probe) -> Result<S
     let location = file.location.as_deref().ok_or("loadContents: a File has neither location nor contents")?;
     let limit = LOAD_CONTENTS_BYTES_MAX;
     let mut bytes = probe.read(location, limit + 1)?;
-    if bytes.len() as u64 > limit {
+    let is_cut = bytes.len() as u64 > limit;
+    if is_cut {
         if version >= CwlVersion::V1_2 {
             return Err(format!("loadContents: `{location}` is larger than {limit} bytes (64 KiB)"));
         }
         bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
-    String::from_utf8(bytes).map_err(|_| format!("loadContents: `{location}` is not UTF-8 text"))
+    text_of(bytes, is_cut).ok_or_else(|| format!("loadContents: `{location}` is not UTF-8 text"))
 }
 
 fn list(directory: &mut Directory, depth: usize, probe: &mut dyn Probe) -> Result<(), String> {
@@ -72,4 +73,22 @@ fn list(directory: &mut Directory, depth: usize, probe: &mut dyn Probe) -> Resul
     }
     directory.listing = Some(listing);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::files::LocalFiles;
+
+    #[test]
+    fn contents_cut_within_a_character_are_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long");
+        fs::write(&path, format!("a{}", "\u{e9}".repeat(40_000))).unwrap();
+        let file = File { location: path.to_str().map(str::to_owned), ..File::default() };
+        let text = contents(&file, CwlVersion::V1_0, &mut LocalFiles).unwrap();
+        assert_eq!(text.len() as u64, LOAD_CONTENTS_BYTES_MAX - 1);
+    }
 }

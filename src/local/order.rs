@@ -180,11 +180,7 @@ fn process(
     let program = find_program(context, arg0, path, out).ok_or_else(|| not_found(tool, order, arg0, path))?;
     let sink = |name: &Option<String>| -> Result<Sink, Refusal> {
         let Some(name) = name else { return Ok(Sink::Append(log.to_owned())) };
-        let path = out.join(name);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|error| Refusal::io("create the folder", parent, &error))?;
-        }
-        Ok(Sink::File(path))
+        own_place(out, name).map(Sink::File)
     };
     let (mut stdout, mut stderr) = (sink(&order.stdout)?, sink(&order.stderr)?);
     if let (Sink::File(first), Sink::File(second)) = (&stdout, &stderr)
@@ -206,6 +202,24 @@ fn process(
         stdout,
         stderr,
     })
+}
+
+/// The path of a captured stream, made ready. What `InitialWorkDirRequirement` put there are links to inputs, and writing
+/// through one would change the original: a link of that name gives way, a folder behind a link is refused.
+fn own_place(out: &Path, name: &str) -> Result<PathBuf, Refusal> {
+    let path = out.join(name);
+    let parent = path.parent().unwrap_or(out);
+    fs::create_dir_all(parent).map_err(|error| Refusal::io("create the folder", parent, &error))?;
+    let real = parent.canonicalize().map_err(|error| Refusal::io("find the folder", parent, &error))?;
+    if !real.starts_with(out) {
+        let message =
+            format!("`{name}` would be written into an input folder; choose another name, or list it writable");
+        return Err(Refusal::new(FailureClass::Rejected, message));
+    }
+    if path.is_symlink() {
+        fs::remove_file(&path).map_err(|error| Refusal::io("replace the link", &path, &error))?;
+    }
+    Ok(path)
 }
 
 /// Variables of weir's own environment that the tool gets besides CWL's: those that the settings name, and for the
@@ -265,4 +279,28 @@ fn not_found(tool: &CommandLineTool, order: &WorkOrder, name: &str, path: &str) 
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_captured_stream_never_goes_into_an_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let (input, out) = (root.join("input"), root.join("out"));
+        for path in [&input, &out] {
+            fs::create_dir(path).unwrap();
+        }
+        fs::write(input.join("a"), "water").unwrap();
+        symlink(input.join("a"), out.join("a")).unwrap();
+        symlink(&input, out.join("d")).unwrap();
+        fs::write(own_place(&out, "a").unwrap(), "new").unwrap();
+        assert_eq!(own_place(&out, "d/a").unwrap_err().class, FailureClass::Rejected);
+        assert_eq!(own_place(&out, "new/a").unwrap(), out.join("new/a"));
+        assert_eq!(fs::read_to_string(input.join("a")).unwrap(), "water");
+    }
 }

@@ -76,9 +76,8 @@ fn normalised(path: &Path) -> PathBuf {
 impl OutputDirectory for OutDir {
     fn list(&mut self, directory: &str) -> Result<Vec<String>, String> {
         let path = self.root.join(directory);
-        let failed = |error: std::io::Error| format!("cannot list `{}`: {error}", path.display());
-        let members = fs::read_dir(&path).map_err(failed)?;
-        members.map(|member| Ok(member.map_err(failed)?.file_name().to_string_lossy().into_owned())).collect()
+        let members = files::members(&path).map_err(|error| format!("cannot list `{}`: {error}", path.display()))?;
+        Ok(members.iter().map(|(path, _)| files::name(path)).collect())
     }
 
     fn look(&mut self, path: &str) -> Result<Option<Found>, String> {
@@ -91,6 +90,10 @@ impl OutputDirectory for OutDir {
             }
             Err(_) => return Ok(None),
         };
+        // Reading a pipe or device need not end.
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Ok(None);
+        }
         let kind = if metadata.is_dir() { Kind::Directory } else { Kind::File(metadata.len()) };
         let target = self.follow(path);
         let location = |path: &Path| uri::from_path(&path.to_string_lossy());

@@ -5,15 +5,17 @@
 //! tree.
 
 use std::collections::HashMap;
-use std::fs::{self, File as FsFile, Permissions};
+use std::fs::{self, File as FsFile, Metadata, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha1::{Digest as _, Sha1};
+use weir_api::limits::DOCUMENT_DEPTH_MAX;
 use weir_cwl::uri;
 use weir_cwl::{Directory, Entry, File, Record};
 
+use crate::files;
 use crate::location::local_path;
 
 /// Why the outputs cannot be published.
@@ -32,13 +34,18 @@ pub enum PublishError {
     /// A name that would leave the output folder.
     #[error("output `{0}` has no name that a file can have")]
     Name(String),
+    /// Folders in folders without end.
+    #[error("`{0}` is nested deeper than {DOCUMENT_DEPTH_MAX} folders")]
+    TooDeep(PathBuf),
 }
 
 /// Puts the Files and Directories of `outputs` into `folder` and returns the object with their new locations, paths, sizes
 /// and checksums. `owned` is the folder of the run's own files: these are hard-linked, all others copied.
 pub fn publish(outputs: Record, folder: &Path, owned: &Path) -> Result<Record, PublishError> {
     fs::create_dir_all(folder).map_err(|source| io_error("create the folder", folder, source))?;
-    let mut publisher = Publisher { owned, taken: HashMap::new() };
+    let metadata = fs::metadata(folder).map_err(|source| io_error("look at", folder, source))?;
+    let folder_id = (metadata.dev(), metadata.ino());
+    let mut publisher = Publisher { owned, folder: folder_id, taken: HashMap::new() };
     outputs
         .into_iter()
         .map(|(name, value)| {
@@ -48,24 +55,16 @@ pub fn publish(outputs: Record, folder: &Path, owned: &Path) -> Result<Record, P
         .collect()
 }
 
-/// Describes what stands on the disk: a file with size and checksum, a directory with its whole listing.
-pub fn describe(path: &Path) -> Result<Entry, PublishError> {
-    let metadata = fs::metadata(path).map_err(|source| io_error("look at", path, source))?;
-    if metadata.is_dir() {
-        let listing = members(path)?.iter().map(|member| describe(member)).collect::<Result<_, _>>()?;
-        let (location, path, basename) = names(path);
-        return Ok(Entry::Directory(Directory {
-            location,
-            path,
-            basename,
-            listing: Some(listing),
-            ..Directory::default()
-        }));
-    }
+fn described_file(path: &Path, metadata: &Metadata) -> Result<Entry, PublishError> {
     let checksum = Some(checksum(path)?);
     let size = Some(metadata.len());
     let (location, path, basename) = names(path);
     Ok(Entry::File(File { location, path, basename, size, checksum, ..File::default() }))
+}
+
+fn described_folder(path: &Path, listing: Vec<Entry>) -> Entry {
+    let (location, path, basename) = names(path);
+    Entry::Directory(Directory { location, path, basename, listing: Some(listing), ..Directory::default() })
 }
 
 /// SHA-1 as CWL spells it.
@@ -87,6 +86,8 @@ pub fn checksum(path: &Path) -> Result<String, PublishError> {
 
 struct Publisher<'a> {
     owned: &'a Path,
+    /// Device and inode of the output folder.
+    folder: (u64, u64),
     /// Targets given away, and what stands there: equal sources share a target.
     taken: HashMap<PathBuf, Source>,
 }
@@ -163,8 +164,7 @@ impl Publisher<'_> {
     ) -> Result<Directory, PublishError> {
         fs::create_dir_all(target).map_err(|source| io_error("create the folder", target, source))?;
         let listing = if let Some(source) = source {
-            self.link_directory(source, target)?;
-            members(target)?.iter().map(|member| describe(member)).collect::<Result<_, _>>()?
+            self.link_directory(source, target, 0)?
         } else {
             let listing = directory.listing.unwrap_or_default();
             listing.into_iter().map(|entry| self.place(entry, target)).collect::<Result<_, _>>()?
@@ -173,27 +173,34 @@ impl Publisher<'_> {
         Ok(Directory { location, path, basename, listing: Some(listing), ..directory })
     }
 
-    fn link_directory(&self, source: &Path, target: &Path) -> Result<(), PublishError> {
-        for member in members(source)? {
+    /// Publishes the members of a folder and lists them; what else stands in the target is none of the job's.
+    fn link_directory(&self, source: &Path, target: &Path, depth: usize) -> Result<Vec<Entry>, PublishError> {
+        let mut listing = Vec::new();
+        for (member, metadata) in members(source, depth)? {
             let Some(name) = member.file_name() else { continue };
             let target = target.join(name);
-            let metadata = fs::metadata(&member).map_err(|source| io_error("look at", &member, source))?;
-            if metadata.is_dir() {
+            if (metadata.dev(), metadata.ino()) == self.folder {
+                // An input folder in which the outputs are published does not hold itself.
+                continue;
+            }
+            listing.push(if metadata.is_dir() {
                 fs::create_dir_all(&target).map_err(|source| io_error("create the folder", &target, source))?;
-                self.link_directory(&member, &target)?;
+                described_folder(&target, self.link_directory(&member, &target, depth + 1)?)
             } else {
                 self.link(&member, &target)?;
-            }
+                described_file(&target, &metadata)?
+            });
         }
-        Ok(())
+        Ok(listing)
     }
 
     /// A hard link where the run owns the file and the file systems allow it, else a copy. The publication is the user's:
     /// writable.
     fn link(&self, source: &Path, target: &Path) -> Result<(), PublishError> {
         let source = fs::canonicalize(source).map_err(|error| io_error("find", source, error))?;
-        let owned = source.starts_with(self.owned);
         let before = fs::metadata(&source).map_err(|error| io_error("look at", &source, error))?;
+        // A tool may have made its output by linking an input: that one is not given away.
+        let owned = source.starts_with(self.owned) && before.nlink() == 1;
         let same = fs::symlink_metadata(target).is_ok_and(|t| t.ino() == before.ino() && t.dev() == before.dev());
         if !same {
             replace(target, |part| {
@@ -209,22 +216,25 @@ impl Publisher<'_> {
     }
 }
 
-/// Makes a file beside its target and renames it into place. A file that stood there is replaced.
+/// Makes a file beside its target and renames it into place. A file that stood there is replaced; where it fails, nothing
+/// is left.
 fn replace(target: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), PublishError> {
-    let mut part = target.as_os_str().to_owned();
-    part.push(".weir-part");
-    let part = PathBuf::from(part);
+    // Always the same for a target, so that a later try removes what a kill left; short, whatever the target's name.
+    let name = target.file_name().unwrap_or_default().as_encoded_bytes();
+    let part = target.with_file_name(format!(".weir-{}.part", hex::encode(Sha1::digest(name))));
     let _ = fs::remove_file(&part);
-    make(&part).map_err(|source| io_error("write", &part, source))?;
-    fs::rename(&part, target).map_err(|source| io_error("write", target, source))
+    make(&part).and_then(|()| fs::rename(&part, target)).map_err(|source| {
+        let _ = fs::remove_file(&part);
+        io_error("write", target, source)
+    })
 }
 
-/// The members of a folder, sorted bytewise.
-fn members(folder: &Path) -> Result<Vec<PathBuf>, PublishError> {
-    let read = || -> io::Result<Vec<PathBuf>> { fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect() };
-    let mut members = read().map_err(|source| io_error("list", folder, source))?;
-    members.sort_unstable();
-    Ok(members)
+/// The members of a folder that lies so many folders below the one that is published.
+fn members(folder: &Path, depth: usize) -> Result<Vec<(PathBuf, Metadata)>, PublishError> {
+    if depth >= DOCUMENT_DEPTH_MAX {
+        return Err(PublishError::TooDeep(folder.to_owned()));
+    }
+    files::members(folder).map_err(|source| io_error("list", folder, source))
 }
 
 /// Location, path and basename of what stands at `path`.
@@ -277,5 +287,65 @@ mod tests {
         assert_eq!(one.size, Some(3));
         assert_eq!(one.checksum.as_deref(), Some("sha1$fe05bcdcdc4928012781a5f1a2a77cbb5398e106"));
         assert_eq!(one.path.as_deref(), target.join("a.txt").to_str());
+    }
+
+    fn directory(path: &Path) -> Record {
+        let directory = Directory { location: names(path).0, ..Directory::default() };
+        Record::from_iter([("d".to_owned(), Value::Directory(Box::new(directory)))])
+    }
+
+    #[test]
+    fn a_folder_is_published_without_what_is_no_content_and_without_the_output_folder_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let target = root.join("results");
+        fs::create_dir_all(&target).unwrap();
+        fs::write(root.join("f"), "water").unwrap();
+        std::os::unix::fs::symlink("nothing", root.join("dangling")).unwrap();
+        std::os::unix::fs::symlink(".", root.join("loop")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        let published = target.join(root.file_name().unwrap());
+        fs::create_dir(&published).unwrap();
+        fs::write(published.join("stranger"), "").unwrap();
+        let outputs = publish(directory(&root), &target, Path::new("/nowhere")).unwrap();
+        let Value::Directory(listed) = &outputs["d"] else { panic!() };
+        assert_eq!(listed.listing.as_ref().unwrap().iter().map(Entry::name).collect::<Vec<_>>(), [Some("f".into())]);
+        assert_eq!(members(&published, 0).unwrap().len(), 2);
+        assert_eq!(fs::read_to_string(published.join("f")).unwrap(), "water");
+    }
+
+    #[test]
+    fn a_folder_without_end_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("d").join("x/".repeat(200))).unwrap();
+        let error = publish(directory(&root.join("d")), &root.join("results"), &root).unwrap_err();
+        assert!(matches!(error, PublishError::TooDeep(_)), "{error}");
+    }
+
+    #[test]
+    fn any_name_can_be_published_and_a_failure_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let (long, target) = (root.join("n".repeat(255)), root.join("results"));
+        fs::write(&long, "water").unwrap();
+        publish(Record::from_iter([("o".to_owned(), file(&long))]), &target, &root).unwrap();
+        fs::create_dir(target.join("taken")).unwrap();
+        fs::write(root.join("taken"), "").unwrap();
+        publish(Record::from_iter([("o".to_owned(), file(&root.join("taken")))]), &target, &root).unwrap_err();
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_a_tool_linked_from_elsewhere_is_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let owned = root.join("run");
+        fs::create_dir(&owned).unwrap();
+        fs::write(root.join("input"), "water").unwrap();
+        fs::hard_link(root.join("input"), owned.join("o")).unwrap();
+        publish(Record::from_iter([("o".to_owned(), file(&owned.join("o")))]), &root.join("results"), &owned).unwrap();
+        fs::write(root.join("results/o"), "fire").unwrap();
+        assert_eq!(fs::read_to_string(root.join("input")).unwrap(), "water");
     }
 }

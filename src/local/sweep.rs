@@ -13,11 +13,16 @@ const TRIES: u32 = 500;
 const WAIT: Duration = Duration::from_millis(4);
 
 /// Kills every process of this user whose `HOME` or working directory lies under `incarnations` and waits until they are
-/// gone. Returns how many there were.
+/// gone; not this process and those that have started it, such as a shell whose user looks at a step's folder. Returns how
+/// many there were.
 pub fn sweep(incarnations: &Path) -> usize {
+    sweep_others(incarnations, &lineage())
+}
+
+fn sweep_others(incarnations: &Path, spared: &[Pid]) -> usize {
     let mut killed = 0;
     for _ in 0..TRIES {
-        let left = leftovers(incarnations);
+        let left = leftovers(incarnations, spared);
         if left.is_empty() {
             break;
         }
@@ -31,11 +36,20 @@ pub fn sweep(incarnations: &Path) -> usize {
     killed
 }
 
-fn leftovers(incarnations: &Path) -> Vec<Pid> {
-    let own = rustix::process::getpid();
+/// This process, its parent, and so on.
+fn lineage() -> Vec<Pid> {
+    let parent = |pid: &Pid| {
+        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        Pid::from_raw(parent.trim().parse().ok()?)
+    };
+    std::iter::successors(Some(rustix::process::getpid()), parent).collect()
+}
+
+fn leftovers(incarnations: &Path, spared: &[Pid]) -> Vec<Pid> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(Pid::from_raw).filter(|pid| *pid != own && belongs(*pid, incarnations)).collect()
+    pids.filter_map(Pid::from_raw).filter(|pid| !spared.contains(pid) && belongs(*pid, incarnations)).collect()
 }
 
 /// Whether a living process is one of the run's. Zombies have neither directory nor environment.
@@ -55,6 +69,20 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn who_started_this_process_is_spared() {
+        let lineage = lineage();
+        assert_eq!(lineage[0], rustix::process::getpid());
+        assert_eq!(Some(lineage[1]), rustix::process::getppid());
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let mut shell = Command::new("sleep").arg("60").current_dir(&root).spawn().unwrap();
+        sweep_others(&root, &[Pid::from_child(&shell)]);
+        assert!(shell.try_wait().unwrap().is_none());
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+    }
 
     #[test]
     fn only_processes_of_the_run_are_killed() {

@@ -275,8 +275,7 @@ impl Reader {
                     return Err(corrupt(end + 1, reason));
                 };
                 end = at + 1;
-                let event: Recorded =
-                    serde_json::from_slice(line).map_err(|error| corrupt(at + 1, format!("not an event: {error}")))?;
+                let event = event(line).map_err(|error| corrupt(at + 1, format!("not an event: {error}")))?;
                 self.epoch = self.epoch.max(epoch_of(&event));
                 self.events.push(event);
             }
@@ -288,6 +287,15 @@ impl Reader {
             None => Ok(()),
         }
     }
+}
+
+/// Reads an event however deep it is: who writes bounds the depth, and what was written must be read again.
+fn event(line: &[u8]) -> serde_json::Result<Recorded> {
+    let mut line = serde_json::Deserializer::from_slice(line);
+    line.disable_recursion_limit();
+    let event = Recorded::deserialize(&mut line)?;
+    line.end()?;
+    Ok(event)
 }
 
 fn header(key: &Path, line: usize, text: &[u8]) -> Result<Header, JournalError> {

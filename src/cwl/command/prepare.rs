@@ -453,7 +453,7 @@ impl Preparation<'_> {
 }
 
 /// UTF-8 text; a character that a truncation cut in two is dropped.
-pub(crate) fn text_of(bytes: Vec<u8>, truncated: bool) -> Option<String> {
+pub fn text_of(bytes: Vec<u8>, truncated: bool) -> Option<String> {
     match String::from_utf8(bytes) {
         Ok(text) => Some(text),
         Err(error) => {

@@ -216,3 +216,14 @@ async fn a_directory_serves_as_the_store_and_half_written_files_are_not_seen() {
     let (_, events) = Journal::open(store, keys()).await.unwrap();
     assert_eq!(numbers(&events), [0, 1]);
 }
+
+#[tokio::test]
+async fn events_are_read_again_however_deep_they_are() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let spec = (0..300).fold(serde_json::Value::Null, |inner, _| serde_json::json!([inner]));
+    let deep = Recorded { at: Timestamp(0), event: Event::Accepted { spec } };
+    let (mut journal, _) = Journal::open(Arc::clone(&store), keys()).await.unwrap();
+    journal.append(std::slice::from_ref(&deep)).await.unwrap();
+    let (_, events) = Journal::open(store, keys()).await.unwrap();
+    assert_eq!(events, [deep]);
+}
