@@ -222,7 +222,9 @@ impl Attempt {
             };
         }
         let tmp = folder.join("tmp");
-        if let Err(error) = fs::remove_dir(&tmp).or_else(|_| remove_tree(&tmp)) {
+        // Most tools leave it empty, and on some file systems removing a folder takes longer than the tool ran.
+        let is_empty = fs::read_dir(&tmp).is_ok_and(|mut entries| entries.next().is_none());
+        if !is_empty && let Err(error) = remove_tree(&tmp) {
             tracing::warn!(path = %tmp.display(), %error, "temporary files could not be removed");
         }
         outcome
