@@ -56,6 +56,8 @@ pub fn finish(path: &Path) -> io::Result<()> {
 
 /// The last lines of a file from `offset` on, at most [`STDERR_TAIL_BYTES`]; invalid UTF-8 is replaced.
 pub fn tail(path: &Path, offset: u64) -> Option<String> {
+    // A tool may have put something else there; opening a pipe would wait for ever.
+    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     let start = length.saturating_sub(STDERR_TAIL_BYTES as u64).max(offset.min(length));
@@ -85,6 +87,14 @@ mod tests {
         assert_eq!(tail(&path, offset).unwrap(), "second");
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, "first\n--- weir: attempt 2, incarnation 7 ---\nsecond\n");
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_the_log_has_no_tail() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert_eq!(tail(&path, 0), None);
     }
 
     #[test]
