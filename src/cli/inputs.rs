@@ -58,7 +58,7 @@ fn here() -> Result<String> {
 }
 
 /// `NAME=VALUE` as a YAML mapping. Where the input is a string the value is taken as it is; where it is a File or a
-/// Directory it is a path or URL.
+/// Directory it is a path or URL, unless it is written as an object; `null` is null where the input is optional.
 fn yaml_of(assignment: &str, package: &Package) -> Result<String> {
     let Some((name, value)) = assignment.split_once('=') else {
         bail!("--input {assignment}: write it as NAME=VALUE");
@@ -70,12 +70,16 @@ fn yaml_of(assignment: &str, package: &Package) -> Result<String> {
     };
     let quoted = serde_json::Value::from(value);
     let is = |wanted: &[Type]| alternatives(&input.type_).all(|type_| *type_ == Type::Null || wanted.contains(type_));
-    let value = if is(&[Type::String]) {
+    let is_null = value == "null" && alternatives(&input.type_).any(|type_| *type_ == Type::Null);
+    let field = if value.contains("://") { "location" } else { "path" };
+    let value = if is_null || value.starts_with('{') && !is(&[Type::String]) {
+        value.to_owned()
+    } else if is(&[Type::String]) {
         quoted.to_string()
     } else if is(&[Type::File]) {
-        format!("{{class: File, path: {quoted}}}")
+        format!("{{class: File, {field}: {quoted}}}")
     } else if is(&[Type::Directory]) {
-        format!("{{class: Directory, path: {quoted}}}")
+        format!("{{class: Directory, {field}: {quoted}}}")
     } else {
         value.to_owned()
     };

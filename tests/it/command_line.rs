@@ -210,6 +210,21 @@ fn resume_takes_up_the_latest_job_and_runs_nothing_twice() {
 }
 
 #[test]
+fn inputs_on_the_command_line_are_read_by_their_types() {
+    let workshop = Workshop::new();
+    let package = "cwlVersion: v1.2\nclass: ExpressionTool\nrequirements: {InlineJavascriptRequirement: {}}\n\
+                   inputs: {s: string, f: File, o: File?, n: 'int[]'}\noutputs: {said: Any}\n\
+                   expression: '${ return {said: [inputs.s, inputs.f.basename, inputs.o, inputs.n]}; }'\n";
+    workshop.write("package.cwl", package);
+    workshop.write("a #1.txt", "");
+    for file in ["f=a #1.txt", "f={class: File, path: 'a #1.txt'}"] {
+        let done =
+            workshop.weir_ok(&["run", "package.cwl", "-i", "s=12", "-i", file, "-i", "o=null", "-i", "n=[1, 2]", "-q"]);
+        assert_eq!(done.json()["said"], serde_json::json!(["12", "a #1.txt", null, [1, 2]]));
+    }
+}
+
+#[test]
 fn javascript_conditions_and_pick_value_work_from_end_to_end() {
     let workshop = Workshop::new();
     let package = r"
