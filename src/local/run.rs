@@ -353,32 +353,34 @@ impl Run {
     }
 
     fn evaluate(&self, evaluation: Evaluation) {
-        let (sender, mut scripts) = (self.sender.clone(), self.context.scripts.clone());
-        tokio::task::spawn_blocking(move || {
+        let mut scripts = self.context.scripts.clone();
+        let (instance, slot) = (evaluation.instance.clone(), evaluation.slot.clone());
+        let task = move || {
             let context = ExpressionContext {
                 inputs: &evaluation.inputs,
                 self_: &evaluation.self_,
                 runtime: &evaluation.runtime,
                 library: evaluation.library.as_deref(),
             };
-            let result = evaluation.template.evaluate(&context, &mut scripts).map_err(|error| error.to_string());
-            let _ = sender.send(News::Evaluated(evaluation.instance, evaluation.slot, result));
-        });
+            evaluation.template.evaluate(&context, &mut scripts).map_err(|error| error.to_string())
+        };
+        in_background(&self.sender, task, Err, move |result| News::Evaluated(instance, slot, result));
     }
 
     fn load(&self, asked: Load) {
-        let (sender, context) = (self.sender.clone(), Arc::clone(&self.context));
-        tokio::task::spawn_blocking(move || {
-            let result = load(&asked, &mut context.files());
-            let _ = sender.send(News::Evaluated(asked.instance, asked.slot, result));
-        });
+        let context = Arc::clone(&self.context);
+        let (instance, slot) = (asked.instance.clone(), asked.slot.clone());
+        let task = move || load(&asked, &mut context.files());
+        in_background(&self.sender, task, Err, move |result| News::Evaluated(instance, slot, result));
     }
 
     fn publish(&self, outputs: Record) {
-        let (sender, context) = (self.sender.clone(), Arc::clone(&self.context));
-        tokio::task::spawn_blocking(move || {
-            let _ = sender.send(News::Published(publish(outputs, &context.spec.outdir, context.folder.root())));
-        });
+        let context = Arc::clone(&self.context);
+        let path = context.spec.outdir.clone();
+        let task = move || publish(outputs, &context.spec.outdir, context.folder.root());
+        let defect =
+            |message| Err(PublishError::Io { doing: "publish into", path, source: std::io::Error::other(message) });
+        in_background(&self.sender, task, defect, News::Published);
     }
 
     /// The journal failed or belongs to another: every tool is killed, and nothing is written any more.
@@ -436,6 +438,38 @@ async fn discard(context: &Context) {
     }
 }
 
+/// Runs `task` on a thread that may block and tells the loop its result. A panic is a defect of weir and becomes the result
+/// that `defect` makes of it: nobody waits for ever (invariant I6).
+fn in_background<T: Send + 'static>(
+    sender: &mpsc::UnboundedSender<News>,
+    task: impl FnOnce() -> T + Send + 'static,
+    defect: impl FnOnce(String) -> T + Send + 'static,
+    news: impl FnOnce(T) -> News + Send + 'static,
+) {
+    let sender = sender.clone();
+    tokio::spawn(async move {
+        let done = tokio::task::spawn_blocking(task).await;
+        let result = done.unwrap_or_else(|error| defect(format!("a task of weir failed: {error}")));
+        // Nobody listens any more when the run was given up.
+        let _ = sender.send(news(result));
+    });
+}
+
 async fn blocking<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> Result<T, BackendError> {
     tokio::task::spawn_blocking(task).await.map_err(|error| BackendError::Task(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_background_task_is_told_and_not_waited_for() {
+        let (sender, mut news) = mpsc::unbounded_channel();
+        let task = || -> Result<Value, String> { panic!("a defect") };
+        let slot = Slot::When;
+        in_background(&sender, task, Err, move |result| News::Evaluated(InstancePath::default(), slot, result));
+        let Some(News::Evaluated(_, Slot::When, Err(message))) = news.recv().await else { panic!("other news") };
+        assert!(message.contains("a defect"), "{message}");
+    }
 }
