@@ -23,7 +23,7 @@ use crate::files::{Files, Kinships};
 use crate::folder::{JobFolder, remove_tree};
 use crate::launcher::{Exit, Sink};
 use crate::log;
-use crate::order::{Prepared, Refusal, class_of, prepare};
+use crate::order::{Prepared, Refusal, prepare};
 use crate::outdir::OutDir;
 use crate::process::ProcessError;
 use crate::script::Scripts;
@@ -353,13 +353,5 @@ fn protect(folder: &Path) {
             let mode = metadata.permissions().mode();
             let _ = fs::set_permissions(member.path(), fs::Permissions::from_mode(mode & !0o222));
         }
-    }
-}
-
-/// The class of a failure to publish.
-pub fn class_of_publish(error: &crate::publish::PublishError) -> FailureClass {
-    match error {
-        crate::publish::PublishError::Io { source, .. } => class_of(source),
-        crate::publish::PublishError::Name(_) | crate::publish::PublishError::TooDeep(_) => FailureClass::OutputInvalid,
     }
 }

@@ -45,6 +45,10 @@ pub enum BackendError {
     /// The journal failed, or another process has taken the job over.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The outputs are there and cannot be put into the output folder for now. The job is not over: resumed, it publishes
+    /// them and runs nothing again.
+    #[error("the outputs cannot be published: {0}; mend that and resume the job: nothing runs again")]
+    Publish(crate::publish::PublishError),
     /// Another process runs the job.
     #[error(transparent)]
     Lock(#[from] LockError),

@@ -25,7 +25,7 @@ use weir_plan::{
 };
 use weir_store::Journal;
 
-use crate::attempt::{self, Context, Stop, class_of_publish, now, oom_kills};
+use crate::attempt::{self, Context, Stop, now, oom_kills};
 use crate::backend::{BackendError, Tools};
 use crate::fetch::Fetched;
 use crate::folder::JobFolder;
@@ -257,8 +257,11 @@ impl Run {
             News::Published(Ok(outputs)) => {
                 self.happened(Event::Finished { phase: Phase::Successful, outputs, failure: None })
             }
+            // The work is done and stays: the job ends once the folder can be written, by being resumed.
+            News::Published(Err(error @ PublishError::Io { .. })) => Err(BackendError::Publish(error)),
             News::Published(Err(error)) => {
-                let (class, message) = (class_of_publish(&error), format!("the outputs cannot be published: {error}"));
+                let (class, message) =
+                    (FailureClass::OutputInvalid, format!("the outputs cannot be published: {error}"));
                 let failure = Failure { class, message, instance: None, exit_code: None, stderr_tail: None };
                 let (phase, outputs) = (Phase::Failed, Record::new());
                 self.happened(Event::Finished { phase, outputs, failure: Some(failure) })

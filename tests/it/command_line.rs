@@ -225,6 +225,26 @@ fn inputs_on_the_command_line_are_read_by_their_types() {
 }
 
 #[test]
+fn outputs_that_cannot_be_published_for_now_are_published_by_resume_and_nothing_runs_again() {
+    let workshop = Workshop::new();
+    let (count, out) = (workshop.path().join("count"), workshop.path().join("out"));
+    let package = format!(
+        "cwlVersion: v1.2\nclass: CommandLineTool\ninputs: []\nstdout: o\noutputs: {{o: stdout}}\n\
+         baseCommand: [sh, -c, \"echo ran >> {0}; rm -rf {1}; touch {1}; echo done\"]\n",
+        count.display(),
+        out.display()
+    );
+    workshop.write("package.cwl", &package);
+    let done = workshop.weir(&["run", "package.cwl", "--outdir", "out"]);
+    assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);
+    assert!(done.stderr.contains("resume"), "{}", done.stderr);
+    fs::remove_file(&out).unwrap();
+    workshop.weir_ok(&["run", "--resume"]);
+    assert_eq!(fs::read_to_string(out.join("o")).unwrap(), "done\n");
+    assert_eq!(fs::read_to_string(&count).unwrap(), "ran\n");
+}
+
+#[test]
 fn javascript_conditions_and_pick_value_work_from_end_to_end() {
     let workshop = Workshop::new();
     let package = r"
