@@ -1,5 +1,5 @@
-//! Ends what an earlier weir left running: processes whose home or working directory lies in one of the run's
-//! incarnations. The launcher has ended them long before, unless it was killed together with weir.
+//! Ends what an earlier weir left running: tools and what they started, known by the folders that CWL's environment gave
+//! them. The launcher has ended them long before, unless it was killed together with weir.
 
 use std::fs;
 use std::path::Path;
@@ -12,17 +12,12 @@ const TRIES: u32 = 500;
 /// Wait between two looks.
 const WAIT: Duration = Duration::from_millis(4);
 
-/// Kills every process of this user whose `HOME` or working directory lies under `incarnations` and waits until they are
-/// gone; not this process and those that have started it, such as a shell whose user looks at a step's folder. Returns how
-/// many there were.
+/// Kills every process of this user whose `HOME` or `TMPDIR` lies under `incarnations` and waits until they are gone.
+/// Somebody's shell that merely stands in a step's folder is none of them. Returns how many there were.
 pub fn sweep(incarnations: &Path) -> usize {
-    sweep_others(incarnations, &lineage())
-}
-
-fn sweep_others(incarnations: &Path, spared: &[Pid]) -> usize {
     let mut killed = 0;
     for _ in 0..TRIES {
-        let left = leftovers(incarnations, spared);
+        let left = leftovers(incarnations);
         if left.is_empty() {
             break;
         }
@@ -36,32 +31,20 @@ fn sweep_others(incarnations: &Path, spared: &[Pid]) -> usize {
     killed
 }
 
-/// This process, its parent, and so on.
-fn lineage() -> Vec<Pid> {
-    let parent = |pid: &Pid| {
-        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
-        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
-        Pid::from_raw(parent.trim().parse().ok()?)
-    };
-    std::iter::successors(Some(rustix::process::getpid()), parent).collect()
-}
-
-fn leftovers(incarnations: &Path, spared: &[Pid]) -> Vec<Pid> {
+fn leftovers(incarnations: &Path) -> Vec<Pid> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(Pid::from_raw).filter(|pid| !spared.contains(pid) && belongs(*pid, incarnations)).collect()
+    pids.filter_map(Pid::from_raw).filter(|pid| belongs(*pid, incarnations)).collect()
 }
 
-/// Whether a living process is one of the run's. Zombies have neither directory nor environment.
+/// Whether a living process is one of the run's. Zombies have no environment.
 fn belongs(pid: Pid, incarnations: &Path) -> bool {
-    let folder = format!("/proc/{}", pid.as_raw_nonzero());
-    let home = || {
-        let environ = fs::read(format!("{folder}/environ")).ok()?;
-        let home = environ.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(b"HOME="))?;
-        std::str::from_utf8(home).ok().map(|home| Path::new(home).starts_with(incarnations))
-    };
-    let is_in = |path: &Path| path.starts_with(incarnations);
-    fs::read_link(format!("{folder}/cwd")).is_ok_and(|cwd| is_in(&cwd)) || home().unwrap_or(false)
+    let environ = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
+    environ
+        .split(|byte| *byte == 0)
+        .filter_map(|entry| entry.strip_prefix(b"HOME=").or_else(|| entry.strip_prefix(b"TMPDIR=")))
+        .filter_map(|folder| std::str::from_utf8(folder).ok())
+        .any(|folder| Path::new(folder).starts_with(incarnations))
 }
 
 #[cfg(test)]
@@ -71,20 +54,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_started_this_process_is_spared() {
-        let lineage = lineage();
-        assert_eq!(lineage[0], rustix::process::getpid());
-        assert_eq!(Some(lineage[1]), rustix::process::getppid());
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
-        let mut shell = Command::new("sleep").arg("60").current_dir(&root).spawn().unwrap();
-        sweep_others(&root, &[Pid::from_child(&shell)]);
-        assert!(shell.try_wait().unwrap().is_none());
-        shell.kill().unwrap();
-        shell.wait().unwrap();
-    }
-
-    #[test]
     fn only_processes_of_the_run_are_killed() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
@@ -92,17 +61,23 @@ mod tests {
         let other = root.join("other");
         fs::create_dir_all(&ours).unwrap();
         fs::create_dir_all(&other).unwrap();
-        let sleep = |home: &Path, cwd: &Path| {
-            Command::new("sleep").arg("60").env("HOME", home).current_dir(cwd).spawn().unwrap()
+        let sleep = |variable: &str, folder: &Path, cwd: &Path| {
+            let child = Command::new("sleep").arg("60").env(variable, folder).current_dir(cwd).spawn().unwrap();
+            // The new program runs before the kernel shows its environment.
+            let deadline = std::time::Instant::now() + Duration::from_secs(10);
+            while fs::read(format!("/proc/{}/environ", child.id())).unwrap().is_empty() {
+                assert!(std::time::Instant::now() < deadline);
+            }
+            child
         };
-        let mut by_home = sleep(&ours, Path::new("/"));
-        let mut by_cwd = sleep(&other, &ours);
-        let mut bystander = sleep(&other, &other);
+        let mut tool = sleep("HOME", &ours, Path::new("/"));
+        let mut tool_with_a_home_of_its_own = sleep("TMPDIR", &ours, &ours);
+        let mut shell_in_the_folder = sleep("HOME", &other, &ours);
         sweep(&root.join("att"));
-        assert!(by_home.wait().unwrap().code().is_none());
-        assert!(by_cwd.wait().unwrap().code().is_none());
-        assert!(bystander.try_wait().unwrap().is_none());
-        bystander.kill().unwrap();
-        bystander.wait().unwrap();
+        assert!(tool.wait().unwrap().code().is_none());
+        assert!(tool_with_a_home_of_its_own.wait().unwrap().code().is_none());
+        assert!(shell_in_the_folder.try_wait().unwrap().is_none());
+        shell_in_the_folder.kill().unwrap();
+        shell_in_the_folder.wait().unwrap();
     }
 }
