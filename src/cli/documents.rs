@@ -8,6 +8,8 @@ use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_FETCH_SECONDS_MAX};
 use weir_cwl::load::{Fetch, FetchError};
 use weir_cwl::uri;
 
+use super::execution;
+
 /// The documents of this machine and of the web.
 #[derive(Debug, Clone, Copy)]
 pub struct Documents;
@@ -22,9 +24,7 @@ impl Fetch for Documents {
     }
 
     fn name(&self, url: &str) -> Option<String> {
-        let here = std::env::current_dir().ok()?;
-        let path = uri::to_path(url)?;
-        Some(Path::new(&path).strip_prefix(here).ok()?.to_str()?.to_owned())
+        uri::to_path(url).map(|path| execution::shown(path.as_ref()))
     }
 }
 

@@ -297,14 +297,7 @@ fn ring(workflow: &Workflow) -> Option<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{Fetch, FetchError, load_text};
-
-    struct Nothing;
-    impl Fetch for Nothing {
-        fn fetch(&self, _: &str) -> Result<String, FetchError> {
-            Err(FetchError("no such file".to_owned()))
-        }
-    }
+    use crate::load::{NoFetch, load_text};
 
     /// A workflow over `echo`, which takes a string and gives a File, and `sum`, which takes files and an int.
     fn checked(rest: &str) -> String {
@@ -317,7 +310,7 @@ $graph:
   id: main
 {rest}"
         );
-        check(&load_text("file:///p/a.cwl", &text, None, &Nothing).unwrap()).to_string()
+        check(&load_text("file:///p/a.cwl", &text, None, &NoFetch).unwrap()).to_string()
     }
 
     #[test]

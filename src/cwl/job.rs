@@ -373,21 +373,14 @@ fn kind(value: &Value) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{Fetch, FetchError, load_text};
+    use crate::load::{NoFetch, load_text};
     use crate::value::Entry;
-
-    struct Nothing;
-    impl Fetch for Nothing {
-        fn fetch(&self, _: &str) -> Result<String, FetchError> {
-            Err(FetchError("no such file".to_owned()))
-        }
-    }
 
     fn package(inputs: &str) -> Package {
         let text = format!(
             "cwlVersion: v1.2\nclass: CommandLineTool\n$namespaces: {{edam: 'http://edamontology.org/'}}\nbaseCommand: x\noutputs: []\ninputs:\n{inputs}"
         );
-        load_text("file:///p/a.cwl", &text, None, &Nothing).unwrap()
+        load_text("file:///p/a.cwl", &text, None, &NoFetch).unwrap()
     }
 
     fn inputs(declared: &str, given: &str) -> Result<Inputs, Diagnostics> {

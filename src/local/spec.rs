@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use weir_cwl::command::measured;
-use weir_cwl::load::{Fetch, FetchError};
+use weir_cwl::load::{Fetch, FetchError, NoFetch};
 use weir_cwl::ontology::Ontology;
 use weir_cwl::stage_out::{self, StageOut};
 use weir_cwl::{Diagnostics, Package, Record, Value};
@@ -112,8 +112,7 @@ impl JobSpec {
             package = weir_cwl::job::with_requirements(package, requirements).map_err(SpecError::Package)?;
         }
         if let Some(stage_out) = &self.stage_out {
-            let nothing = BTreeMap::new();
-            let tool = weir_cwl::load_text(stage_out::TOOL_URL, stage_out::TOOL, None, &Pinned(&nothing))
+            let tool = weir_cwl::load_text(stage_out::TOOL_URL, stage_out::TOOL, None, &NoFetch)
                 .map_err(SpecError::Package)?;
             package = stage_out::with_stage_out(package, &tool, stage_out);
         }

@@ -23,7 +23,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weir_api::{FailureClass, Phase};
-use weir_cwl::{Fetch, FetchError, Process, Record, Value, json};
+use weir_cwl::load::NoFetch;
+use weir_cwl::{Process, Record, Value, json};
 
 use crate::action::{Action, Plan};
 use crate::event::{Event, Failure, Incarnation, Outcome, Recorded, Slot, Timestamp, Usage};
@@ -58,14 +59,6 @@ fn every_script_plans_as_written() {
         }
     }
     assert!(wrong.is_empty(), "{}\nUPDATE=1 rewrites the answers", wrong.join("\n"));
-}
-
-struct NoFetch;
-
-impl Fetch for NoFetch {
-    fn fetch(&self, _: &str) -> Result<String, FetchError> {
-        Err(FetchError("scripts fetch nothing".to_owned()))
-    }
 }
 
 #[derive(Default)]

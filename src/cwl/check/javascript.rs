@@ -192,14 +192,7 @@ impl<'p> Templates<'p> {
 mod tests {
     use super::*;
     use crate::expression::{Part, Script, ScriptKind};
-    use crate::load::{Fetch, FetchError, load_text};
-
-    struct Nothing;
-    impl Fetch for Nothing {
-        fn fetch(&self, _: &str) -> Result<String, FetchError> {
-            Err(FetchError("no such file".to_owned()))
-        }
-    }
+    use crate::load::{NoFetch, load_text};
 
     /// A workflow over one tool whose first argument is JavaScript.
     fn warnings(workflow_requirements: &str, tool_requirements: &str) -> String {
@@ -210,7 +203,7 @@ $graph:
 - {{class: Workflow, id: main, requirements: {workflow_requirements}, inputs: [], outputs: [], steps: {{a: {{run: '#echo', in: [], out: []}}}}}}
 "
         );
-        let mut package = load_text("file:///p/a.cwl", &text, None, &Nothing).unwrap();
+        let mut package = load_text("file:///p/a.cwl", &text, None, &NoFetch).unwrap();
         for process in &mut package.processes {
             if let Process::CommandLineTool(tool) = process {
                 let script = Script { kind: ScriptKind::Expression, source: "1 + 1".to_owned() };

@@ -54,6 +54,16 @@ pub struct FetchError(
     pub String,
 );
 
+/// Fetches nothing: for texts that must stand alone.
+#[derive(Debug, Clone, Copy)]
+pub struct NoFetch;
+
+impl Fetch for NoFetch {
+    fn fetch(&self, _: &str) -> Result<String, FetchError> {
+        Err(FetchError("nothing can be imported here".to_owned()))
+    }
+}
+
 /// Loads the package at an absolute URL. A fragment names the process to run.
 pub fn load(reference: &str, fetch: &dyn Fetch) -> Result<Package, Diagnostics> {
     let (url, fragment) = uri::split_fragment(reference);

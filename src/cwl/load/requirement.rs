@@ -255,13 +255,7 @@ pub(crate) fn standalone(
     version: CwlVersion,
     diagnostics: &mut crate::diagnostic::Diagnostics,
 ) -> Requirements {
-    struct Nothing;
-    impl super::Fetch for Nothing {
-        fn fetch(&self, _: &str) -> Result<String, super::FetchError> {
-            Err(super::FetchError("nothing can be imported here".to_owned()))
-        }
-    }
-    let mut loader = Loader::new(&Nothing);
+    let mut loader = Loader::new(&super::NoFetch);
     let scope = Scope { version, types: std::collections::HashMap::new(), namespaces: std::rc::Rc::default() };
     let read = loader.requirements(Some(node), &scope, Strictness::Requirements);
     loader.diagnostics.0.into_iter().for_each(|diagnostic| diagnostics.push(diagnostic));
