@@ -2,6 +2,8 @@
 
 pub mod agent;
 pub mod failure;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod limits;
 pub mod phase;
 

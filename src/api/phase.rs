@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Phase of a job. The last three are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "kubernetes", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub enum Phase {
     /// Durable, nothing started yet.

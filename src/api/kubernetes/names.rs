@@ -1,0 +1,50 @@
+//! Names, labels and annotations of the objects that weir makes or reads.
+
+/// API group of the custom resources.
+pub const GROUP: &str = "weir.dev";
+
+/// Label of a namespace: its tenant; the namespace's name where it is missing.
+pub const TENANT: &str = "weir.dev/tenant";
+
+/// Annotation of a ProcessJob, set on acceptance: keys its journal. A restored backup is reattached by it.
+pub const RUN_ID: &str = "weir.dev/run-id";
+
+/// Label of a step's pod: the run id, as far as a label can hold one (run ids of weir are UUIDs).
+pub const RUN: &str = "weir.dev/run";
+
+/// Label of a step's pod: the ProcessJob's name, cut to 63 characters. For people: nothing in weir selects by it.
+pub const JOB: &str = "weir.dev/job";
+
+/// Label of a step's pod: the step's id (`node_crop`), for people.
+pub const STEP: &str = "weir.dev/step";
+
+/// Annotation of a step's pod: path of the step instance (`node_water_bodies[1]/node_crop[0]`); absent while the pod waits
+/// for one.
+pub const INSTANCE: &str = "weir.dev/instance";
+
+/// Label of a step's pod: number of the incarnation.
+pub const INCARNATION: &str = "weir.dev/incarnation";
+
+/// Annotation of a step's pod: digest of what it was built from. A pod found under our name is adopted only if it matches.
+pub const SPEC_HASH: &str = "weir.dev/spec-hash";
+
+/// Label of the operator's pod that leads; the agents' Service selects by it.
+pub const LEADER: &str = "weir.dev/leader";
+
+/// Well-known label: who made the object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// Value of [`MANAGED_BY`].
+pub const WEIR: &str = "weir";
+
+/// Field manager of weir's writes.
+pub const FIELD_MANAGER: &str = "weir";
+
+/// Audience of the agents' tokens: worth nothing at the API server.
+pub const AGENT_AUDIENCE: &str = "weir-agent";
+
+/// Name of the agent's container.
+pub const AGENT_CONTAINER: &str = "agent";
+
+/// Name of the tool's container.
+pub const TOOL_CONTAINER: &str = "tool";

@@ -1,0 +1,1 @@
+//! A ProcessJob becomes a pinned job, validated once.

@@ -1,0 +1,1 @@
+//! The actor of a job: observe, plan, journal, perform, show.

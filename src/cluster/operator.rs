@@ -1,0 +1,1 @@
+//! Wires the operator together and supervises its tasks.

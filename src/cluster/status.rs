@@ -1,0 +1,1 @@
+//! What a ProcessJob's status shows. Pure.

@@ -1,0 +1,1 @@
+//! Removes what no object has named for a day.
