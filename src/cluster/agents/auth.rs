@@ -61,10 +61,7 @@ impl Review for TokenReviewer {
     async fn review(&self, token: &str) -> Result<PodIdentity, ReviewError> {
         let review = TokenReview {
             metadata: ObjectMeta::default(),
-            spec: TokenReviewSpec {
-                audiences: Some(vec![AGENT_AUDIENCE.to_owned()]),
-                token: Some(token.to_owned()),
-            },
+            spec: TokenReviewSpec { audiences: Some(vec![AGENT_AUDIENCE.to_owned()]), token: Some(token.to_owned()) },
             status: None,
         };
         // A refusal here is one of the operator, not of the token.
@@ -132,11 +129,8 @@ mod tests {
 
     #[test]
     fn a_token_of_a_pod_tells_the_pod() {
-        let expected = PodIdentity {
-            namespace: "tenant-a".to_owned(),
-            name: "job-crop-1".to_owned(),
-            uid: "uid-1".to_owned(),
-        };
+        let expected =
+            PodIdentity { namespace: "tenant-a".to_owned(), name: "job-crop-1".to_owned(), uid: "uid-1".to_owned() };
         assert_eq!(identity(&good()), Ok(expected));
     }
 
@@ -174,7 +168,9 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
         let token = |payload: &str| format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(payload));
         assert_eq!(time_left(&token(r#"{"exp": 1600, "iat": 1}"#), now), Duration::from_secs(600));
-        for wrong in [token(r#"{"exp": 900}"#), token(r#"{"exp": "x"}"#), token("{}"), "opaque".to_owned(), "a.%.c".to_owned()] {
+        for wrong in
+            [token(r#"{"exp": 900}"#), token(r#"{"exp": "x"}"#), token("{}"), "opaque".to_owned(), "a.%.c".to_owned()]
+        {
             assert_eq!(time_left(&wrong, now), Duration::ZERO, "{wrong}");
         }
     }

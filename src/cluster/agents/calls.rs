@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -169,11 +169,7 @@ impl Question for Complete {
     const HOLD: Duration = REPORT_HOLD;
 
     fn claimant(&self) -> Result<&Claimant, &'static str> {
-        if self.exited.claimant == self.claimant {
-            Ok(&self.claimant)
-        } else {
-            Err("`exited` is of another claimant")
-        }
+        if self.exited.claimant == self.claimant { Ok(&self.claimant) } else { Err("`exited` is of another claimant") }
     }
 
     fn call(self, answer: oneshot::Sender<CompleteAnswer>) -> AgentCall {
@@ -204,8 +200,6 @@ impl<R: Review> Calls<R> {
             .route(CLAIM_PATH, post(answer::<R, Claim>))
             .route(EXITED_PATH, post(answer::<R, Exited>))
             .route(COMPLETE_PATH, post(answer::<R, Complete>))
-            // Limited here, by kind and before anything is read.
-            .layer(DefaultBodyLimit::disable())
             .with_state(Arc::new(self))
     }
 
