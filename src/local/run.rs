@@ -24,6 +24,7 @@ use weir_plan::{
     Action, Event, Incarnation, InstancePath, Intent, Observed, Outcome, Recorded, State, Timestamp, fold, plan,
 };
 use weir_store::Journal;
+use weir_store::usage::Report;
 
 use crate::attempt::{self, Context, Stop, now, oom_kills};
 use crate::backend::{BackendError, Tools};
@@ -35,7 +36,6 @@ use crate::script::Scripts;
 use crate::settings::Settings;
 use crate::spec::JobSpec;
 use crate::sweep::sweep;
-use crate::usage::Report;
 
 /// Rounds of planning without anything performed. The core asks for a bounded number of records; more is a defect.
 const ROUNDS_MAX: u32 = 1_000_000;
