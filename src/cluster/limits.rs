@@ -26,3 +26,12 @@ pub const POD_MARGIN_SECONDS: i64 = 24 * 3600;
 
 /// Seconds that an agent's token is valid; the kubelet renews it at 80 %.
 pub const AGENT_TOKEN_SECONDS: i64 = 3600;
+
+/// Characters of the kubelet's or the API server's words in a message: a status is read on a terminal.
+pub const QUOTE_CHARACTERS_MAX: usize = 400;
+
+/// Seconds that a pod may take to start before anything is said about it.
+pub const POD_QUIET_SECONDS: u64 = 20;
+
+/// Seconds that a node may prepare a pod without an error: images of 10 GiB exist, and slow links to their registries.
+pub const POD_START_SECONDS_MAX: u64 = 1800;

@@ -1,7 +1,5 @@
 //! The pod of one incarnation: an agent of ours and the tool's own image, joined by one volume.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{
     Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, ExecAction, Lifecycle, LifecycleHandler,
     LocalObjectReference, ObjectFieldSelector, Pod, PodSpec, ProjectedVolumeSource, ServiceAccountTokenProjection,
