@@ -283,7 +283,7 @@ fn hand_in(
                     };
                     let claimant = operator.claimant().clone();
                     let log_bytes = stored.or_else(&mut log_bytes);
-                    return operator.complete(&Complete { claimant, uploaded, failure, log_bytes });
+                    return operator.complete(&Complete { claimant, exited, uploaded, failure, log_bytes });
                 }
                 ExitedAnswer::Done {} => return Ok(()),
                 ExitedAnswer::Superseded {} => return Err(OperatorError::Superseded),

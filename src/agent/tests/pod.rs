@@ -207,7 +207,9 @@ fn large_outputs_arrive_whole_though_the_store_stumbles() {
     for name in ["a", "b", "c"] {
         assert_eq!(world.stored(&format!("{name}.bin")).unwrap(), name.repeat(1 << 20).into_bytes());
     }
-    assert_eq!(world.completes().pop().unwrap().failure, None);
+    let completes = world.completes();
+    assert_eq!(completes[0].failure, None);
+    assert_eq!(completes[0].exited, world.last_exited());
 }
 
 #[test]
