@@ -38,5 +38,4 @@ pub use backend::{BackendError, LocalBackend};
 pub use run::{Control, Finished, Observer};
 pub use settings::Settings;
 pub use spec::JobSpec;
-pub use spec::{JobSpec, Recorder};
 pub use weir_store::usage;
