@@ -30,3 +30,5 @@ pub mod settings;
 pub mod spec;
 pub mod status;
 pub mod sweep;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
