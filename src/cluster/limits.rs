@@ -90,6 +90,12 @@ pub const PACKAGE_RETRY_SECONDS_MAX: u64 = 600;
 /// Packages that are resolved at the same time: each holds its texts in memory, and may wait for a slow server.
 pub const RESOLVING_MAX: u16 = 8;
 
+/// Bytes of a package with all of its imports in the store: what the loader takes, written as JSON.
+pub const STORED_PACKAGE_BYTES_MAX: u64 = 256 << 20;
+
+/// Counted attempts of one step instance that a job may ask for: more only hides a defect, and costs.
+pub const ATTEMPTS_ASKED_MAX: i64 = 10;
+
 /// Thousandths of a core that the agent of a step's pod asks for: it waits, copies bytes and computes digests.
 pub const AGENT_CPU_MILLICORES: u32 = 20;
 
