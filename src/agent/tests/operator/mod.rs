@@ -1,6 +1,8 @@
 //! Both programs with the real operator's side: the agents' server of the cluster over TLS, an actor that follows a
 //! script, and the store's own server with presigned requests.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its surroundings break")]
+
 use std::net::SocketAddr;
 use std::process::Child;
 use std::sync::Arc;
