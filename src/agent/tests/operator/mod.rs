@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use weir_agent::limits::AGENT_WAIT;
 use weir_api::agent::{
     AgentOrder, ClaimAnswer, Complete, CompleteAnswer, Content, Contents, Exited, ExitedAnswer, Placement,
     PresignedPut, ReadRequest, UploadRequest,
@@ -80,11 +81,9 @@ impl Cluster {
         let known = knows_all_jobs.subscribe();
         let tls = self.certificates.server_config().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = self.runtime.block_on(async {
-            let listener = TcpListener::bind(self.address).await.unwrap();
-            let shutdown = async { drop(stopped.await) };
-            tokio::spawn(serve(listener, tls, Reviewer, registry, known, shutdown))
-        });
+        let listener = self.runtime.block_on(TcpListener::bind(self.address)).unwrap();
+        let shutdown = async { drop(stopped.await) };
+        let serving = self.runtime.spawn(serve(listener, tls, Reviewer, registry, known, shutdown));
         Operator { messages, stop, serving, _knows_all_jobs: knows_all_jobs }
     }
 
@@ -241,5 +240,24 @@ fn a_spare_pod_is_sent_away_when_it_is_not_needed() {
     cluster.hear_claim(&mut operator).send(ClaimAnswer::Wait {}).unwrap();
     cluster.hear_claim(&mut operator).send(ClaimAnswer::Superseded {}).unwrap();
     assert_eq!((world::wait(shim).0, world::wait(agent).0), (Some(0), Some(0)));
+    cluster.stop(operator);
+}
+
+#[test]
+#[ignore = "takes 40 s"]
+fn a_spare_pod_waits_longer_than_a_shim_looks_for_its_agent() {
+    let cluster = Cluster::new();
+    let world = &cluster.world;
+    let (shim, agent) = (world.start_shim(), cluster.start_agent());
+    // Nobody listens for a while, then the claim is held.
+    std::thread::sleep(AGENT_WAIT / 2);
+    let mut operator = cluster.start_operator();
+    let claim = cluster.hear_claim(&mut operator);
+    std::thread::sleep(AGENT_WAIT * 3 / 4);
+    claim.send(ClaimAnswer::Order(Box::new(cluster.order("echo late > a")))).unwrap();
+    assert_eq!(world::wait(shim).0, Some(0));
+    let (_, answer) = cluster.hear_exited(&mut operator);
+    answer.send(ExitedAnswer::Done {}).unwrap();
+    assert_eq!(world::wait(agent).0, Some(0));
     cluster.stop(operator);
 }
