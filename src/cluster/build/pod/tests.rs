@@ -385,3 +385,8 @@ fn what_can_never_have_a_pod_is_refused_with_its_class() {
     let request = PodRequest { requirements: &effective, ..super::tests::request(&job, &requirements) };
     assert_eq!(build(&request, &settings).unwrap_err().class(), weir_api::FailureClass::Rejected);
 }
+
+/// A pod as it is created.
+pub(crate) fn built_for_tests() -> Pod {
+    built(|_| {})
+}
