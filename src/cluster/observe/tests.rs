@@ -34,9 +34,9 @@ fn with_about<T>(claimed: bool, then: impl FnOnce(&About<'_>) -> T) -> T {
 fn verdict(pod: &Pod, claimed: bool, seconds: u64) -> String {
     match with_about(claimed, |about| judge(pod, about, at(pod, seconds))) {
         Judgement::Fine => "fine".to_owned(),
-        Judgement::Waiting(Waiting { class, message, since, deadline }) => {
+        Judgement::Waiting(Waiting { want, class, message, since, deadline }) => {
             let after = |time: Timestamp| (time.0 - at(pod, 0).0) / 1000;
-            format!("waiting {class} {} s..{} s: {message}", after(since), after(deadline))
+            format!("waiting {want:?} {class} {} s..{} s: {message}", after(since), after(deadline))
         }
         Judgement::Over(ending) => format!("over {}", shown(&ending)),
     }
@@ -78,35 +78,35 @@ fn what_may_heal_is_waited_for_and_then_over() {
         ("no scheduler", false, 60),
     ]), @r#"
     image missing, pull policy Never, claimed, 5 s
-      waiting ImageUnavailable 5 s..305 s: the image `localhost/none:1` of the tool cannot be had (ErrImageNeverPull): Container image "localhost/none:1" is not present with pull policy of Never; check `dockerPull`, and whether the cluster may pull it (imagePullSecrets)
+      waiting Image ImageUnavailable 5 s..305 s: the image `localhost/none:1` of the tool cannot be had (ErrImageNeverPull): Container image "localhost/none:1" is not present with pull policy of Never; check `dockerPull`, and whether the cluster may pull it (imagePullSecrets)
     image pull failed, claimed, 60 s
-      waiting ImageUnavailable 60 s..360 s: the image `registry.invalid/none:1` of the tool cannot be had (ErrImagePull): failed to pull and unpack image "registry.invalid/none:1": failed to resolve reference "registry.invalid/none:1": failed to do request: Head "https://registry.invalid/v2/none/manifests/1": dial tcp: lookup registry.invalid on 10.255.255.53:53: read udp 172.31.0.13:40806->10.255.255.53:53: i/o timeout; check `dockerPull`, and whether the cluster may pull it (imagePullSecrets)
+      waiting Image ImageUnavailable 60 s..360 s: the image `registry.invalid/none:1` of the tool cannot be had (ErrImagePull): failed to pull and unpack image "registry.invalid/none:1": failed to resolve reference "registry.invalid/none:1": failed to do request: Head "https://registry.invalid/v2/none/manifests/1": dial tcp: lookup registry.invalid on 10.255.255.53:53: read udp 172.31.0.13:40806->10.255.255.53:53: i/o timeout; check `dockerPull`, and whether the cluster may pull it (imagePullSecrets)
     image pull backing off, not claimed, 60 s
-      waiting ImageUnavailable 60 s..360 s: the image `registry.invalid/none:1` of the tool cannot be had (ImagePullBackOff): Back-off pulling image "registry.invalid/none:1": ErrImagePull: failed to pull and unpack image "registry.invalid/none:1": failed to resolve reference "registry.invalid/none:1": failed to do request: Head "https://registry.invalid/v2/none/manifests/1": dial tcp: lookup registry.invalid on 10.255.255.53:53: read udp 172.31.0.12:36194->10.255.255.53:53: i/o timeout; check `dockerPull`, and whether the cluster may pull it (imagePullSecrets)
+      waiting Image ImageUnavailable 60 s..360 s: the image `registry.invalid/none:1` of the tool cannot be had (ImagePullBackOff): Back-off pulling image "registry.invalid/none:1": ErrImagePull: failed to pull and unpack image "registry.invalid/none:1": failed to resolve reference "registry.invalid/none:1": failed to do request: Head "https://registry.invalid/v2/none/manifests/1": dial tcp: lookup registry.invalid on 10.255.255.53:53: read udp 172.31.0.12:36194->10.255.255.53:53: i/o timeout; check `dockerPull`, and whether the cluster may pull it (imagePullSecrets)
     init image missing, not claimed, 60 s
-      waiting ImageUnavailable 60 s..360 s: the image `localhost/none:1` of weir's agent cannot be had (ErrImageNeverPull): Container image "localhost/none:1" is not present with pull policy of Never; check the operator's setting, and whether the cluster may pull it
+      waiting Image Platform 60 s..360 s: the image `localhost/none:1` of weir's agent cannot be had (ErrImageNeverPull): Container image "localhost/none:1" is not present with pull policy of Never; check the operator's setting, and whether the cluster may pull it
     secret missing, claimed, 60 s
-      waiting Platform 60 s..360 s: the container `tool` cannot be started (CreateContainerConfigError): secret "none" not found
+      waiting Container Platform 60 s..360 s: the container `tool` cannot be started (CreateContainerConfigError): secret "none" not found
     volume not mounted, not claimed, 10 s
       fine
     volume not mounted, not claimed, 60 s
-      waiting Platform 0 s..1800 s: the node `n2` is still preparing the pod (pulling images, mounting volumes); `kubectl describe pod` shows its events
+      waiting Preparation Platform 0 s..1800 s: the node `n2` is still preparing the pod (pulling images, mounting volumes); `kubectl describe pod` shows its events
     volume not mounted, not claimed, 1801 s
       over Platform: the node `n2` is still preparing the pod (pulling images, mounting volumes); `kubectl describe pod` shows its events (waited 1800 s)
     too big, not claimed, 5 s
-      waiting Unschedulable 0 s..1800 s: no node has room for the step: 0/3 nodes are available: 3 Insufficient cpu.
+      waiting Node Unschedulable 0 s..1800 s: no node has room for the step: 0/3 nodes are available: 3 Insufficient cpu.
     no such node, not claimed, 60 s
-      waiting Unschedulable 0 s..1800 s: no node has room for the step: 0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.
+      waiting Node Unschedulable 0 s..1800 s: no node has room for the step: 0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.
     no such node, not claimed, 1799 s
-      waiting Unschedulable 0 s..1800 s: no node has room for the step: 0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.
+      waiting Node Unschedulable 0 s..1800 s: no node has room for the step: 0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.
     no such node, not claimed, 1801 s
       over Unschedulable: no node has room for the step: 0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector. (waited 1800 s)
     held by a gate, not claimed, 60 s
-      waiting Unschedulable 0 s..1800 s: the pod is held back by a scheduling gate: Scheduling is blocked due to non-empty scheduling gates
+      waiting Node Unschedulable 0 s..1800 s: the pod is held back by a scheduling gate: Scheduling is blocked due to non-empty scheduling gates
     no scheduler, not claimed, 5 s
       fine
     no scheduler, not claimed, 60 s
-      waiting Unschedulable 0 s..1800 s: no scheduler has looked at the pod yet; is the cluster's scheduler running?
+      waiting Node Unschedulable 0 s..1800 s: no scheduler has looked at the pod yet; is the cluster's scheduler running?
     "#);
 }
 
@@ -189,15 +189,15 @@ fn what_took_a_running_step_away_is_told_apart() {
     deadline, claimed, 60 s
       over TimeLimit: the pod lived longer than the 4 s that a step may take in any case
     deleted, still running, claimed, 22 s
-      waiting Disrupted 22 s..51 s: the pod was deleted on node `n1`; nobody of weir did it
+      waiting Report Disrupted 22 s..51 s: the pod was deleted from outside while it was on node `n1`
     deleted, still running, not claimed, 22 s
-      over Disrupted: the pod was deleted on node `n1`; nobody of weir did it
+      over Disrupted: the pod was deleted from outside while it was on node `n1`
     deleted, still running, claimed, 60 s
-      over Disrupted: the pod was deleted on node `n1`; nobody of weir did it
+      over Disrupted: the pod was deleted from outside while it was on node `n1`
     deleted, claimed, 60 s
-      over Disrupted: the pod was deleted on node `n1`; nobody of weir did it
+      over Disrupted: the pod was deleted from outside while it was on node `n1`
     drained, still running, claimed, 22 s
-      waiting Disrupted 22 s..41 s: the pod was taken away from node `n1` (EvictionByEvictionAPI): Eviction API: evicting
+      waiting Report Disrupted 22 s..41 s: the pod was taken away from node `n1` (EvictionByEvictionAPI): Eviction API: evicting
     preempted, claimed, 60 s
       over Disrupted: the pod was taken away from node `n1` (PreemptionByScheduler): default-scheduler: preempting to accommodate a higher priority pod
     tainted, claimed, 60 s
@@ -238,15 +238,18 @@ fn nothing_stays_as_it_is_for_ever() {
 fn a_wait_that_goes_on_keeps_its_beginning_and_another_one_begins_anew() {
     let pod = pod("image pull backing off");
     let settings = settings().pods;
-    let about = About { claimed: false, success_codes: &[], temporary_fail_codes: &[], settings: &settings, before: None };
+    let about =
+        About { claimed: false, success_codes: &[], temporary_fail_codes: &[], settings: &settings, before: None };
     let Judgement::Waiting(first) = judge(&pod, &about, at(&pod, 100)) else { panic!() };
     let again = About { before: Some(&first), ..about };
     let Judgement::Waiting(second) = judge(&pod, &again, at(&pod, 399)) else { panic!() };
     assert_eq!(first, second);
     let Judgement::Over(ending) = judge(&pod, &again, at(&pod, 400)) else { panic!() };
     assert_eq!(ending.class, FailureClass::ImageUnavailable);
-    let other = Waiting { class: FailureClass::Platform, ..first };
-    let Judgement::Waiting(third) = judge(&pod, &About { before: Some(&other), ..about }, at(&pod, 400)) else { panic!() };
+    let other = Waiting { want: Want::Container, ..first };
+    let Judgement::Waiting(third) = judge(&pod, &About { before: Some(&other), ..about }, at(&pod, 400)) else {
+        panic!()
+    };
     assert_eq!(third.since, at(&pod, 400));
 }
 

@@ -103,6 +103,7 @@ fn container<'a>(pod: &'a Pod, name: &str) -> &'a Container {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a whole pod")]
 fn a_whole_pod() {
     insta::assert_snapshot!(serde_saphyr::to_string(&built(|_| {})).unwrap(), @r#"
     apiVersion: v1
