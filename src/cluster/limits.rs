@@ -102,3 +102,59 @@ pub const SWEEP_LISTED_MAX: usize = 200_000;
 
 /// Runs that one look remembers or removes at most.
 pub const SWEEP_RUNS_MAX: usize = 20_000;
+
+/// Redirects of one fetched URL. Archives need two or three; more is a loop.
+pub const FETCH_REDIRECTS_MAX: usize = 5;
+
+/// Bytes of a message in a condition: the API server takes 32 KiB, a person reads less, and the whole object stays small.
+pub const CONDITION_MESSAGE_BYTES: usize = 4 << 10;
+
+/// Bytes of the inputs inside a ProcessJob: larger ones live in the store (`inputsRef`), so that the object stays under
+/// 256 KiB.
+pub const INLINE_INPUTS_BYTES_MAX: usize = 64 << 10;
+
+/// Seconds before the package of a Process is tried again after it could not be had; doubled for each further try.
+pub const PACKAGE_RETRY_SECONDS: u64 = 10;
+
+/// Seconds that such a retry waits at most: what mends itself is seen within minutes, and a dead server is asked rarely.
+pub const PACKAGE_RETRY_SECONDS_MAX: u64 = 600;
+
+/// Packages that are resolved at the same time: each holds its texts in memory, and may wait for a slow server.
+pub const RESOLVING_MAX: u16 = 8;
+
+/// Thousandths of a core that the agent of a step's pod asks for: it waits, copies bytes and computes digests.
+pub const AGENT_CPU_MILLICORES: u32 = 20;
+
+/// Mebibytes of memory that it asks for: measured below 16 with eight transfers.
+pub const AGENT_MEMORY_MIB: u64 = 32;
+
+/// Mebibytes of memory that it may use: an order or a `cwl.output.json` of 64 MiB stands in memory as JSON and as values.
+pub const AGENT_MEMORY_LIMIT_MIB: u64 = 512;
+
+/// Mebibytes of memory that a tool's container may use at least: shim, runtime and a program that does nothing.
+pub const TOOL_MEMORY_LIMIT_MIB_MIN: u64 = 32;
+
+/// Seconds between SIGTERM and SIGKILL of a step's pod: the tool has 10 of them, the rest is for reports and the log.
+pub const POD_GRACE_SECONDS: i64 = 30;
+
+/// Seconds that a pod stays bound to a node that is not ready or not reachable: longer than a kubelet's restart.
+pub const NODE_LOST_SECONDS: i64 = 30;
+
+/// Seconds after its start at which a pod is ended in any case: a week, the backstop of everything that has no own limit.
+pub const POD_SECONDS_MAX: i64 = 7 * 24 * 3600;
+
+/// Seconds that a pod has besides its tool's time limit, for images, waiting, inputs and outputs: a day.
+pub const POD_MARGIN_SECONDS: i64 = 24 * 3600;
+
+/// Seconds that an agent's token is valid; the kubelet renews it at 80 %.
+pub const AGENT_TOKEN_SECONDS: i64 = 3600;
+
+/// Characters of the kubelet's or the API server's words in a message: a status is read on a terminal.
+pub const QUOTE_CHARACTERS_MAX: usize = 400;
+
+/// Seconds that a pod may take to start before anything is said about it.
+pub const POD_QUIET_SECONDS: u64 = 20;
+
+/// Seconds that a node may prepare a pod without an error: images of 10 GiB exist, and slow links to their registries.
+pub const POD_START_SECONDS_MAX: u64 = 1800;
+

@@ -167,7 +167,7 @@ mod tests {
     fn a_tokens_time_is_read_from_it() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
         let token = |payload: &str| format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(payload));
-        assert_eq!(time_left(&token(r#"{"exp": 1600, "iat": 1}"#), now), Duration::from_secs(600));
+        assert_eq!(time_left(&token(r#"{"exp": 1600, "iat": 1}"#), now), Duration::from_mins(10));
         for wrong in
             [token(r#"{"exp": 900}"#), token(r#"{"exp": "x"}"#), token("{}"), "opaque".to_owned(), "a.%.c".to_owned()]
         {

@@ -291,3 +291,66 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 fn broken(error: impl Display) -> Refusal {
     Refusal::Broken(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Review for Nobody {
+        async fn review(&self, _: &str) -> Result<PodIdentity, ReviewError> {
+            Err(ReviewError::Refused("nobody is known".to_owned()))
+        }
+    }
+
+    fn calls(registry: Registry) -> Calls<Nobody> {
+        Calls::new(Nobody, registry, watch::channel(true).1, watch::channel(false).1)
+    }
+
+    fn claim() -> Claim {
+        Claim { claimant: Claimant { run_id: "r".to_owned(), incarnation: 1, pod_uid: "u".to_owned() } }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_nobody_answers_is_told_to_wait() {
+        let (mailbox, mut messages) = mpsc::channel(1);
+        let registry = Registry::default();
+        registry.insert("r", mailbox);
+        let calls = calls(registry);
+        let begin = Instant::now();
+        assert_eq!(calls.ask(claim()).await.unwrap(), ClaimAnswer::Wait {});
+        assert_eq!(begin.elapsed(), CLAIM_HOLD);
+        // The mailbox is full now, which is no different.
+        assert_eq!(calls.ask(claim()).await.unwrap(), ClaimAnswer::Wait {});
+        let Some(Message::Agent(AgentCall::Claim(_, answer))) = messages.recv().await else { panic!("no claim") };
+        // An actor sees who has left.
+        assert!(answer.is_closed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_that_nobody_answers_is_refused_for_now() {
+        let (mailbox, _messages) = mpsc::channel(1);
+        let registry = Registry::default();
+        registry.insert("r", mailbox);
+        let report = serde_json::json!({"claimant": claim().claimant, "ending": {"code": 0}, "hints": {},
+            "usage": {"cpuSeconds": 0.0, "memoryPeakBytes": 0, "startedMs": 1, "finishedMs": 2, "stageInMs": 0},
+            "listing": {"entries": []}});
+        let report: Exited = serde_json::from_value(report).unwrap();
+        let begin = Instant::now();
+        let refusal = calls(registry).ask(report).await.unwrap_err();
+        assert_eq!((refusal.status(), begin.elapsed()), (StatusCode::SERVICE_UNAVAILABLE, REPORT_HOLD));
+    }
+
+    #[test]
+    fn a_token_is_found_whatever_the_case_of_its_scheme() {
+        let bearer_of = |value: &str| {
+            let headers: HeaderMap = [(header::AUTHORIZATION, value.parse().unwrap())].into_iter().collect();
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(bearer_of("bearer  a.b.c "), Some("a.b.c".to_owned()));
+        assert_eq!((bearer_of("Basic eDp5"), bearer_of("Bearer "), bearer_of("x")), (None, None, None));
+    }
+}

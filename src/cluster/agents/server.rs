@@ -110,9 +110,10 @@ async fn connection(
         () = sleep(AGENT_CONNECTION_TIME) => {}
     }
     connection.as_mut().graceful_shutdown();
-    match timeout(AGENT_REQUEST_TIME, connection).await {
-        Ok(ended) => log_end(ended),
-        Err(_) => tracing::debug!("an agent's connection was cut off"),
+    if let Ok(ended) = timeout(AGENT_REQUEST_TIME, connection).await {
+        log_end(ended);
+    } else {
+        tracing::debug!("an agent's connection was cut off");
     }
 }
 

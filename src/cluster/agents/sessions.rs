@@ -58,14 +58,13 @@ impl<R: Review> Sessions<R> {
             if let Some(session) = state.known.get(&digest).filter(|session| Instant::now() < session.until) {
                 return Ok(session.identity);
             }
-            match state.reviewing.get(&digest) {
-                Some(review) => review.clone(),
-                None => {
-                    let review = self.begin(digest, token.to_owned());
-                    state.reviewing.insert(digest, review.clone());
-                    tokio::spawn(review.clone());
-                    review
-                }
+            if let Some(review) = state.reviewing.get(&digest) {
+                review.clone()
+            } else {
+                let review = self.begin(digest, token.to_owned());
+                state.reviewing.insert(digest, review.clone());
+                tokio::spawn(review.clone());
+                review
             }
         };
         review.await

@@ -2,7 +2,8 @@
 //!
 //! The authority is a key pair in the Secret [`SECRET`] of the operator's namespace, made once by whichever replica comes
 //! first; `ca.crt` goes as PEM text into every step pod. The certificate of the agents' Service is made in memory and
-//! renewed when half of its time is over.
+//! renewed when half of its time is over. The authority's own time is ten years; agents take it for known and do not look
+//! at that.
 //!
 //! # Changing the authority
 //!
@@ -74,7 +75,7 @@ pub enum TlsError {
     /// The certificates are none.
     #[error("`{CERTIFICATES}` in the Secret `{SECRET}` holds something else than certificates in PEM: {0}")]
     Certificates(String),
-    /// Key and certificates do not belong together, or their time is over.
+    /// Key and certificates do not belong together.
     #[error(
         "agents that know `{CERTIFICATES}` of the Secret `{SECRET}` would not accept what `{KEY}` signs: {0}; \
          delete the Secret and restart the operator to have both made anew"
@@ -357,11 +358,9 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_whose_time_is_over_is_told_with_the_way_out() {
+    fn an_authority_whose_own_time_is_over_stops_no_agent() {
         let authority = AuthorityPem::generate(now()).unwrap();
-        assert!(Certificates::new(&authority, service(), now() + AUTHORITY_TIME / 2).is_ok());
-        let error = Certificates::new(&authority, service(), now() + AUTHORITY_TIME * 2).unwrap_err();
-        assert!(error.to_string().contains("delete the Secret"), "{error}");
+        assert!(Certificates::new(&authority, service(), now() + AUTHORITY_TIME * 2).is_ok());
     }
 
     #[test]
@@ -374,7 +373,58 @@ mod tests {
             assert_eq!(made.trusted_pem(), certificates);
         }
         let mixed = AuthorityPem { certificates: old.certificates, key: new.key };
-        assert!(matches!(Certificates::new(&mixed, service(), now()), Err(TlsError::Untrusted(_))));
+        let error = Certificates::new(&mixed, service(), now()).unwrap_err();
+        assert!(matches!(error, TlsError::Untrusted(_)) && error.to_string().contains("delete the Secret"), "{error}");
+    }
+
+    /// An API server that has one Secret at most. `loses` is another replica's, created just before ours.
+    fn api_server(secret: Option<Secret>, loses: Option<Secret>) -> (Client, Arc<Mutex<Vec<String>>>) {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (noted, secret) = (Arc::clone(&asked), Arc::new(Mutex::new(secret)));
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let (noted, secret, loses) = (Arc::clone(&noted), Arc::clone(&secret), loses.clone());
+            async move {
+                noted.lock().unwrap().push(format!("{} {}", request.method(), request.uri().path()));
+                let (status, body) = if request.method() == http::Method::GET {
+                    match &*secret.lock().unwrap() {
+                        Some(secret) => (200, serde_json::to_vec(secret).unwrap()),
+                        None => (404, failure(404, "NotFound")),
+                    }
+                } else if let Some(other) = loses {
+                    *secret.lock().unwrap() = Some(other);
+                    (409, failure(409, "AlreadyExists"))
+                } else {
+                    let body = request.into_body().collect_bytes().await.unwrap();
+                    *secret.lock().unwrap() = Some(serde_json::from_slice(&body).unwrap());
+                    (201, body.to_vec())
+                };
+                Ok::<_, kube::Error>(
+                    http::Response::builder().status(status).body(kube::client::Body::from(body)).unwrap(),
+                )
+            }
+        });
+        (Client::new(service, "default"), asked)
+    }
+
+    fn failure(code: u16, reason: &str) -> Vec<u8> {
+        let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+            "reason": reason, "message": reason});
+        status.to_string().into_bytes()
+    }
+
+    #[tokio::test]
+    async fn the_authority_is_made_once_and_replicas_agree() {
+        let (client, asked) = api_server(None, None);
+        let first = AuthorityPem::of_cluster(&client, "weir", now()).await.unwrap();
+        assert_eq!(AuthorityPem::of_cluster(&client, "weir", now()).await.unwrap(), first);
+        let get = format!("GET /api/v1/namespaces/weir/secrets/{SECRET}");
+        let create = "POST /api/v1/namespaces/weir/secrets".to_owned();
+        assert_eq!(*asked.lock().unwrap(), [get.clone(), create.clone(), get.clone()]);
+
+        let other = AuthorityPem::generate(now()).unwrap();
+        let (client, asked) = api_server(None, Some(other.to_secret()));
+        assert_eq!(AuthorityPem::of_cluster(&client, "weir", now()).await.unwrap(), other);
+        assert_eq!(*asked.lock().unwrap(), [get.clone(), create, get]);
     }
 
     #[test]
