@@ -71,6 +71,38 @@ pub const REVIEWS: usize = 16;
 /// How long a TokenReview may take, the wait for its turn included.
 pub const REVIEW_TIME: Duration = Duration::from_secs(15);
 
+/// Connections to health and metrics at the same time; more wait to be accepted.
+pub const HEALTH_CONNECTIONS: usize = 16;
+
+/// How long such a connection is kept, whatever it does.
+pub const HEALTH_CONNECTION_TIME: Duration = Duration::from_mins(1);
+
+/// How long any request to the API server may be silent. Watches hear of something at least once in five minutes, or are
+/// asked anew.
+pub const API_READ_TIME: Duration = Duration::from_secs(295);
+
+/// How long a connection to the API server may take to be made.
+pub const API_CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// Between two tries to reach what is needed at the start.
+pub const START_RETRY: Duration = Duration::from_secs(2);
+
+/// How long the parts of the operator may take to stop in good order. Kubernetes kills it after 30 s; what it leaves
+/// behind is as good as after a crash.
+pub const STOP_TIME: Duration = Duration::from_secs(10);
+
+/// Between two looks for runs that nobody names any more.
+pub const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
+
+/// How long a run's objects stay after nobody named it any more, and after the last of them was written.
+pub const SWEEP_AGE: Duration = Duration::from_hours(24);
+
+/// Objects that one look reads about at most; more are left to the next one.
+pub const SWEEP_LISTED_MAX: usize = 200_000;
+
+/// Runs that one look remembers or removes at most.
+pub const SWEEP_RUNS_MAX: usize = 20_000;
+
 /// Redirects of one fetched URL. Archives need two or three; more is a loop.
 pub const FETCH_REDIRECTS_MAX: usize = 5;
 
@@ -164,3 +196,4 @@ pub const RESULT_REQUEST_TIME: Duration = Duration::from_mins(10);
 
 /// Bytes of an answer of the results' bucket that are read: an owner marker, or an error document.
 pub const RESULT_ANSWER_BYTES_MAX: usize = 64 << 10;
+
