@@ -14,6 +14,8 @@ SELDOM = {
     "get processes": "a Process that the watch has not shown yet",
     "get processjobs": "a job that the watch has not shown yet",
     "get pods": "a pod whose name is taken",
+    "create leases": "somebody has deleted it",
+    "create secrets": "likewise",
     "patch pods": "a pod that was made ahead",
 }
 

@@ -6,7 +6,7 @@ from harness.namespace import Namespace
 from harness.program import kubectl
 
 # What `helm uninstall` keeps: the notes and manifests/failure-modes.md say so.
-KEPT = {"persistentvolumeclaim/data-weir-store-0", "secret/weir-agents-ca", "configmap/kube-root-ca.crt",
+KEPT = {"persistentvolumeclaim/data-weir-store-0", "configmap/kube-root-ca.crt",
         "serviceaccount/default"}
 
 PACKAGE = """\
