@@ -196,4 +196,3 @@ pub const RESULT_REQUEST_TIME: Duration = Duration::from_mins(10);
 
 /// Bytes of an answer of the results' bucket that are read: an owner marker, or an error document.
 pub const RESULT_ANSWER_BYTES_MAX: usize = 64 << 10;
-
