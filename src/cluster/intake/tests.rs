@@ -195,10 +195,24 @@ async fn wrong_packages_and_inputs_are_told_apart() {
     broken.spec.process.as_mut().unwrap().inline = PACKAGE.replace("Directory,", "Directry,");
     let (reason, message) = refused(&broken).await;
     assert_eq!(reason, "PackageInvalid");
-    insta::assert_snapshot!(message, @"");
+    insta::assert_snapshot!(message, @"
+    weir:processjobs/olinda/package.cwl:9:21: error: there is no type 'Directry'
+     9 |     catalog: {type: Directry, outputSource: detect/found}
+       |                     ^^^^^^^^
+    help: did you mean 'Directory'?
+    weir:processjobs/olinda/package.cwl:20:27: error: there is no type 'Directry'
+     20 |   outputs: {found: {type: Directry, outputBinding: {glob: .}}}
+        |                           ^^^^^^^^
+    help: did you mean 'Directory'?
+    ");
     let (reason, message) = refused(&own(json!({"inputs": {"aoi": 5, "band": []}}))).await;
     assert_eq!(reason, "InputsInvalid");
-    insta::assert_snapshot!(message, @"");
+    insta::assert_snapshot!(message, @"
+    spec.inputs: warning: the process has no input 'band'
+    help: did you mean 'bands'?
+    spec.inputs: error: the value must be of type string, not an integer (at /aoi)
+    help: put it in quotes
+    ");
     let warned = accepted(&own(json!({"inputs": {"aoi": "a", "band": []}}))).await;
     assert_eq!(warned.warnings, ["the process has no input 'band' (did you mean 'bands'?)"]);
 }
@@ -210,7 +224,11 @@ async fn what_the_settings_do_not_allow_is_refused() {
     let job = own(json!({"podTemplate": {"labels": {"weir.dev/run": "x"}, "tolerations": [{"operator": "Exists"}]}}));
     let error = decide(&settings, &InMemory::new(), &job, None).await.unwrap_err();
     assert_eq!((error.reason(), error.is_transient()), ("NotAllowed", false));
-    insta::assert_snapshot!(error.message(), @"");
+    insta::assert_snapshot!(error.message(), @"
+    podTemplate.labels: `weir.dev/run` is not a job's to set: it belongs to weir.dev
+    podTemplate.tolerations: the operator does not allow tolerations
+    weir:processjobs/olinda/package.cwl:15:3: the image `ghcr.io/org/detect:1` is not allowed; the operator allows registry.example/
+    ");
 }
 
 #[tokio::test]
@@ -229,7 +247,12 @@ async fn inputs_are_read_from_the_tenants_part_of_the_store_only_i9() {
     let missing = of("inputs/b.json").await.unwrap_err();
     insta::assert_snapshot!(missing, @"spec.inputsRef: there is no object `acme/inputs/b.json` in the store");
     store.put(&Path::from("acme/inputs/c.json"), PutPayload::from_static(b"{\n  \"aoi\": 7\n}")).await.unwrap();
-    insta::assert_snapshot!(of("inputs/c.json").await.unwrap_err(), @"");
+    insta::assert_snapshot!(of("inputs/c.json").await.unwrap_err(), @r#"
+    inputs/c.json:2:10: error: the value must be of type string, not an integer (at /aoi)
+     2 |   "aoi": 7
+       |          ^
+    help: put it in quotes
+    "#);
 }
 
 #[tokio::test]
