@@ -10,6 +10,10 @@
 //! | observed | [`Observed`] | what the executor sees now and does not write down |
 //! | action | [`Action`] | what the executor must do; leaves it no choice |
 //! | outcome | [`Outcome`] | the immutable record of an incarnation's end |
+//! | spare | [`event::Event::Prepared`] | an incarnation that is created before the step before it has ended |
+//!
+//! An executor that is started again folds the journal and goes on: [`launch_of`] and [`prepare_of`] say what created the
+//! incarnations that it finds, [`progress::running`] lists those that live.
 
 pub mod action;
 #[cfg(any(test, feature = "sim"))]

@@ -3,7 +3,7 @@
 //! In this order: remove what is over; stop if asked to or if time is up; take claimed incarnations that vanished for
 //! lost; when the job halts, kill and finish; else publish, start, create ahead, launch, evaluate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use weir_api::{FailureClass, Phase};
@@ -213,7 +213,7 @@ impl Planning<'_> {
         let mut last = state.last_incarnation;
         let taken: Vec<Option<Incarnation>> =
             starting.iter().map(|instance| take_spare(&mut spares, state, *instance)).collect();
-        self.keep_or_release(&mut spares, &mut room);
+        let given_up = self.keep_or_release(&mut spares, &mut room);
         let mut names = Names::default();
         for (instance, taken) in starting.into_iter().zip(taken) {
             let entry = &state.instances[instance];
@@ -228,7 +228,7 @@ impl Planning<'_> {
             });
         }
         if nobody_waits {
-            self.reserve(&spares, &mut room, &mut last);
+            self.reserve(&spares, &given_up, &mut room, &mut last);
         }
         let missing = spares.keys().filter(|incarnation| !self.observed.present.contains(incarnation));
         let missing = missing.filter_map(|incarnation| prepare_of(self.intent, state, *incarnation));
@@ -238,9 +238,10 @@ impl Planning<'_> {
         }
     }
 
-    /// Gives up the spares that may not stand by any longer.
-    fn keep_or_release(&mut self, spares: &mut BTreeMap<Incarnation, Spare>, room: &mut Room) {
+    /// Gives up the spares that may not stand by any longer; tells their places.
+    fn keep_or_release(&mut self, spares: &mut BTreeMap<Incarnation, Spare>, room: &mut Room) -> BTreeSet<usize> {
         let lookahead = self.observed.lookahead;
+        let mut given_up = BTreeSet::new();
         spares.retain(|incarnation, spare| {
             let is_there = self.is_present(*incarnation);
             let allowed_ms = if is_there { SPARE_IDLE_MS_MAX } else { SPARE_CREATION_MS_MAX };
@@ -250,15 +251,24 @@ impl Planning<'_> {
             if is_kept {
                 self.wake(until);
             } else {
+                given_up.insert(spare.place);
                 self.record(Event::Released { incarnation: *incarnation });
             }
             is_kept
         });
+        given_up
     }
 
     /// Reserves a number for every instance that is certain to run and has no spare yet, where there is room. One whose
-    /// place gave up a spare waits for the next incarnation before it, or it would be created and given up in turn.
-    fn reserve(&mut self, spares: &BTreeMap<Incarnation, Spare>, room: &mut Room, last: &mut Incarnation) {
+    /// place gave up a spare waits until an incarnation before it is started, or spares would be created and given up in
+    /// turn.
+    fn reserve(
+        &mut self,
+        spares: &BTreeMap<Incarnation, Spare>,
+        given_up: &BTreeSet<usize>,
+        room: &mut Room,
+        last: &mut Incarnation,
+    ) {
         let state = self.state;
         let Some(lookahead) = self.observed.lookahead else { return };
         let mut standing: BTreeMap<usize, usize> = BTreeMap::new();
@@ -271,7 +281,7 @@ impl Planning<'_> {
                 *standing -= 1;
                 continue;
             }
-            let is_new = state.given_up.get(&place).is_none_or(|given_up| newest > *given_up);
+            let is_new = !given_up.contains(&place) && state.given_up.get(&place).is_none_or(|at| newest > *at);
             if is_new && lookahead.allows(resources) && room.admit_beside(resources) {
                 let place = self.intent.graph.places[place].path.clone();
                 self.record(Event::Prepared { incarnation: next(last), place, resources });
@@ -405,7 +415,7 @@ impl Room {
 /// another step's id already took is passed over.
 #[derive(Default)]
 struct Names {
-    given: std::collections::BTreeSet<String>,
+    given: BTreeSet<String>,
     counts: BTreeMap<String, u32>,
 }
 
@@ -420,5 +430,83 @@ impl Names {
                 return name;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::{anything, package, step, tool, workflow};
+    use crate::drive::Job;
+    use crate::observed::Lookahead;
+    use crate::progress::running;
+    use crate::{InstancePath, Policy};
+
+    /// Two steps one after the other; as far as the first plans go.
+    fn begun() -> (Job, Vec<Launch>) {
+        let one = tool("one", &[("a", anything())], &[("out", anything())]);
+        let steps = vec![step("s", 0, &["out"]).input("a", "x"), step("t", 0, &["out"]).input("a", "s/out")];
+        let main = workflow("main", &[("x", anything())], steps, &[("o", anything(), "t/out")]);
+        let inputs = Record::from([("x".to_owned(), Value::Bool(true))]);
+        let mut job = Job::new(Intent::new(package(vec![one, main]), inputs, Policy::default()).unwrap());
+        job.observed.lookahead = Some(Lookahead::default());
+        let mut launches = Vec::new();
+        while launches.is_empty() {
+            for action in plan(&job.intent, &job.state, &job.observed, job.now).actions {
+                match action {
+                    Action::Record(event) => job.record(event),
+                    Action::Launch(launch) => launches.push(launch),
+                    _ => {}
+                }
+            }
+        }
+        (job, launches)
+    }
+
+    #[test]
+    fn the_launch_of_what_is_claimed_can_be_made_again() {
+        let (mut job, launches) = begun();
+        let incarnation = launches[0].incarnation;
+        job.record(Event::Claimed { incarnation, uid: "u".to_owned() });
+        assert_eq!(launch_of(&job.intent, &job.state, incarnation).as_ref(), Some(&launches[0]));
+        let running: Vec<_> = running(&job.intent, &job.state).collect();
+        assert_eq!((running[0].place.as_str(), running[0].uid.as_deref()), ("s", Some("u")));
+        assert_eq!(launch_of(&job.intent, &job.state, Incarnation(9)), None);
+    }
+
+    #[test]
+    fn a_spare_is_no_launch_until_it_is_started() {
+        let (mut job, _) = begun();
+        let spare = Incarnation(2);
+        assert_eq!(prepare_of(&job.intent, &job.state, spare).unwrap().place, "t");
+        assert_eq!(launch_of(&job.intent, &job.state, spare), None);
+        let outcome = Outcome { outputs: Some(Record::new()), failure: None, exit_code: None, usage: Usage::default() };
+        job.record(Event::Ended { incarnation: Incarnation(1), outcome });
+        for action in plan(&job.intent, &job.state, &job.observed, job.now).actions {
+            if let Action::Record(event) = action {
+                job.record(event);
+            }
+        }
+        assert_eq!(launch_of(&job.intent, &job.state, spare).unwrap().place, "t");
+        assert_eq!(prepare_of(&job.intent, &job.state, spare), None);
+    }
+
+    #[test]
+    fn a_spare_of_another_place_starts_nothing_and_its_number_is_used_up() {
+        let (mut job, _) = begun();
+        let spare = Incarnation(2);
+        let (attempt, resources, log) = (1, job.state.spares[&spare].resources, "s".to_owned());
+        let instance = InstancePath::try_from("s".to_owned()).unwrap();
+        job.record(Event::StartAttempt { instance, attempt, incarnation: spare, resources, log });
+        assert!(!job.state.is_live(spare) && !job.state.is_spare(spare));
+    }
+
+    #[test]
+    fn the_end_of_a_spare_is_its_release_and_fails_nothing() {
+        let (mut job, _) = begun();
+        let spare = Incarnation(2);
+        let outcome = Outcome { outputs: None, failure: None, exit_code: None, usage: Usage::default() };
+        job.record(Event::Ended { incarnation: spare, outcome });
+        assert!(!job.state.is_spare(spare) && job.state.failure().is_none());
     }
 }

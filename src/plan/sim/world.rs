@@ -308,7 +308,8 @@ impl World {
                 return self.fits();
             }
             Event::Released { incarnation } => {
-                if facts.prepared.contains_key(incarnation) && !facts.started.contains_key(incarnation) {
+                let is_spare = facts.prepared.contains_key(incarnation) && !facts.started.contains_key(incarnation);
+                if is_spare {
                     facts.released.insert(*incarnation);
                 }
             }
