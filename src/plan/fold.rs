@@ -134,7 +134,7 @@ fn start(
     state.live.insert(incarnation, Live { instance, attempt, resources, started: at, uid: None });
 }
 
-/// A spare is no more. Its place gets none again for the sake of what already runs.
+/// A spare is no more.
 fn release(state: &mut State, at: Timestamp, incarnation: Incarnation) {
     if let Some(spare) = state.spares.remove(&incarnation) {
         state.given_up.insert(spare.place, at);

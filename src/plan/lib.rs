@@ -39,11 +39,13 @@ pub mod plan;
 mod prepare;
 pub mod progress;
 mod retry;
+mod room;
 mod scatter;
 #[cfg(test)]
 mod scripts;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod spares;
 pub mod state;
 mod step_input;
 
@@ -54,8 +56,9 @@ pub use intent::{Intent, IntentError, OnFailure, Policy};
 pub use observed::Observed;
 pub use path::InstancePath;
 pub use pinned::{PinnedError, PinnedJob};
-pub use plan::{launch_of, plan, prepare_of};
+pub use plan::{launch_of, plan};
 pub use progress::Progress;
+pub use spares::prepare_of;
 pub use state::State;
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod random;
 #[cfg(test)]
 mod tests;
 mod tool;
+mod witness;
 mod world;
 
 pub use generate::{Case, case};
