@@ -125,5 +125,5 @@ fn stage_out(to: &str, id: &RunId) -> Result<StageOut> {
             directory.to_str().with_context(|| format!("the path {} is not UTF-8", directory.display()))?.to_owned()
         }
     };
-    Ok(StageOut { to, id: id.as_str().to_owned() })
+    Ok(StageOut { to, id: id.as_str().to_owned(), lays_out: false })
 }

@@ -33,9 +33,9 @@ pub mod settings;
 pub mod spec;
 pub mod stage;
 pub mod sweep;
-pub mod usage;
 
 pub use backend::{BackendError, LocalBackend};
 pub use run::{Control, Finished, Observer};
 pub use settings::Settings;
 pub use spec::JobSpec;
+pub use weir_store::usage;

@@ -25,6 +25,7 @@ use weir_plan::{
 };
 use weir_script::Scripts;
 use weir_store::Journal;
+use weir_store::usage::Report;
 
 use crate::attempt::{self, Context, Stop, now, oom_kills};
 use crate::backend::{BackendError, Tools};
@@ -34,7 +35,6 @@ use crate::publish::{PublishError, publish};
 use crate::settings::Settings;
 use crate::spec::JobSpec;
 use crate::sweep::sweep;
-use crate::usage::Report;
 
 /// Rounds of planning without anything performed. The core asks for a bounded number of records; more is a defect.
 const ROUNDS_MAX: u32 = 1_000_000;

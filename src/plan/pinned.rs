@@ -99,7 +99,7 @@ impl PinnedJob {
             package = weir_cwl::job::with_requirements(package, requirements).map_err(PinnedError::Package)?;
         }
         if let Some(stage_out) = &self.stage_out {
-            let tool = weir_cwl::load_text(stage_out::TOOL_URL, stage_out::TOOL, None, &NoFetch)
+            let tool = weir_cwl::load_text(stage_out::TOOL_URL, stage_out.tool(), None, &NoFetch)
                 .map_err(PinnedError::Package)?;
             package = stage_out::with_stage_out(package, &tool, stage_out);
         }

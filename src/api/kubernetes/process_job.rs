@@ -118,6 +118,7 @@ pub struct InlineProcess {
 /// URLs that are called.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "OGC API - Processes names them so")]
 pub struct Subscriber {
     /// Gets the results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
