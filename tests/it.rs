@@ -8,5 +8,7 @@ mod support;
 mod command_line;
 #[path = "it/cwl_runner.rs"]
 mod cwl_runner;
+#[path = "it/generated.rs"]
+mod generated;
 #[path = "it/water_bodies.rs"]
 mod water_bodies;

@@ -2,8 +2,9 @@
 //!
 //! Three requests, each a POST with a JSON body and a bearer token: [`CLAIM_PATH`] takes a [`Claim`] and answers a
 //! [`ClaimAnswer`], [`EXITED_PATH`] an [`Exited`] and an [`ExitedAnswer`], [`COMPLETE_PATH`] a [`Complete`] and a
-//! [`CompleteAnswer`]. Each may be sent again with the same meaning until it is answered. Status 410 means *superseded*;
-//! 5xx means that the operator cannot answer now; 401 and 403 that it does not know the token.
+//! [`CompleteAnswer`]. Each may be sent again with the same meaning until it is answered, also to another replica or
+//! after a restart: every request says all that its answer depends on. Status 410 means *superseded*; 5xx means that the
+//! operator cannot answer now; 401 and 403 that it does not know the token, or not for this claimant.
 
 use std::collections::BTreeMap;
 
@@ -312,12 +313,15 @@ pub struct UploadRequest {
     pub put: PresignedPut,
 }
 
-/// Everything is uploaded, or it failed for good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Everything is uploaded, or it failed for good. It carries the whole report once more, so that an operator that was
+/// started again since the [`ExitedAnswer::Upload`] needs nothing else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Complete {
     /// Who reports.
     pub claimant: Claimant,
+    /// The report that was answered with [`ExitedAnswer::Upload`], of the same claimant, with all contents.
+    pub exited: Exited,
     /// Each file of [`ExitedAnswer::Upload`].
     pub uploaded: Vec<Uploaded>,
     /// Why it failed; the operator then takes the attempt for failed.

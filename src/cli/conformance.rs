@@ -28,7 +28,7 @@ pub fn run(args: &CwlRunnerArgs) -> Result<ExitCode> {
     let backend = LocalBackend::open(settings)?;
     let id = execution::new_id(None)?;
     let mut spec = JobSpec::new(entry, texts, inputs.values, execution::absolute(&args.outdir)?);
-    spec.requirements = inputs.requirements;
+    spec.job.requirements = inputs.requirements;
     let finished = execution::run(&backend, &id, Some(&spec), &mut Display::new(args.quiet))?;
     summary::print_outputs(&finished);
     Ok(execution::exit_code(&finished))

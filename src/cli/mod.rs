@@ -4,6 +4,7 @@ mod conformance;
 mod demo;
 mod documents;
 mod execution;
+mod generate;
 mod inputs;
 mod progress;
 mod run;
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Store(args) => store::store(&args),
+        Command::Generate(args) => generate::generate(&args),
         Command::CwlRunner(args) => conformance::run(&args),
     };
     done.unwrap_or_else(|error| {
@@ -103,6 +105,8 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Serve a directory as an S3-compatible object store
     Store(StoreArgs),
+    /// Write files that follow from this program: custom resource definitions
+    Generate(GenerateArgs),
     /// Run a process as the CWL conformance suite asks for (also when called as `cwl-runner`)
     #[command(name = "cwl-runner", hide = true)]
     CwlRunner(CwlRunnerArgs),
@@ -210,6 +214,30 @@ pub struct StoreArgs {
     /// Answer a write only once it would outlive a power failure
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub fsync: bool,
+}
+
+/// Options of `weir generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    #[command(subcommand)]
+    pub what: Generated,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Generated {
+    /// Definitions of the custom resources Process and ProcessJob, to be given to `kubectl apply`
+    Crds(CrdsArgs),
+}
+
+/// Options of `weir generate crds`.
+#[derive(Debug, Args)]
+pub struct CrdsArgs {
+    /// Where the files go
+    #[arg(long, value_name = "DIR", default_value = "crds")]
+    pub dir: PathBuf,
+    /// Write nothing; fail if the files there are others
+    #[arg(long)]
+    pub check: bool,
 }
 
 #[derive(Debug, Parser)]

@@ -53,9 +53,9 @@ pub fn start(
         None => std::path::Path::new(RESULTS).join(id.as_str()),
     };
     let mut spec = JobSpec::new(entry, texts, inputs.values, execution::absolute(&outdir)?);
-    spec.requirements = inputs.requirements;
-    spec.time_limit_ms = args.time_limit.map(|seconds| seconds * 1000);
-    spec.stage_out = args.stage_out.as_deref().map(|to| stage_out(to, &id)).transpose()?;
+    spec.job.requirements = inputs.requirements;
+    spec.job.time_limit_ms = args.time_limit.map(|seconds| seconds * 1000);
+    spec.job.stage_out = args.stage_out.as_deref().map(|to| stage_out(to, &id)).transpose()?;
     let backend = LocalBackend::open(execution::settings(args)?)?;
     finish(&backend, &id, Some(&spec), args, by_hand)
 }
@@ -125,5 +125,5 @@ fn stage_out(to: &str, id: &RunId) -> Result<StageOut> {
             directory.to_str().with_context(|| format!("the path {} is not UTF-8", directory.display()))?.to_owned()
         }
     };
-    Ok(StageOut { to, id: id.as_str().to_owned() })
+    Ok(StageOut { to, id: id.as_str().to_owned(), lays_out: false })
 }

@@ -23,19 +23,18 @@ use weir_plan::event::{Failure, Slot};
 use weir_plan::{
     Action, Event, Incarnation, InstancePath, Intent, Observed, Outcome, Recorded, State, Timestamp, fold, plan,
 };
+use weir_script::Scripts;
 use weir_store::Journal;
+use weir_store::usage::Report;
 
 use crate::attempt::{self, Context, Stop, now, oom_kills};
 use crate::backend::{BackendError, Tools};
 use crate::fetch::Fetched;
 use crate::folder::JobFolder;
-use crate::load::load;
 use crate::publish::{PublishError, publish};
-use crate::script::Scripts;
 use crate::settings::Settings;
 use crate::spec::JobSpec;
 use crate::sweep::sweep;
-use crate::usage::Report;
 
 /// Rounds of planning without anything performed. The core asks for a bounded number of records; more is a defect.
 const ROUNDS_MAX: u32 = 1_000_000;
@@ -373,7 +372,7 @@ impl Run {
     fn load(&self, asked: Load) {
         let context = Arc::clone(&self.context);
         let (instance, slot) = (asked.instance.clone(), asked.slot.clone());
-        let task = move || load(&asked, &mut context.files());
+        let task = move || asked.fill(&mut context.files());
         in_background(&self.sender, task, Err, move |result| News::Evaluated(instance, slot, result));
     }
 

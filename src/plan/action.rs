@@ -95,8 +95,14 @@ pub struct Launch {
     pub incarnation: Incarnation,
     /// The step instance.
     pub instance: InstancePath,
+    /// Short id of its step.
+    pub step: String,
+    /// Where the step stands in the workflow tree: step ids from the outermost workflow, joined by `/`.
+    pub place: String,
     /// Counted try, from 1.
     pub attempt: u32,
+    /// Uncounted retries so far.
+    pub uncounted: u32,
     /// The CommandLineTool.
     pub tool: ProcessIndex,
     /// Its requirements and hints after inheritance.

@@ -4,6 +4,7 @@
 //! lost; when the job halts, kill and finish; else publish, start, launch, evaluate.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use weir_api::{FailureClass, Phase};
 use weir_cwl::{Record, Value};
@@ -220,22 +221,31 @@ impl Planning<'_> {
             if live.uid.is_some() || self.is_present(*incarnation) {
                 continue;
             }
-            let entry = &state.instances[live.instance];
-            let place = &self.intent.graph.places[entry.place];
-            // The same object was made when the instance became ready.
-            let Ok(inputs) = process_object(self.intent, state, live.instance) else { continue };
-            self.plan.actions.push(Action::Launch(Launch {
-                incarnation: *incarnation,
-                instance: state.path(&self.intent.graph, live.instance),
-                attempt: live.attempt,
-                tool: place.run,
-                requirements: std::sync::Arc::clone(&place.effective),
-                inputs: std::sync::Arc::new(inputs),
-                resources: live.resources,
-                log: entry.log.as_deref().unwrap_or(&place.id).to_owned(),
-            }));
+            self.plan.actions.extend(launch_of(self.intent, state, *incarnation).map(Action::Launch));
         }
     }
+}
+
+/// What creates a live incarnation, claimed or not: an executor that was started again needs it for those that run.
+/// `None` if the incarnation does not live.
+pub fn launch_of(intent: &Intent, state: &State, incarnation: Incarnation) -> Option<Launch> {
+    let live = state.live.get(&incarnation)?;
+    let entry = &state.instances[live.instance];
+    let place = &intent.graph.places[entry.place];
+    Some(Launch {
+        incarnation,
+        instance: state.path(&intent.graph, live.instance),
+        step: place.id.clone(),
+        place: place.path.clone(),
+        attempt: live.attempt,
+        uncounted: entry.uncounted,
+        tool: place.run,
+        requirements: Arc::clone(&place.effective),
+        // The same object was made when the instance became ready.
+        inputs: Arc::new(process_object(intent, state, live.instance).ok()?),
+        resources: live.resources,
+        log: entry.log.as_deref().unwrap_or(&place.id).to_owned(),
+    })
 }
 
 /// What is left of the capacity.

@@ -228,6 +228,21 @@ impl State {
         self.live.contains_key(&incarnation)
     }
 
+    /// Whether nothing new starts until the job is resumed.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
+    /// Why the job is to stop, if somebody or a limit asked for it: Dismissed or TimeLimit, and words for the user.
+    pub fn stop(&self) -> Option<(FailureClass, &str)> {
+        self.stop.as_ref().map(|stop| (stop.class, stop.message.as_str()))
+    }
+
+    /// The highest incarnation number that is used up.
+    pub fn last_incarnation(&self) -> Incarnation {
+        self.last_incarnation
+    }
+
     /// The first permanent failure of a step.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()

@@ -103,6 +103,10 @@ enum Step {
         /// Id of the results, e.g. the job's
         #[arg(long, required_unless_present = "bucket", value_name = "ID")]
         id: Option<String>,
+        /// Only lay the results out in this folder, as they will be at --to s3://bucket[/prefix], for somebody else to
+        /// copy them there; needs no credentials
+        #[arg(long, requires = "to", value_name = "DIR")]
+        layout: Option<PathBuf>,
         /// Whose results they are: another owner cannot write over them. Default: the id
         #[arg(long, value_name = "TOKEN")]
         owner: Option<String>,
@@ -205,14 +209,17 @@ fn run(step: Step) -> Result<(), Failure> {
                 let _ = writeln!(std::io::stderr(), "weir-eo: warning: left out: {missing}");
             }
         }
-        Step::StageOut { folder, bucket, sub_path, to, id, owner } => {
+        Step::StageOut { folder, bucket, sub_path, to, id, layout, owner } => {
             let (to, id) = match (bucket.zip(sub_path), to.zip(id)) {
                 (Some((bucket, sub_path)), _) => {
                     let sub_path = sub_path.trim_matches('/');
                     let (prefix, id) = sub_path.rsplit_once('/').unwrap_or(("", sub_path));
                     (Destination::bucket(&bucket, prefix)?, id.to_owned())
                 }
-                (_, Some((to, id))) => (Destination::parse(&to)?, id),
+                (_, Some((to, id))) => match layout {
+                    Some(layout) => (Destination::layout(&to, &layout)?, id),
+                    None => (Destination::parse(&to)?, id),
+                },
                 _ => return Err(Failure::Usage("give --to and --id, or a bucket and a sub-path".into())),
             };
             stage_out::check_id(&id).map_err(Failure::Usage)?;

@@ -20,6 +20,14 @@ pub enum Destination {
         /// What all keys start with.
         prefix: String,
     },
+    /// A folder whose content somebody else will copy to a bucket: written here, without credentials, and spoken of as
+    /// if it were there.
+    Layout {
+        /// Keys are paths below this folder.
+        folder: PathBuf,
+        /// `s3://bucket/` and what all keys start with there; ends in `/`.
+        base: String,
+    },
 }
 
 impl Destination {
@@ -42,6 +50,21 @@ impl Destination {
         }
     }
 
+    /// Lays out in `folder` what will be at `address`: `s3://bucket[/prefix]`.
+    pub fn layout(address: &str, folder: &Path) -> Result<Self, SourceError> {
+        let wrong = || SourceError::Address {
+            address: address.to_owned(),
+            reason: "what is laid out goes to s3://bucket[/prefix]".into(),
+        };
+        let place = address.strip_prefix("s3://").map(|rest| rest.trim_matches('/')).ok_or_else(wrong)?;
+        if place.is_empty() {
+            return Err(wrong());
+        }
+        let folder = std::path::absolute(folder)
+            .map_err(|source| SourceError::File { location: folder.display().to_string(), source })?;
+        Ok(Self::Layout { folder, base: format!("s3://{place}/") })
+    }
+
     /// A bucket of the store that the environment names.
     pub fn bucket(bucket: &str, prefix: &str) -> Result<Self, SourceError> {
         if bucket.is_empty() {
@@ -60,6 +83,7 @@ impl Destination {
         match self {
             Self::Folder(root) => format!("file://{}", s3::encode(&root.join(key).to_string_lossy(), true)),
             Self::Bucket { bucket, prefix, .. } => format!("s3://{bucket}/{prefix}{key}"),
+            Self::Layout { base, .. } => format!("{base}{key}"),
         }
     }
 
@@ -67,7 +91,7 @@ impl Destination {
     /// so that the folder can be moved.
     pub fn href(&self, from: &str, to: &str) -> String {
         match self {
-            Self::Bucket { .. } => self.url(to),
+            Self::Bucket { .. } | Self::Layout { .. } => self.url(to),
             Self::Folder(_) => relative(from, to),
         }
     }
@@ -75,7 +99,7 @@ impl Destination {
     /// Stores bytes under a key.
     pub fn put(&self, key: &str, bytes: &[u8], content_type: &str) -> Result<(), DownloadError> {
         match self {
-            Self::Folder(root) => {
+            Self::Folder(root) | Self::Layout { folder: root, .. } => {
                 let path = root.join(key);
                 output::create_dir(path.parent().unwrap_or(root))?;
                 output::write(&path, bytes)?;
@@ -90,7 +114,7 @@ impl Destination {
     /// Stores a file under a key.
     pub fn put_file(&self, key: &str, file: &Path, content_type: &str) -> Result<(), DownloadError> {
         match self {
-            Self::Folder(root) => {
+            Self::Folder(root) | Self::Layout { folder: root, .. } => {
                 let path = root.join(key);
                 output::create_dir(path.parent().unwrap_or(root))?;
                 let mut out = OutputFile::create(&path)?;
@@ -104,9 +128,11 @@ impl Destination {
         Ok(())
     }
 
-    /// Stores `token` under a key unless the key is taken; gives the token that is there now.
+    /// Stores `token` under a key unless the key is taken; gives the token that is there now. What is only laid out is
+    /// claimed by whoever copies it.
     pub fn claim(&self, key: &str, token: &str) -> Result<String, DownloadError> {
         match self {
+            Self::Layout { .. } => Ok(token.to_owned()),
             Self::Folder(root) => claim_file(&root.join(key), token).map_err(Into::into),
             Self::Bucket { store, bucket, .. } => {
                 let url = store.url(bucket, &self.object(key));
@@ -123,7 +149,7 @@ impl Destination {
 
     fn object(&self, key: &str) -> String {
         match self {
-            Self::Folder(_) => key.to_owned(),
+            Self::Folder(_) | Self::Layout { .. } => key.to_owned(),
             Self::Bucket { prefix, .. } => format!("{prefix}{key}"),
         }
     }
@@ -180,5 +206,8 @@ mod tests {
     fn a_bucket_needs_a_name() {
         assert!(Destination::parse("s3://").is_err());
         assert!(Destination::parse("https://h/x").is_err());
+        for wrong in ["s3://", "folder", "https://h/x"] {
+            assert!(Destination::layout(wrong, Path::new(".")).is_err(), "{wrong}");
+        }
     }
 }

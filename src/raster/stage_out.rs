@@ -117,7 +117,7 @@ fn titled(mut link: Value) -> Value {
 
 /// Absolute self links only where results do not move.
 fn self_link(to: &Destination, key: &str) -> Option<Value> {
-    matches!(to, Destination::Bucket { .. }).then(|| document::link("self", &to.url(key), document::JSON))
+    (!matches!(to, Destination::Folder(_))).then(|| document::link("self", &to.url(key), document::JSON))
 }
 
 fn collection(to: &Destination, id: &str, key: &str, catalog_key: &str, results: &[Product]) -> Value {
@@ -315,6 +315,28 @@ mod tests {
         assert!(stage_out(&from, &place, "job", "job").is_ok(), "the same owner may repeat it");
         let foreign = stage_out(&from, &place, "job", "other").unwrap_err();
         assert!(foreign.to_string().contains("belongs to another owner (`job`)"), "{foreign}");
+    }
+
+    #[test]
+    fn what_is_laid_out_speaks_of_its_final_place_and_needs_no_credentials() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("in"), dir.path().join("out"));
+        std::fs::create_dir_all(&from).unwrap();
+        std::fs::write(from.join("a.tif"), b"pixels").unwrap();
+        let place = Destination::layout("s3://results/some/where", &to).unwrap();
+        let url = stage_out(&from, &place, "job", "job").unwrap();
+        assert_eq!(url, "s3://results/some/where/job/catalog.json");
+        let expected = ["job/catalog.json", "job/job/a/a.json", "job/job/a/a.tif", "job/job/collection.json"];
+        assert_eq!(files(&to), expected, "no owner marker: whoever copies the tree claims its place");
+        let read = |key: &str| serde_json::from_slice::<Value>(&std::fs::read(to.join(key)).unwrap()).unwrap();
+        let item = read("job/job/a/a.json");
+        assert_eq!(item["assets"]["data"]["href"], "s3://results/some/where/job/job/a/a.tif");
+        let links: Vec<_> = item["links"].as_array().unwrap().iter().map(|link| link["href"].clone()).collect();
+        let at = |key: &str| json!(format!("s3://results/some/where/job/{key}"));
+        let (collection, item) = (at("job/collection.json"), at("job/a/a.json"));
+        assert_eq!(links, [collection.clone(), at("catalog.json"), item, collection]);
+        let catalog = read("job/catalog.json");
+        assert!(catalog["links"].as_array().unwrap().iter().any(|link| link["rel"] == "self"), "{catalog}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! process that plans and publishes. A [`Worker`] starts the same program again under the name
 //! [`ARG0`]; that process calls [`worker_main`], gives up every right it does not need
 //! ([`sandbox`]) and answers evaluations over its standard input and output ([`frame`]).
-//! A [`Pool`] shares several workers between threads.
+//! A [`Pool`] shares several workers between threads; [`Scripts`] lends it to CWL's templates.
 //!
 //! Values cross as JSON text, so the caller keeps its own model of numbers. Inside JavaScript,
 //! integers beyond 2^53 lose precision: plain parameter references must be evaluated natively.
@@ -15,6 +15,7 @@ pub mod frame;
 pub mod limits;
 mod pool;
 pub mod sandbox;
+mod scripts;
 mod serve;
 mod spawn;
 mod worker;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use error::{Part, Place, ScriptError};
 pub use pool::Pool;
 pub use sandbox::Sandbox;
+pub use scripts::Scripts;
 pub use serve::worker_main;
 pub use spawn::{ARG0, WorkerCommand, called_as_worker};
 pub use worker::Worker;

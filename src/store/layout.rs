@@ -154,6 +154,16 @@ impl JobKeys {
         self.key(&format!("/att/{incarnation}"))
     }
 
+    /// `…/att/<incarnation>/<n>`: the n-th file that an incarnation stored.
+    pub fn upload(&self, incarnation: u64, number: usize) -> Path {
+        self.key(&format!("/att/{incarnation}/{number}"))
+    }
+
+    /// `…/att/<incarnation>/manifest.json`: what that incarnation left behind.
+    pub fn manifest(&self, incarnation: u64) -> Path {
+        self.key(&format!("/att/{incarnation}/manifest.json"))
+    }
+
     /// `…/blobs/sha256/<hex>`
     pub fn blob(&self, hex: &str) -> Path {
         self.key(&format!("/blobs/sha256/{hex}"))
@@ -162,6 +172,17 @@ impl JobKeys {
     /// `…/logs/<name>.log`
     pub fn log(&self, name: &str) -> Path {
         self.key(&format!("/logs/{name}.log"))
+    }
+
+    /// `…/logs/<name>.<incarnation>.log`: what one incarnation wrote. Numbers of incarnations are never used twice, so no
+    /// two logs meet; a step instance's log is those of its incarnations in the order of their numbers.
+    pub fn incarnation_log(&self, name: &str, incarnation: u64) -> Path {
+        self.key(&format!("/logs/{name}.{incarnation}.log"))
+    }
+
+    /// `…/usage.json`
+    pub fn usage(&self) -> Path {
+        self.key("/usage.json")
     }
 
     /// `…/results.json`
@@ -215,6 +236,14 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "a b", "-a", &"a".repeat(129)] {
             assert!(bad.parse::<RunId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_an_incarnation_writes_has_keys_of_its_own() {
+        let keys = JobKeys::new("t".parse().unwrap(), "r".parse().unwrap());
+        assert_eq!(keys.upload(3, 0).as_ref(), "t/jobs/r/att/3/0");
+        assert_eq!(keys.manifest(3).as_ref(), "t/jobs/r/att/3/manifest.json");
+        assert_eq!(keys.incarnation_log("node_crop_2", 3).as_ref(), "t/jobs/r/logs/node_crop_2.3.log");
     }
 
     #[test]

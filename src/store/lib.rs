@@ -5,10 +5,11 @@
 //! | [`layout`] | the keys of a job |
 //! | [`journal`] | the append-only log of a job's events |
 //! | [`blob`] | content-addressed bytes of a job |
-//! | [`manifest`] | a directory as a list of blobs |
+//! | [`manifest`] | what an incarnation left behind, by path |
 //! | [`presign`] | URLs that allow one request for one object |
 //! | [`mod@s3`] | the store in a bucket |
 //! | [`probe`] | proves that a store honours conditions |
+//! | [`usage`] | what the steps of a job used |
 //! | [`server`] | the S3 server of `weir store` |
 
 pub mod blob;
@@ -19,6 +20,7 @@ pub mod presign;
 pub mod probe;
 pub mod s3;
 pub mod server;
+pub mod usage;
 
 pub use journal::{Journal, JournalError};
 pub use layout::{JobKeys, RunId, Tenant};

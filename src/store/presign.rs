@@ -43,6 +43,8 @@ pub struct PutTerms {
     pub create: bool,
     /// It has this many bytes.
     pub length: Option<u64>,
+    /// Media type that is kept with it; ASCII.
+    pub content_type: Option<String>,
 }
 
 /// A request that its holder may make.
@@ -113,12 +115,37 @@ impl Signer {
         if let Some(length) = terms.length {
             headers.push(("content-length".to_owned(), length.to_string()));
         }
+        if let Some(media) = &terms.content_type {
+            headers.push(("content-type".to_owned(), media.clone()));
+        }
         if terms.create {
             headers.push(("if-none-match".to_owned(), "*".to_owned()));
         }
         if let Some(digest) = &terms.sha256 {
             let bytes = hex::decode(digest.as_str()).unwrap_or_default();
             headers.push(("x-amz-checksum-sha256".to_owned(), base64(&bytes)));
+        }
+        self.sign("PUT", &self.path(key), headers, now, expires)
+    }
+
+    /// Copying an object of `source`, a bucket of the same service that the key pair may read, to a key of this bucket. The
+    /// copy has the media type `content_type`, or all that the store keeps with the source if there is none.
+    pub fn copy(
+        &self,
+        source: (&str, &str),
+        key: &str,
+        content_type: Option<&str>,
+        now: SystemTime,
+        expires: Duration,
+    ) -> Result<Presigned, PresignError> {
+        let mut headers = Vec::new();
+        if let Some(media) = content_type {
+            headers.push(("content-type".to_owned(), media.to_owned()));
+        }
+        let (bucket, from) = source;
+        headers.push(("x-amz-copy-source".to_owned(), format!("/{}/{}", encode(bucket, false), encode(from, true))));
+        if content_type.is_some() {
+            headers.push(("x-amz-metadata-directive".to_owned(), "REPLACE".to_owned()));
         }
         self.sign("PUT", &self.path(key), headers, now, expires)
     }
@@ -229,12 +256,29 @@ mod tests {
     #[test]
     fn a_put_names_every_header_that_must_be_sent() {
         let signer = Signer::new("http://store:9000/", "eu", "weir", "a", "b").unwrap();
-        let terms = PutTerms { sha256: Some(Sha256Hex::of(b"water")), create: true, length: Some(5) };
+        let terms =
+            PutTerms { sha256: Some(Sha256Hex::of(b"water")), create: true, length: Some(5), content_type: None };
         let put = signer.put("t/é b", &terms, SystemTime::UNIX_EPOCH, Duration::from_mins(1)).unwrap();
         assert!(put.url.starts_with("http://store:9000/weir/t/%C3%A9%20b?"), "{}", put.url);
         assert!(put.url.contains("SignedHeaders=content-length%3Bhost%3Bif-none-match%3Bx-amz-checksum-sha256&"));
         let names: Vec<_> = put.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["content-length", "if-none-match", "x-amz-checksum-sha256"]);
+    }
+
+    #[test]
+    fn a_copy_names_its_source_and_replaces_metadata_only_if_told() {
+        let signer = Signer::new("http://store:9000/", "eu", "results", "a", "b").unwrap();
+        let copy = |media| {
+            let signed = signer.copy(("weir", "t/é b"), "k", media, SystemTime::UNIX_EPOCH, Duration::from_mins(1));
+            let signed = signed.unwrap();
+            assert!(signed.url.starts_with("http://store:9000/results/k?"), "{}", signed.url);
+            signed.headers.into_iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(copy(None), ["x-amz-copy-source: /weir/t/%C3%A9%20b"]);
+        assert_eq!(
+            copy(Some("image/png")),
+            ["content-type: image/png", "x-amz-copy-source: /weir/t/%C3%A9%20b", "x-amz-metadata-directive: REPLACE"]
+        );
     }
 
     #[test]

@@ -64,10 +64,9 @@ fn a_claim_and_its_answers() {
     assert_same(&ClaimAnswer::Order(Box::new(order)), expected);
 }
 
-#[test]
-fn the_end_of_a_tool_and_its_answers() {
+fn exited() -> Exited {
     let entry = |path: &str, kind| ListedEntry { path: path.to_owned(), kind };
-    let exited = Exited {
+    Exited {
         claimant: claimant(),
         ending: Ending::Code(0),
         hints: Hints { oom_kills: 1, ..Hints::default() },
@@ -83,8 +82,11 @@ fn the_end_of_a_tool_and_its_answers() {
         },
         contents: [("a".to_owned(), Contents::Text("x".to_owned()))].into(),
         log_bytes: None,
-    };
-    let expected = json!({
+    }
+}
+
+fn exited_json() -> serde_json::Value {
+    json!({
         "claimant": {"runId": "r", "incarnation": 7, "podUid": "u"},
         "ending": {"code": 0},
         "hints": {"timeLimit": false, "oomKills": 1, "diskFull": false, "terminated": false},
@@ -96,8 +98,12 @@ fn the_end_of_a_tool_and_its_answers() {
             {"path": "l", "kind": {"link": {"inside": "a"}}}
         ]},
         "contents": {"a": {"text": "x"}}
-    });
-    assert_same(&exited, expected);
+    })
+}
+
+#[test]
+fn the_end_of_a_tool_and_its_answers() {
+    assert_same(&exited(), exited_json());
     let failed = Ending::Failed { class: FailureClass::StageIn, message: "m".to_owned() };
     assert_same(&failed, json!({"failed": {"class": "StageIn", "message": "m"}}));
     assert_same(&Ending::Signal(9), json!({"signal": 9}));
@@ -116,9 +122,16 @@ fn the_end_of_a_tool_and_its_answers() {
 #[test]
 fn a_completion_and_its_answers() {
     let uploaded = Uploaded { path: "a".to_owned(), size: 2, sha256: "0f".to_owned() };
-    let complete = Complete { claimant: claimant(), uploaded: vec![uploaded], failure: None, log_bytes: Some(5) };
+    let complete = Complete {
+        claimant: claimant(),
+        exited: exited(),
+        uploaded: vec![uploaded],
+        failure: None,
+        log_bytes: Some(5),
+    };
     let expected = json!({
         "claimant": {"runId": "r", "incarnation": 7, "podUid": "u"},
+        "exited": exited_json(),
         "uploaded": [{"path": "a", "size": 2, "sha256": "0f"}],
         "logBytes": 5
     });

@@ -215,7 +215,8 @@ impl World {
         let mut agent = Command::new(env!("CARGO_BIN_EXE_weir-agent"));
         agent.arg("run").env_clear();
         if self.ca().exists() {
-            agent.env("WEIR_CA_FILE", self.ca()).env("WEIR_STORE_CA_FILE", self.ca());
+            let ca = std::fs::read_to_string(self.ca()).unwrap();
+            agent.env("WEIR_CA", ca).env("WEIR_STORE_CA_FILE", self.ca());
         } else {
             agent.arg("--allow-http");
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use weir_cwl::Value;
 use weir_cwl::expression::{Context, Evaluate, Script, ScriptKind};
 use weir_cwl::json;
-use weir_script::{Kind, Pool, Request};
+
+use crate::{Kind, Pool, Request};
 
 /// Wall-clock time of one expression.
 const TIME_LIMIT: Duration = Duration::from_secs(20);

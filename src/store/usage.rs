@@ -180,7 +180,7 @@ mod tests {
             event: Event::Ended {
                 incarnation: Incarnation(n),
                 outcome: Outcome {
-                    outputs: Some(weir_cwl::Record::new()),
+                    outputs: Some(Default::default()),
                     failure: None,
                     exit_code: Some(0),
                     usage: Usage { started: Timestamp(from), finished: Timestamp(to), ..Usage::default() },
