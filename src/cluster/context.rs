@@ -8,6 +8,7 @@ use weir_plan::Intent;
 use weir_store::JobKeys;
 use weir_store::presign::Signer;
 
+use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::spec::ClusterJob;
 
@@ -22,6 +23,8 @@ pub struct Services {
     pub signer: Signer,
     /// Evaluates JavaScript.
     pub scripts: weir_script::Pool,
+    /// What Prometheus reads.
+    pub metrics: Metrics,
 }
 
 /// What the parts of one job share.

@@ -188,3 +188,35 @@ pub const EVENT_NOTE_BYTES: usize = 1000;
 
 /// Objects of a deleted job that are removed from the store with one listing.
 pub const CLEANUPS_AT_ONCE: usize = 4;
+
+/// Connections to health and metrics at the same time; more wait to be accepted.
+pub const HEALTH_CONNECTIONS: usize = 16;
+
+/// How long such a connection is kept, whatever it does.
+pub const HEALTH_CONNECTION_TIME: Duration = Duration::from_mins(1);
+
+/// How long any request to the API server may be silent. Watches hear of something at least once in five minutes, or are
+/// asked anew.
+pub const API_READ_TIME: Duration = Duration::from_secs(295);
+
+/// How long a connection to the API server may take to be made.
+pub const API_CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// Between two tries to reach what is needed at the start.
+pub const START_RETRY: Duration = Duration::from_secs(2);
+
+/// How long the parts of the operator may take to stop in good order. Kubernetes kills it after 30 s; what it leaves
+/// behind is as good as after a crash.
+pub const STOP_TIME: Duration = Duration::from_secs(10);
+
+/// Between two looks for runs that nobody names any more.
+pub const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
+
+/// How long a run's objects stay after nobody named it any more, and after the last of them was written.
+pub const SWEEP_AGE: Duration = Duration::from_hours(24);
+
+/// Objects that one look reads about at most; more are left to the next one.
+pub const SWEEP_LISTED_MAX: usize = 200_000;
+
+/// Runs that one look remembers or removes at most.
+pub const SWEEP_RUNS_MAX: usize = 20_000;
