@@ -141,8 +141,8 @@ pub const PROCESS_WAIT: Duration = Duration::from_mins(10);
 /// How long the creation of a pod is tried while the API server cannot or may not take it.
 pub const CREATE_WAIT: Duration = Duration::from_mins(10);
 
-/// How long a report of an agent is waited for after its pod ended (invariant I3).
-pub const REPORT_WAIT: Duration = Duration::from_secs(10);
+/// How long a report of an agent may be on its way after its pod ended (invariant I3): the agent itself is gone by then.
+pub const REPORT_WAIT: Duration = Duration::from_secs(2);
 
 /// Between the order to stop and the moment from which a pod's silence is taken for its end. Longer than the grace.
 pub const STOP_WAIT: Duration = Duration::from_secs(60);

@@ -2,15 +2,17 @@
 //! the pod's uid is durable, and any other uid is superseded.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::oneshot;
+use weir_api::FailureClass;
 use weir_api::agent::{ClaimAnswer, Claimant, Complete, CompleteAnswer, Exited, ExitedAnswer};
-use weir_plan::{Event, Incarnation};
+use weir_plan::{Event, Incarnation, Outcome};
 
-use super::perform::{News, in_background};
+use super::perform::{News, ends_words, in_background};
 use super::work::{Answer, OrderState, Report};
 use super::{Actor, JobError};
-use crate::data::{self, Collected, Order};
+use crate::data::{self, Collected, Order, Refusal, Unavailable};
 use crate::registry::AgentCall;
 
 /// An answer that is given once what it says is durable.
@@ -117,14 +119,12 @@ impl Actor {
             Speaker::Superseded | Speaker::Candidate => drop(reply.send(ExitedAnswer::Superseded {})),
             Speaker::Holder => {
                 let work = self.works.entry(incarnation).or_default();
-                work.over = None;
-                if let Some(stop) = work.stop.take() {
+                if let Some((class, _)) = work.stop.take() {
                     // Nobody wants its outputs any more.
-                    let usage = data::usage(&exited.usage);
-                    self.replies.push(Reply::Ended(Answer::Exited(Some(reply))));
-                    return self.failed(incarnation, stop.class, &stop.message, None, usage);
+                    self.replies.push(Reply::Ended(Answer::Exited(reply)));
+                    return self.failed(incarnation, class, ends_words(class));
                 }
-                work.report = Some(Report::Exited(exited, Some(reply)));
+                work.report = Some(Report::Exited(exited, reply));
                 self.serve_report(incarnation);
             }
         }
@@ -139,7 +139,6 @@ impl Actor {
             Speaker::Superseded | Speaker::Candidate => drop(reply.send(CompleteAnswer::Superseded {})),
             Speaker::Holder => {
                 let work = self.works.entry(incarnation).or_default();
-                work.over = None;
                 work.report = Some(Report::Complete(complete, reply));
                 self.serve_report(incarnation);
             }
@@ -153,108 +152,76 @@ impl Actor {
             return;
         };
         let (context, launch, order) = (Arc::clone(&self.context), Arc::clone(launch), Arc::clone(order));
+        let defect = {
+            let (launch, now) = (Arc::clone(&launch), self.clock.now());
+            move |message| data::refused(&launch, &Refusal { class: FailureClass::Platform, message }, now)
+        };
         match work.report.take() {
             None => {}
             Some(Report::Exited(exited, reply)) => {
                 work.answering = Some(Answer::Exited(reply));
-                let defect = {
-                    let launch = Arc::clone(&launch);
-                    move |message: String| Collected::Over(data::failed(&launch, &message))
-                };
                 let task = move || data::exited(&context, &launch, &order, &exited);
-                in_background(&self.sender, task, defect, move |collected| {
-                    News::Collected(incarnation, Box::new(collected))
-                });
+                let defect = |message| Ok(Collected::Over(defect(message)));
+                in_background(&self.sender, task, defect, move |result| News::Collected(incarnation, result));
             }
             Some(Report::Complete(complete, reply)) => {
                 work.answering = Some(Answer::Complete(reply));
-                let sender = self.sender.clone();
-                tokio::spawn(async move {
-                    let completed = tokio::spawn(async move {
-                        data::completed(&context, &launch, &order, &complete).await
-                    });
-                    let outcome = match completed.await {
-                        Ok(Ok(outcome)) => Some(Box::new(outcome)),
-                        Ok(Err(error)) => {
-                            tracing::warn!(%error, "a completion cannot be recorded for now");
-                            None
-                        }
-                        // The agent asks again; a defect that stays ends with the pod's own deadline.
-                        Err(error) => {
-                            tracing::error!(%error, "looking at a completion failed inside weir");
-                            None
-                        }
-                    };
-                    let _ = sender.send(News::Completed(incarnation, outcome));
-                });
+                let task = move || data::completed(&context, &launch, &order, &complete);
+                let defect = |message| Ok(defect(message));
+                in_background(&self.sender, task, defect, move |result| News::Completed(incarnation, result));
             }
         }
     }
 
-    /// A report was looked at.
-    pub(super) fn collected(&mut self, incarnation: Incarnation, collected: Collected) -> Result<(), JobError> {
-        let Some(Answer::Exited(reply)) = self.works.get_mut(&incarnation).and_then(|work| work.answering.take()) else {
-            return Ok(());
-        };
-        let reply = self.latest(incarnation, reply);
-        match (collected, reply) {
-            (Collected::Over(outcome), reply) => {
+    /// A report of an ended tool was looked at.
+    pub(super) fn collected(
+        &mut self,
+        incarnation: Incarnation,
+        collected: Result<Collected, Unavailable>,
+    ) -> Result<(), JobError> {
+        let Some(work) = self.works.get_mut(&incarnation) else { return Ok(()) };
+        let Some(Answer::Exited(mut reply)) = work.answering.take() else { return Ok(()) };
+        // An agent that asked again meanwhile, with the same report, gets the answer instead.
+        if reply.is_closed() {
+            match work.report.take() {
+                Some(Report::Exited(_, newer)) => reply = newer,
+                other => work.report = other,
+            }
+        }
+        match collected {
+            Ok(Collected::Over(outcome)) => {
                 self.replies.push(Reply::Ended(Answer::Exited(reply)));
                 self.ended(incarnation, outcome)?;
             }
-            (Collected::Read(files), Some(reply)) => drop(reply.send(ExitedAnswer::Read { files })),
-            (Collected::Upload(files), Some(reply)) => drop(reply.send(ExitedAnswer::Upload { files })),
-            // The tool ended well, but nobody is left to give its outputs.
-            (Collected::Read(_) | Collected::Upload(_), None) => {
-                let message = "its pod ended before the outputs were stored";
-                self.lost(incarnation, message)?;
-            }
+            // Who does not listen any more asks again.
+            Ok(Collected::Read(files)) => drop(reply.send(ExitedAnswer::Read { files })),
+            Ok(Collected::Upload(files)) => drop(reply.send(ExitedAnswer::Upload { files })),
+            // Not now: dropping the reply says so.
+            Err(error) => tracing::warn!(job = %self.object, %error, "a report cannot be looked at for now"),
         }
         self.serve_report(incarnation);
         Ok(())
-    }
-
-    /// An agent that asked again meanwhile, with the same report, gets the answer instead.
-    fn latest(
-        &mut self,
-        incarnation: Incarnation,
-        reply: Option<oneshot::Sender<ExitedAnswer>>,
-    ) -> Option<oneshot::Sender<ExitedAnswer>> {
-        if reply.as_ref().is_some_and(|reply| !reply.is_closed()) {
-            return reply;
-        }
-        let work = self.works.get_mut(&incarnation)?;
-        match work.report.take() {
-            Some(Report::Exited(_, Some(newer))) => Some(newer),
-            other => {
-                work.report = other;
-                reply
-            }
-        }
     }
 
     /// A completion was looked at.
     pub(super) fn completed(
         &mut self,
         incarnation: Incarnation,
-        outcome: Option<weir_plan::Outcome>,
+        completed: Result<Outcome, Unavailable>,
     ) -> Result<(), JobError> {
-        let Some(answer) = self.works.get_mut(&incarnation).and_then(|work| work.answering.take()) else {
-            return Ok(());
-        };
-        match outcome {
-            Some(outcome) => {
+        let Some(work) = self.works.get_mut(&incarnation) else { return Ok(()) };
+        let Some(answer) = work.answering.take() else { return Ok(()) };
+        match completed {
+            Ok(outcome) => {
                 self.replies.push(Reply::Ended(answer));
-                self.ended(incarnation, outcome)?;
                 // One that asked again meanwhile.
-                if let Some(work) = self.works.get_mut(&incarnation)
-                    && let Some(Report::Complete(_, reply)) = work.report.take()
-                {
+                if let Some(Report::Complete(_, reply)) = work.report.take() {
                     self.replies.push(Reply::Ended(Answer::Complete(reply)));
                 }
+                self.ended(incarnation, outcome)?;
             }
-            // Not now: the agent asks again.
-            None => drop(answer),
+            // Not now: dropping the reply says so.
+            Err(error) => tracing::warn!(job = %self.object, %error, "a completion cannot be recorded for now"),
         }
         self.serve_report(incarnation);
         Ok(())
@@ -265,12 +232,13 @@ impl Actor {
         for reply in std::mem::take(&mut self.replies) {
             // Who does not listen any more asks again.
             match reply {
-                Reply::Order(order, reply) => match data::order(&self.context, &order) {
+                Reply::Order(order, reply) => match order.to_agent(&self.context, SystemTime::now()) {
                     Ok(order) => drop(reply.send(ClaimAnswer::Order(Box::new(order)))),
-                    Err(error) => tracing::warn!(job = %self.object, %error, "an order cannot be signed"),
+                    Err(refusal) => {
+                        tracing::warn!(job = %self.object, refusal.message, "an order cannot be signed");
+                    }
                 },
-                Reply::Ended(Answer::Exited(Some(reply))) => drop(reply.send(ExitedAnswer::Done {})),
-                Reply::Ended(Answer::Exited(None)) => {}
+                Reply::Ended(Answer::Exited(reply)) => drop(reply.send(ExitedAnswer::Done {})),
                 Reply::Ended(Answer::Complete(reply)) => drop(reply.send(CompleteAnswer::Done {})),
             }
         }

@@ -1,6 +1,6 @@
 //! The clock of a job's events.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use weir_plan::Timestamp;
@@ -23,6 +23,11 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         let passed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Timestamp(self.base.0.saturating_add(passed))
+    }
+
+    /// When it will show that time; now if it did already.
+    pub fn instant(&self, at: Timestamp) -> Instant {
+        Instant::now() + Duration::from_millis(at.0.saturating_sub(self.now().0))
     }
 }
 

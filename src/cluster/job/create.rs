@@ -8,13 +8,13 @@ use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use weir_api::FailureClass;
-use weir_api::kubernetes::names::{FIELD_MANAGER, SPEC_HASH};
+use weir_api::kubernetes::names::FIELD_MANAGER;
 use weir_plan::Incarnation;
 
 use super::perform::News;
 use super::{Backoff, in_time};
 use crate::limits::CREATE_WAIT;
-use crate::observe::{Refused, refused};
+use crate::observe::{Adoption, Expected, Refusal, adopt, refused, sight};
 
 /// How often a deletion is tried before it is left to whoever comes next.
 const DELETE_TRIES: u32 = 8;
@@ -56,22 +56,24 @@ impl Creation {
                 Ok(pod) => return Ok(pod),
                 Err(error) => error,
             };
-            match refused(&error) {
-                Refused::Exists => {
-                    // An answer that was lost, or a stranger.
+            let (class, message, wait) = match refused(&error) {
+                Refusal::Rejected(message) => return Err((FailureClass::Rejected, message)),
+                Refusal::Quota(message) => (FailureClass::QuotaExceeded, message, self.quota_wait),
+                Refusal::Again(message) => (FailureClass::Platform, message, CREATE_WAIT),
+                Refusal::Conflict => {
+                    // Our own, whose answer was lost, or a stranger.
                     if let Some(pod) = self.taken().await? {
                         return Ok(pod);
                     }
+                    let message = format!("the name `{}` is taken", self.pod.name_any());
+                    (FailureClass::Platform, message, CREATE_WAIT)
                 }
-                Refused::Rejected { message } => return Err((FailureClass::Rejected, message)),
-                Refused::Wait { class, message } => {
-                    let wait = if class == FailureClass::QuotaExceeded { self.quota_wait } else { CREATE_WAIT };
-                    if began.elapsed() >= wait {
-                        return Err((class, message));
-                    }
-                    let _ = self.sender.send(News::Delayed(self.incarnation, class, message));
-                }
+            };
+            if began.elapsed() >= wait {
+                return Err((class, message));
             }
+            // Nobody listens any more when the actor has ended.
+            let _ = self.sender.send(News::Delayed(self.incarnation, class, message));
             backoff.wait().await;
         }
     }
@@ -84,28 +86,25 @@ impl Creation {
             // Gone again, or not to be seen for now: the next try tells.
             Ok(None) | Err(_) => return Ok(None),
         };
-        if is_ours(&found, &self.pod) {
-            return Ok(Some(found));
+        match ours(&found, &self.pod, None) {
+            Adoption::Ours => Ok(Some(found)),
+            Adoption::Foreign(why) => {
+                delete(self.api.clone(), found, Some(0), Arc::clone(&self.requests)).await;
+                Err((FailureClass::Platform, format!("{why}; it was deleted")))
+            }
         }
-        delete(self.api.clone(), found, Some(0), Arc::clone(&self.requests)).await;
-        let message = format!("the name `{name}` was taken by another pod, which was deleted");
-        Err((FailureClass::Platform, message))
     }
 }
 
-/// Whether a pod that was found is the one that we would create: not terminating, of the same owner, made of the same
-/// (invariant I2).
-pub(super) fn is_ours(found: &Pod, wanted: &Pod) -> bool {
-    let owner = |pod: &Pod| pod.owner_references().iter().find(|owner| owner.controller == Some(true)).cloned();
-    let hash = |pod: &Pod| pod.annotations().get(SPEC_HASH).cloned();
-    found.metadata.deletion_timestamp.is_none()
-        && owner(found).map(|owner| owner.uid) == owner(wanted).map(|owner| owner.uid)
-        && hash(found).is_some()
-        && hash(found) == hash(wanted)
+/// Whether a pod that was found is the one that we would create.
+pub(super) fn ours(found: &Pod, wanted: &Pod, uid: Option<&str>) -> Adoption {
+    let (owner_uid, spec_hash) = (sight::owner_uid(wanted), sight::spec_hash(wanted));
+    let (owner_uid, spec_hash) = (owner_uid.unwrap_or_default(), spec_hash.unwrap_or_default());
+    adopt(found, &Expected { owner_uid, spec_hash, uid })
 }
 
 /// Deletes exactly this pod. `grace` in seconds; `None`: its own.
-pub(crate) async fn delete(api: Api<Pod>, pod: Pod, grace: Option<u32>, requests: Arc<Semaphore>) {
+pub async fn delete(api: Api<Pod>, pod: Pod, grace: Option<u32>, requests: Arc<Semaphore>) {
     let name = pod.name_any();
     let preconditions = Some(Preconditions { uid: pod.uid(), resource_version: None });
     let parameters = DeleteParams { grace_period_seconds: grace, preconditions, ..DeleteParams::default() };

@@ -7,11 +7,10 @@ use weir_cwl::Record;
 use weir_plan::event::{Failure, Usage};
 use weir_plan::{Event, Incarnation, Outcome};
 
-use super::perform::News;
-use super::work::{OrderState, PodState, Timeout, Waits};
+use super::perform::{News, ends_words};
+use super::work::{OrderState, PodState};
 use super::{Actor, JobError};
-use crate::data::PublishError;
-use crate::limits::ACTOR_WAIT;
+use crate::data::{self, PublishError};
 use crate::status::Waiting;
 
 impl Actor {
@@ -23,14 +22,16 @@ impl Actor {
                 if let Some(work) = self.works.get_mut(&incarnation) {
                     work.pod = PodState::None;
                 }
-                self.failed(incarnation, class, &message, None, Usage::default())
+                self.failed(incarnation, class, &message)
             }
             News::Delayed(incarnation, class, message) => {
-                if let Some(work) = self.works.get_mut(&incarnation) {
-                    // The task that creates it has the deadline.
-                    let until = Instant::now() + ACTOR_WAIT * 60 * 24;
-                    work.waiting = Some(Waits { class, message, until });
-                    self.shown.is_stale = true;
+                let is_known = self.ledger.is_awaited(incarnation);
+                let Some(work) = self.works.get_mut(&incarnation).filter(|_| is_known) else { return Ok(()) };
+                let is_news = work.delayed.as_ref().is_none_or(|(known, _)| *known != class);
+                work.delayed = Some((class, message.clone()));
+                self.shown.is_stale = true;
+                if is_news {
+                    self.announce_waiting(incarnation, class, &message);
                 }
                 Ok(())
             }
@@ -43,10 +44,12 @@ impl Actor {
                 Ok(())
             }
             News::Prepared(incarnation, Err(refusal)) => {
-                self.failed(incarnation, refusal.class, &refusal.message, None, Usage::default())
+                let launch = self.works.get(&incarnation).and_then(|work| work.launch.clone());
+                let Some(launch) = launch else { return Ok(()) };
+                self.ended(incarnation, data::refused(&launch, &refusal, self.clock.now()))
             }
-            News::Collected(incarnation, collected) => self.collected(incarnation, *collected),
-            News::Completed(incarnation, outcome) => self.completed(incarnation, outcome.map(|outcome| *outcome)),
+            News::Collected(incarnation, collected) => self.collected(incarnation, collected),
+            News::Completed(incarnation, completed) => self.completed(incarnation, completed),
             News::Evaluated(instance, slot, result) => {
                 self.asked.remove(&(instance.clone(), slot.clone()));
                 self.happened(Event::Evaluated { instance, slot, result })
@@ -83,54 +86,51 @@ impl Actor {
         }
         let work = self.works.entry(incarnation).or_default();
         work.ended = self.state.claim(incarnation).map(str::to_owned);
-        (work.claim, work.waiting, work.over, work.stop) = (None, None, None, None);
+        work.settle();
         self.shared.services.metrics.step_ended(outcome.failure.as_ref().map(|failure| failure.class));
         self.happened(Event::Ended { incarnation, outcome })
     }
 
-    /// An incarnation has failed. One that was created ahead is given up.
+    /// An incarnation has failed, and nothing is known of it but why. One that was created ahead is given up.
     pub(super) fn failed(
         &mut self,
         incarnation: Incarnation,
         class: FailureClass,
         message: &str,
-        exit_code: Option<i32>,
-        usage: Usage,
     ) -> Result<(), JobError> {
-        if self.ledger.spare.contains(&incarnation) {
+        if self.ledger.spare.contains_key(&incarnation) {
             tracing::debug!(job = %self.object, ?incarnation, %class, message, "a pod created ahead is given up");
             return self.happened(Event::Released { incarnation });
         }
         let Some(live) = self.ledger.live.get(&incarnation) else { return Ok(()) };
-        let instance = live.instance.clone();
-        let usage = if usage == Usage::default() {
-            Usage { started: live.started, finished: self.clock.now(), ..usage }
-        } else {
-            usage
-        };
+        let usage = Usage { started: live.started, finished: self.clock.now(), ..Usage::default() };
+        let (instance, exit_code) = (live.instance.clone(), None);
         let message = format!("step `{instance}`: {message}");
         let failure = Failure { class, message, instance: Some(instance), exit_code, stderr_tail: None };
         self.ended(incarnation, Outcome { outputs: None, failure: Some(failure), exit_code, usage })
     }
 
-    /// An incarnation was lost without a word of its own.
-    pub(super) fn lost(&mut self, incarnation: Incarnation, message: &str) -> Result<(), JobError> {
-        self.failed(incarnation, FailureClass::Disrupted, message, None, Usage::default())
-    }
-
-    /// Ends what was waited for long enough.
+    /// Ends what was waited for long enough, and looks again at pods that say nothing by themselves.
     pub(super) fn due(&mut self) -> Result<(), JobError> {
-        let now = Instant::now();
-        let due = self.works.iter().filter(|(_, work)| work.due().is_some_and(|at| at <= now));
+        let (now, at) = (Instant::now(), self.clock.now());
+        let is_due = |work: &super::Work| {
+            work.due().is_some_and(|at| at <= now) || work.waiting.as_ref().is_some_and(|waiting| waiting.deadline <= at)
+        };
+        let due = self.works.iter().filter(|(_, work)| is_due(work));
         let due: Vec<Incarnation> = due.map(|(incarnation, _)| *incarnation).collect();
         for incarnation in due {
             let Some(work) = self.works.get_mut(&incarnation) else { continue };
-            let passed = |timeout: &mut Timeout| timeout.at <= now;
-            if let Some(timeout) = work.stop.take_if(passed).or_else(|| work.over.take_if(passed)) {
-                let Timeout { class, message, exit_code, .. } = timeout;
-                self.failed(incarnation, class, &message, exit_code, Usage::default())?;
-            } else if let Some(waits) = work.waiting.take_if(|waits| waits.until <= now) {
-                self.failed(incarnation, waits.class, &waits.message, None, Usage::default())?;
+            if let Some((class, _)) = work.stop.take_if(|(_, at)| *at <= now) {
+                self.failed(incarnation, class, ends_words(class))?;
+            } else if !work.is_reporting()
+                && let Some((outcome, _)) = work.over.take_if(|(_, at)| *at <= now)
+            {
+                self.ended(incarnation, *outcome)?;
+            } else {
+                work.look_at = None;
+                if let Some(pod) = work.seen().cloned() {
+                    self.judged(incarnation, &pod)?;
+                }
             }
         }
         Ok(())
@@ -138,6 +138,8 @@ impl Actor {
 
     /// When the next wait ends.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.works.values().filter_map(super::Work::due).min()
+        let deadlines = self.works.values().filter_map(|work| work.waiting.as_ref());
+        let deadlines = deadlines.map(|waiting| self.clock.instant(waiting.deadline));
+        self.works.values().filter_map(super::Work::due).chain(deadlines).min()
     }
 }

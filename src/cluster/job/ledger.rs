@@ -15,7 +15,7 @@ pub(super) struct Ledger {
     /// Started and not ended.
     pub live: BTreeMap<Incarnation, Live>,
     /// Reserved ahead, neither started nor given up.
-    pub spare: BTreeSet<Incarnation>,
+    pub spare: BTreeMap<Incarnation, (String, Resources)>,
     /// Ended without success: their pods are kept for people to look at.
     pub failed: BTreeSet<Incarnation>,
     /// Somebody, or a limit, asked the job to stop.
@@ -54,8 +54,8 @@ impl Ledger {
                     self.live.insert(*incarnation, Live { instance, log, started, resources: *resources });
                 }
             }
-            Event::Prepared { incarnation, .. } => {
-                self.spare.insert(*incarnation);
+            Event::Prepared { incarnation, place, resources } => {
+                self.spare.insert(*incarnation, (place.clone(), *resources));
             }
             Event::Released { incarnation } => {
                 self.spare.remove(incarnation);
@@ -85,7 +85,7 @@ impl Ledger {
 
     /// Whether the incarnation may still claim: it lives or waits to be started.
     pub fn is_awaited(&self, incarnation: Incarnation) -> bool {
-        self.live.contains_key(&incarnation) || self.spare.contains(&incarnation)
+        self.live.contains_key(&incarnation) || self.spare.contains_key(&incarnation)
     }
 }
 

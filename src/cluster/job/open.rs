@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use weir_plan::{Event, Intent, Recorded, Timestamp};
+use weir_plan::{Event, PinnedError, Recorded, Timestamp};
 use weir_store::{JobKeys, Journal, JournalError};
 
 use super::{Clock, Object};
 use crate::context::{JobContext, Services};
-use crate::intake;
-use crate::spec::ClusterJob;
+use crate::data::JobData;
+use crate::spec::{ClusterJob, SpecError};
 
 /// A job as its journal has it.
 pub struct Opened {
@@ -37,8 +37,14 @@ pub enum OpenError {
         tenant: String,
     },
     /// Event 0 is not readable.
-    #[error("event 0 of the journal is not a job of this version of weir: {0}")]
-    Unreadable(String),
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// What it pins is no job.
+    #[error("the pinned package cannot be understood any more: {0}")]
+    Pinned(#[from] PinnedError),
+    /// weir itself failed.
+    #[error("weir failed over the pinned package: {0}")]
+    Defect(String),
     /// The annotation names the journal of another object.
     #[error(
         "run `{run}` belongs to ProcessJob `{owner}`; remove the annotation `weir.dev/run-id` to run this one on its own"
@@ -58,23 +64,21 @@ pub async fn open(services: &Arc<Services>, keys: JobKeys, object: &Object) -> R
         let (run, tenant) = (keys.run().to_string(), keys.tenant().to_string());
         return Err(OpenError::Lost { run, tenant });
     };
-    let spec: ClusterJob =
-        serde_json::from_value(spec.clone()).map_err(|error| OpenError::Unreadable(error.to_string()))?;
+    let mut spec = ClusterJob::from_json(spec)?;
     if (&spec.namespace, &spec.name) != (&object.namespace, &object.name) {
         let owner = format!("{}/{}", spec.namespace, spec.name);
         return Err(OpenError::Foreign { run: keys.run().to_string(), owner });
     }
-    let services_ = Arc::clone(services);
+    let settings = Arc::clone(&services.settings);
+    // A large package takes its time.
     let made = tokio::task::spawn_blocking(move || {
-        let intent = intake::intent(&services_.settings, &spec)?;
-        Ok::<(ClusterJob, Intent), intake::IntakeError>((spec, intent))
+        let intent = spec.intent(&settings)?;
+        let documents = std::mem::take(&mut spec.job.documents);
+        Ok::<_, PinnedError>((spec, intent, documents))
     });
-    let (spec, intent) = match made.await {
-        Ok(Ok(made)) => made,
-        Ok(Err(error)) => return Err(OpenError::Unreadable(error.to_string())),
-        Err(error) => return Err(OpenError::Unreadable(format!("weir failed over it: {error}"))),
-    };
+    let (spec, intent, documents) = made.await.map_err(|error| OpenError::Defect(error.to_string()))??;
     let last = events.last().map_or(Timestamp::default(), |last| last.at);
-    let context = JobContext::new(Arc::clone(services), keys, spec, Arc::new(intent));
+    let services = Arc::clone(services);
+    let context = JobContext { services, keys, spec, intent: Arc::new(intent), documents, data: JobData::default() };
     Ok(Opened { context: Arc::new(context), journal, events, clock: Clock::new(last) })
 }

@@ -9,16 +9,18 @@ use tokio::time::Instant;
 use weir_api::FailureClass;
 use weir_cwl::expression::Context as ExpressionContext;
 use weir_cwl::{Record, Value};
-use weir_plan::action::{Evaluation, Launch, Load};
+use weir_plan::action::{Evaluation, Launch, Load, Prepare};
 use weir_plan::event::{Resources, Slot};
 use weir_plan::{Action, Incarnation, InstancePath, Outcome, launch_of};
 use weir_script::Scripts;
 
 use super::create::{Creation, delete};
-use super::work::{OrderState, PodState, Timeout};
+use super::work::{OrderState, PodState};
 use super::{Actor, Backoff};
 use crate::build::{BuildError, PodRequest, build};
-use crate::data::{self, Collected, Order, PublishError, Refusal};
+use crate::context::JobContext;
+use crate::data::files::StoreFiles;
+use crate::data::{self, Collected, Order, PublishError, Refusal, Unavailable};
 use crate::limits::{FAILED_PODS_KEPT, STOP_WAIT};
 use crate::settings::PodStart;
 
@@ -34,9 +36,9 @@ pub(super) enum News {
     /// The order can be handed out, or not be made.
     Prepared(Incarnation, Result<Order, Refusal>),
     /// A report was looked at.
-    Collected(Incarnation, Box<Collected>),
-    /// A completion was looked at; `None` if the store is away.
-    Completed(Incarnation, Option<Box<Outcome>>),
+    Collected(Incarnation, Result<Collected, Unavailable>),
+    /// A completion was looked at.
+    Completed(Incarnation, Result<Outcome, Unavailable>),
     /// A script or a load has a result.
     Evaluated(InstancePath, Slot, Result<Value, String>),
     /// The outputs are published, or not.
@@ -76,10 +78,18 @@ impl Actor {
     fn launch(&mut self, launch: Launch) {
         let launch = Arc::new(launch);
         let incarnation = launch.incarnation;
+        self.observed.unlaunched.remove(&incarnation);
         self.works.entry(incarnation).or_default().launch = Some(Arc::clone(&launch));
         let pod = self.pod_of(&launch);
         self.create(incarnation, pod);
         self.prepare(incarnation, launch);
+    }
+
+    /// Creates a pod ahead of its turn.
+    fn create_spare(&mut self, spare: &Prepare) {
+        let pod = self.build(spare.incarnation, &spare.step, None, spare.resources, 0, &spare.requirements);
+        self.observed.unlaunched.insert(spare.incarnation);
+        self.create(spare.incarnation, pod);
     }
 
     /// The pod that a launch needs.
@@ -165,12 +175,13 @@ impl Actor {
         in_background(&self.sender, task, defect, move |result| News::Prepared(incarnation, result));
     }
 
-    /// Incarnations that live and whose launch was not performed by this actor: taken over at its start, or created ahead.
+    /// Prepares the orders of incarnations that were claimed before this actor took up the job: their agents will report.
     pub(super) fn catch_up(&mut self) {
-        let lack = |(incarnation, work): (&Incarnation, &super::Work)| {
-            (work.launch.is_none() && self.state.is_live(*incarnation)).then_some(*incarnation)
+        let is_lacking = |incarnation: &Incarnation, work: &super::Work| {
+            work.launch.is_none() && self.state.claim(*incarnation).is_some()
         };
-        let lacking: Vec<Incarnation> = self.works.iter().filter_map(lack).collect();
+        let lacking = self.works.iter().filter(|(incarnation, work)| is_lacking(incarnation, work));
+        let lacking: Vec<Incarnation> = lacking.map(|(incarnation, _)| *incarnation).collect();
         for incarnation in lacking {
             if let Some(launch) = launch_of(&self.context.intent, &self.state, incarnation).map(Arc::new) {
                 self.works.entry(incarnation).or_default().launch = Some(Arc::clone(&launch));
@@ -186,9 +197,8 @@ impl Actor {
         if work.stop.is_some() {
             return;
         }
-        let message = ends_words(class).to_owned();
         let wait = if is_claimed { STOP_WAIT } else { Duration::ZERO };
-        work.stop = Some(Timeout { class, message, exit_code: None, at: Instant::now() + wait });
+        work.stop = Some((class, Instant::now() + wait));
         // What was never claimed is removed once its end is recorded.
         if is_claimed && let Some(pod) = work.seen().cloned() {
             self.delete(pod, None);
@@ -199,13 +209,14 @@ impl Actor {
     /// as it holds nothing: the controller removes it later.
     fn remove(&mut self, incarnation: Incarnation) {
         self.observed.present.remove(&incarnation);
+        self.observed.unlaunched.remove(&incarnation);
         let kept = self.works.values().filter(|work| work.is_dismissed && work.seen().is_some()).count();
         let is_failed = self.ledger.failed.contains(&incarnation);
         let work = self.works.entry(incarnation).or_default();
         if std::mem::replace(&mut work.is_dismissed, true) {
             return;
         }
-        (work.claim, work.report, work.waiting, work.over, work.stop) = (None, None, None, None, None);
+        work.settle();
         match std::mem::take(&mut work.pod) {
             PodState::Creating(task) => {
                 task.abort();
@@ -248,7 +259,8 @@ impl Actor {
     fn load(&self, asked: Load) {
         let context = Arc::clone(&self.context);
         let (instance, slot) = (asked.instance.clone(), asked.slot.clone());
-        let task = move || data::load(&context, &asked);
+        let closed = self.sender.clone();
+        let task = move || load(&context, &asked, || closed.is_closed());
         in_background(&self.sender, task, Err, move |result| News::Evaluated(instance, slot, result));
     }
 
@@ -284,6 +296,20 @@ impl Actor {
                 let _ = sender.send(News::Published(Err(PublishError::Defect(message))));
             }
         });
+    }
+}
+
+/// Reads what was asked for, however long the store is away. Blocks.
+fn load(context: &JobContext, asked: &Load, is_given_up: impl Fn() -> bool) -> Result<Value, String> {
+    let mut backoff = Backoff::default();
+    loop {
+        let mut files = StoreFiles::new(context);
+        let result = asked.fill(&mut files);
+        match (&result, files.trouble()) {
+            (Err(_), Some(trouble)) if !is_given_up() => tracing::warn!(trouble, "a file cannot be read for now"),
+            _ => return result,
+        }
+        std::thread::sleep(backoff.next());
     }
 }
 

@@ -8,26 +8,22 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use tokio::time::Instant;
 use weir_api::FailureClass;
-use weir_api::agent::{Claimant, Exited, TerminationMessage};
-use weir_api::kubernetes::names::INCARNATION;
+use weir_cwl::Process;
+use weir_plan::event::{Failure, Usage};
 use weir_plan::observed::Lookahead;
-use weir_plan::{Incarnation, launch_of};
+use weir_plan::{Incarnation, Outcome, Timestamp, launch_of};
 
-use super::create::is_ours;
-use super::work::{PodState, Report, Timeout, Waits};
+use super::create::ours;
+use super::perform::ends_words;
+use super::work::PodState;
 use super::{Actor, Backoff, End, JobError, in_time};
 use crate::limits::REPORT_WAIT;
-use crate::observe::{Judgement, judge, termination};
+use crate::observe::{About, Adoption, Ending, Judgement, ended, judge, sight};
 use crate::registry::PodSeen;
 use crate::status::Place;
 
-/// Requests of the next step's pod, at most: what hides its start must not take what runs now.
-const LOOKAHEAD: Lookahead = Lookahead { cores_max: 1.0, ram_mib_max: 2048 };
-
-/// The incarnation that a pod was created for.
-pub(super) fn incarnation_of(pod: &Pod) -> Option<Incarnation> {
-    pod.labels().get(INCARNATION)?.parse().ok().map(Incarnation)
-}
+/// How often a pod that has not started its tool is judged though nothing of it changed.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 impl Actor {
     /// Takes over what an earlier actor left: pods of live incarnations that are ours are gone on with, others are deleted.
@@ -73,7 +69,7 @@ impl Actor {
     }
 
     fn pod_is(&mut self, pod: Arc<Pod>) -> Result<(), JobError> {
-        let Some(incarnation) = incarnation_of(&pod) else { return Ok(()) };
+        let Some(incarnation) = sight::incarnation(&pod) else { return Ok(()) };
         if incarnation > self.state.last_incarnation() && !self.ledger.is_awaited(incarnation) {
             // A newer leader's.
             return Ok(());
@@ -99,7 +95,11 @@ impl Actor {
             }
         }
         self.observed.present.insert(incarnation);
-        self.works.entry(incarnation).or_default().pod = PodState::There(Arc::clone(&pod));
+        let work = self.works.entry(incarnation).or_default();
+        if work.launch.is_none() && self.state.claim(incarnation).is_none() {
+            self.observed.unlaunched.insert(incarnation);
+        }
+        work.pod = PodState::There(Arc::clone(&pod));
         self.judged(incarnation, &pod)?;
         self.serve_claim(incarnation)
     }
@@ -118,7 +118,14 @@ impl Actor {
             Some(launch) => self.pod_of(&launch).ok(),
             None => self.spare_pod(incarnation),
         };
-        wanted.is_some_and(|wanted| is_ours(pod, &wanted))
+        wanted.is_some_and(|wanted| ours(pod, &wanted, None) == Adoption::Ours)
+    }
+
+    /// The pod of an incarnation that was created ahead.
+    fn spare_pod(&self, incarnation: Incarnation) -> Option<Pod> {
+        let (place, resources) = self.ledger.spare.get(&incarnation)?;
+        let place = self.context.intent.places().iter().find(|one| one.path == *place)?;
+        self.build(incarnation, &place.id, None, *resources, 0, &place.effective).ok()
     }
 
     /// The pod was created, or found to be ours.
@@ -127,7 +134,7 @@ impl Actor {
             self.delete(pod, None);
             return Ok(());
         };
-        work.waiting = None;
+        work.delayed = None;
         self.shown.is_stale = true;
         work.pod = PodState::There(Arc::clone(&pod));
         if self.ledger.is_awaited(incarnation) {
@@ -140,7 +147,7 @@ impl Actor {
     }
 
     fn pod_gone(&mut self, pod: &Arc<Pod>) -> Result<(), JobError> {
-        let Some(incarnation) = incarnation_of(pod) else { return Ok(()) };
+        let Some(incarnation) = sight::incarnation(pod) else { return Ok(()) };
         let Some(work) = self.works.get_mut(&incarnation) else { return Ok(()) };
         if work.pod_uid() != pod.uid() {
             return Ok(());
@@ -150,96 +157,96 @@ impl Actor {
             self.observed.present.remove(&incarnation);
             return Ok(());
         }
-        if let Some(stop) = work.stop.take() {
-            self.observed.present.remove(&incarnation);
-            return self.failed(incarnation, stop.class, &stop.message, stop.exit_code, weir_plan::event::Usage::default());
+        if let Some((class, _)) = work.stop.take() {
+            return self.failed(incarnation, class, ends_words(class));
         }
-        if self.state.claim(incarnation).is_none() {
-            self.observed.present.remove(&incarnation);
-            return self.lost(incarnation, "its pod was deleted before the tool started");
-        }
-        if work.over.is_none() && work.answering.is_none() && work.report.is_none() {
-            let over = match judge(pod) {
-                Judgement::Over { class, message, exit_code } => (class, message, exit_code),
-                _ => (FailureClass::Disrupted, "its pod was deleted".to_owned(), None),
-            };
-            self.over(incarnation, pod, over);
-        }
-        Ok(())
+        let codes = self.codes(incarnation);
+        let ending = ended(pod, &self.about(incarnation, &codes));
+        self.over(incarnation, pod, ending)
     }
 
     /// What a pod's status says.
-    fn judged(&mut self, incarnation: Incarnation, pod: &Pod) -> Result<(), JobError> {
-        let is_claimed = self.state.claim(incarnation).is_some();
-        let pods = &self.context.services.settings.pods;
-        let judgement = judge(pod);
+    pub(super) fn judged(&mut self, incarnation: Incarnation, pod: &Arc<Pod>) -> Result<(), JobError> {
+        let codes = self.codes(incarnation);
+        let judgement = judge(pod, &self.about(incarnation, &codes), self.clock.now());
         let Some(work) = self.works.get_mut(&incarnation) else { return Ok(()) };
         let had_waited = work.waiting.take();
+        work.look_at = (!sight::started(pod)).then(|| Instant::now() + LOOK_AGAIN);
         match judgement {
-            Judgement::Fine => {}
-            Judgement::Waiting { class, message } => {
-                let limit = match class {
-                    FailureClass::ImageUnavailable => pods.image_seconds,
-                    _ => pods.unschedulable_seconds,
-                };
-                let until = match &had_waited {
-                    Some(known) if known.class == class => known.until,
-                    _ => Instant::now() + Duration::from_secs(limit),
-                };
-                let is_news = had_waited.as_ref().is_none_or(|known| known.class != class);
-                work.waiting = Some(Waits { class, message: message.clone(), until });
+            Judgement::Fine => self.shown.is_stale |= had_waited.is_some(),
+            Judgement::Waiting(waiting) => {
+                let is_news = had_waited.is_none_or(|known| known.class != waiting.class);
+                let (class, message) = (waiting.class, waiting.message.clone());
+                work.waiting = Some(waiting);
                 self.shown.is_stale = true;
                 if is_news {
                     self.announce_waiting(incarnation, class, &message);
                 }
-                return Ok(());
             }
-            Judgement::Over { class, message, exit_code } => {
-                if !is_claimed {
-                    return self.failed(incarnation, class, &message, exit_code, weir_plan::event::Usage::default());
-                }
-                if work.over.is_none() && work.answering.is_none() && work.report.is_none() {
-                    self.over(incarnation, pod, (class, message, exit_code));
-                }
+            Judgement::Over(ending) => {
+                work.look_at = None;
+                return self.over(incarnation, pod, ending);
             }
         }
-        self.shown.is_stale |= had_waited.is_some();
         Ok(())
     }
 
-    /// The tool may have ended: its agent has some time left to say how. What it left as its last word says it as well.
-    fn over(&mut self, incarnation: Incarnation, pod: &Pod, over: (FailureClass, String, Option<i32>)) {
-        let (class, message, exit_code) = over;
-        let Some(work) = self.works.get_mut(&incarnation) else { return };
-        work.over = Some(Timeout { class, message, exit_code, at: Instant::now() + REPORT_WAIT });
-        let Some(TerminationMessage { ending: Some(ending), hints, usage, stderr_tail, .. }) = termination(pod) else {
-            return;
+    /// The pod is over. What its agent sent before that may still be on its way, and says more.
+    fn over(&mut self, incarnation: Incarnation, pod: &Pod, ending: Ending) -> Result<(), JobError> {
+        let is_claimed = self.state.claim(incarnation).is_some();
+        let Some(live) = self.ledger.live.get(&incarnation).filter(|_| is_claimed) else {
+            return self.failed(incarnation, ending.class, &ending.message);
         };
-        let claimant = Claimant {
-            run_id: self.context.keys.run().as_str().to_owned(),
-            incarnation: incarnation.0,
-            pod_uid: pod.uid().unwrap_or_default(),
+        let Ending { class, message, exit_code, stderr_tail } = ending;
+        let (instance, now) = (live.instance.clone(), self.clock.now());
+        let message = format!("step `{instance}`: {message}");
+        let failure = Failure { class, message, instance: Some(instance), exit_code, stderr_tail };
+        let known = sight::last_words(pod).map(|words| words.usage).unwrap_or_default();
+        let usage = Usage {
+            started: if known.started_ms == 0 { live.started } else { Timestamp(known.started_ms) },
+            finished: if known.finished_ms == 0 { now } else { Timestamp(known.finished_ms) },
+            cpu_seconds: known.cpu_seconds,
+            memory_peak_bytes: known.memory_peak_bytes,
+            output_bytes: 0,
         };
-        let exited = Exited {
-            claimant,
-            ending,
-            hints,
-            usage,
-            stderr_tail,
-            listing: weir_api::agent::Listing::default(),
-            contents: std::collections::BTreeMap::new(),
-            log_bytes: None,
-        };
-        // The agent itself is gone: nobody reads the answer.
-        work.report = Some(Report::Exited(Box::new(exited), None));
-        self.serve_report(incarnation);
+        let outcome = Box::new(Outcome { outputs: None, failure: Some(failure), exit_code, usage });
+        if let Some(work) = self.works.get_mut(&incarnation) {
+            let at = work.over.take().map_or_else(|| Instant::now() + REPORT_WAIT, |(_, at)| at);
+            work.over = Some((outcome, at));
+        }
+        Ok(())
+    }
+
+    /// `successCodes` and `temporaryFailCodes` of the incarnation's tool.
+    fn codes(&self, incarnation: Incarnation) -> (Vec<i32>, Vec<i32>) {
+        let launch = self.works.get(&incarnation).and_then(|work| work.launch.as_ref());
+        let process = launch.and_then(|launch| self.context.intent.package().processes.get(launch.tool.0));
+        match process {
+            Some(Process::CommandLineTool(tool)) => {
+                (tool.success_codes.clone(), tool.temporary_fail_codes.clone())
+            }
+            _ => (vec![0], Vec::new()),
+        }
+    }
+
+    fn about<'a>(&'a self, incarnation: Incarnation, codes: &'a (Vec<i32>, Vec<i32>)) -> About<'a> {
+        About {
+            claimed: self.state.claim(incarnation).is_some(),
+            success_codes: &codes.0,
+            temporary_fail_codes: &codes.1,
+            settings: &self.context.services.settings.pods,
+            before: self.works.get(&incarnation).and_then(|work| work.waiting.as_ref()),
+        }
     }
 
     /// How much may be created ahead now: nothing while a step that could run finds no place.
     pub(super) fn lookahead(&self) -> Option<Lookahead> {
         let is_short = |class| matches!(class, FailureClass::Unschedulable | FailureClass::QuotaExceeded);
-        let is_short = self.works.values().any(|work| work.waiting.as_ref().is_some_and(|waits| is_short(waits.class)));
-        (self.context.services.settings.lookahead && !is_short).then_some(LOOKAHEAD)
+        let is_short = self.ledger.live.keys().filter_map(|incarnation| self.works.get(incarnation)).any(|work| {
+            work.waiting.as_ref().is_some_and(|waiting| is_short(waiting.class))
+                || work.delayed.as_ref().is_some_and(|(class, _)| is_short(*class))
+        });
+        (self.context.services.settings.lookahead && !is_short).then(Lookahead::default)
     }
 
     /// Where the failure that ends the job happened, for people.

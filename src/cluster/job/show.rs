@@ -125,7 +125,7 @@ impl Actor {
             return;
         }
         let mut waiting: Vec<Waiting> = self.held_up.iter().cloned().collect();
-        let waits = self.works.iter().filter_map(|(number, work)| Some(work.waiting.as_ref()?.shown(*number)));
+        let waits = self.works.iter().filter_map(|(number, work)| work.shown(*number));
         waiting.extend(waits);
         let place = self.place();
         let shown = status::Shown {

@@ -10,8 +10,10 @@ use tokio::time::Instant;
 use weir_api::FailureClass;
 use weir_api::agent::{ClaimAnswer, Complete, CompleteAnswer, Exited, ExitedAnswer};
 use weir_plan::action::Launch;
+use weir_plan::{Incarnation, Outcome};
 
 use crate::data::Order;
+use crate::observe;
 use crate::status::Waiting;
 
 /// One incarnation.
@@ -27,12 +29,16 @@ pub(super) struct Work {
     pub report: Option<Report>,
     /// A report that is being looked at.
     pub answering: Option<Answer>,
-    /// It is to end, for this reason, and from when on its silence is taken for its end.
-    pub stop: Option<Timeout>,
-    /// What it waits for.
-    pub waiting: Option<Waits>,
-    /// The kubelet says that it is over, its agent has not said how.
-    pub over: Option<Timeout>,
+    /// It is to end, for this reason; at that time its silence is taken for its end.
+    pub stop: Option<(FailureClass, Instant)>,
+    /// The API server does not take its pod for now, for this reason.
+    pub delayed: Option<(FailureClass, String)>,
+    /// What its pod waits for.
+    pub waiting: Option<observe::Waiting>,
+    /// When its pod is to be judged again though nothing of it changed.
+    pub look_at: Option<Instant>,
+    /// Its pod is over; what its agent has sent before may still be on its way until then.
+    pub over: Option<(Box<Outcome>, Instant)>,
     /// The pod that ran it to its recorded end: its agent may ask once more.
     pub ended: Option<String>,
     /// Its pod was deleted by us, or is kept for people to look at.
@@ -66,34 +72,15 @@ pub(super) enum OrderState {
 /// A report of an agent, and where its answer goes.
 #[derive(Debug)]
 pub(super) enum Report {
-    Exited(Box<Exited>, Option<oneshot::Sender<ExitedAnswer>>),
+    Exited(Box<Exited>, oneshot::Sender<ExitedAnswer>),
     Complete(Box<Complete>, oneshot::Sender<CompleteAnswer>),
 }
 
 /// Where the answer to a report goes.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// To nobody if the report was made up from the pod's termination message.
-    Exited(Option<oneshot::Sender<ExitedAnswer>>),
+    Exited(oneshot::Sender<ExitedAnswer>),
     Complete(oneshot::Sender<CompleteAnswer>),
-}
-
-/// The end that is recorded when nothing else is heard until a point in time.
-#[derive(Debug, Clone)]
-pub(super) struct Timeout {
-    pub class: FailureClass,
-    pub message: String,
-    pub exit_code: Option<i32>,
-    pub at: Instant,
-}
-
-/// Something that it waits for.
-#[derive(Debug, Clone)]
-pub(super) struct Waits {
-    pub class: FailureClass,
-    pub message: String,
-    /// When it fails for it.
-    pub until: Instant,
 }
 
 impl Work {
@@ -113,16 +100,27 @@ impl Work {
         }
     }
 
-    /// When something is due.
+    /// When something is due besides what its pod waits for.
     pub fn due(&self) -> Option<Instant> {
-        let timeouts = [&self.stop, &self.over].into_iter().flatten().map(|timeout| timeout.at);
-        timeouts.chain(self.waiting.as_ref().map(|waits| waits.until)).min()
+        let over = self.over.as_ref().filter(|_| !self.is_reporting()).map(|(_, at)| *at);
+        [over, self.stop.map(|(_, at)| at), self.look_at].into_iter().flatten().min()
     }
-}
 
-impl Waits {
-    /// As a status shows it.
-    pub fn shown(&self, incarnation: weir_plan::Incarnation) -> Waiting {
-        Waiting { reason: self.class.to_string(), message: self.message.clone(), incarnation: Some(incarnation) }
+    /// Whether a report is being looked at.
+    pub fn is_reporting(&self) -> bool {
+        self.report.is_some() || self.answering.is_some()
+    }
+
+    /// Nothing is waited for any more.
+    pub fn settle(&mut self) {
+        (self.claim, self.report) = (None, None);
+        (self.stop, self.delayed, self.waiting, self.look_at, self.over) = (None, None, None, None, None);
+    }
+
+    /// What it waits for, as a status shows it.
+    pub fn shown(&self, incarnation: Incarnation) -> Option<Waiting> {
+        let waiting = self.waiting.as_ref().map(|waiting| (waiting.class, waiting.message.clone()));
+        let (class, message) = waiting.or_else(|| self.delayed.clone())?;
+        Some(Waiting { reason: class.to_string(), message, incarnation: Some(incarnation) })
     }
 }
