@@ -8,6 +8,8 @@ use weir_plan::Intent;
 use weir_store::JobKeys;
 use weir_store::presign::Signer;
 
+use crate::data::{JobData, Remote, Results};
+
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::spec::ClusterJob;
@@ -21,6 +23,10 @@ pub struct Services {
     pub store: Arc<dyn ObjectStore>,
     /// Signs requests to the store's bucket.
     pub signer: Signer,
+    /// The bucket of published results.
+    pub results: Results,
+    /// Looks at inputs behind URLs.
+    pub remote: Arc<dyn Remote>,
     /// Evaluates JavaScript.
     pub scripts: weir_script::Pool,
     /// What Prometheus reads.
@@ -40,4 +46,6 @@ pub struct JobContext {
     pub intent: Arc<Intent>,
     /// Every text that its package is made of, by URL.
     pub documents: BTreeMap<String, String>,
+    /// What was read of its data; empty at first.
+    pub data: JobData,
 }

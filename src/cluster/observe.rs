@@ -15,5 +15,5 @@ mod tests;
 
 pub use adopt::{Adoption, Expected, adopt};
 pub use ending::{Ending, ended};
-pub use judge::{About, Judgement, Waiting, judge};
+pub use judge::{About, Judgement, Waiting, Want, judge};
 pub use refusal::{Refusal, refused};

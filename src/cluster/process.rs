@@ -1,1 +1,4 @@
-//! The controller of Processes.
+//! Processes: packages that are deployed.
+
+pub mod resolve;
+pub mod stored;

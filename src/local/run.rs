@@ -312,8 +312,8 @@ impl Run {
 
     fn perform(&mut self, action: Action) {
         match action {
-            // Planning has recorded them.
-            Action::Record(_) => {}
+            // Planning has recorded the events; processes start at once, so that nothing is asked for ahead.
+            Action::Record(_) | Action::Prepare(_) => {}
             Action::Launch(launch) => self.launch(launch),
             Action::Kill { incarnation, class } => {
                 if let Some(stop) = self.live.get(&incarnation).filter(|stop| stop.borrow().is_none()) {

@@ -27,6 +27,7 @@ pub mod intent;
 pub mod limits;
 mod link;
 mod load;
+mod lookahead;
 pub mod observed;
 pub mod path;
 pub mod pinned;
@@ -49,7 +50,7 @@ pub use intent::{Intent, IntentError, OnFailure, Policy};
 pub use observed::Observed;
 pub use path::InstancePath;
 pub use pinned::{PinnedError, PinnedJob};
-pub use plan::{launch_of, plan};
+pub use plan::{launch_of, plan, prepare_of};
 pub use progress::Progress;
 pub use state::State;
 

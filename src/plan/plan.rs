@@ -1,7 +1,7 @@
 //! What to do next: `plan(&Intent, &State, &Observed, now) -> Plan`.
 //!
 //! In this order: remove what is over; stop if asked to or if time is up; take claimed incarnations that vanished for
-//! lost; when the job halts, kill and finish; else publish, start, launch, evaluate.
+//! lost; when the job halts, kill and finish; else publish, start, create ahead, launch, evaluate.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use std::sync::Arc;
 use weir_api::{FailureClass, Phase};
 use weir_cwl::{Record, Value};
 
-use crate::action::{Action, Launch, Plan};
+use crate::action::{Action, Launch, Plan, Prepare};
 use crate::check::check;
 use crate::event::{Event, Failure, Incarnation, Outcome, Resources, Timestamp, Usage};
 use crate::intent::{Intent, OnFailure};
-use crate::limits::{EVALUATIONS_PER_PLAN_MAX, STARTS_PER_PLAN_MAX};
+use crate::limits::{EVALUATIONS_PER_PLAN_MAX, SPARE_CREATION_MS_MAX, SPARE_IDLE_MS_MAX, STARTS_PER_PLAN_MAX};
+use crate::lookahead::{Certain, certain};
 use crate::observed::Observed;
 use crate::prepare;
-use crate::state::{Live, Stage, State};
+use crate::state::{Live, Spare, Stage, State};
 use crate::step_input::process_object;
 
 /// The next things to do. Equal arguments give equal plans. The cost is that of what is live and what is asked for, not
@@ -87,8 +88,8 @@ impl Planning<'_> {
         let state = self.state;
         // A number that this state does not know is of a newer leader: it is not ours to remove.
         let is_over = |incarnation: &&Incarnation| {
-            **incarnation <= state.last_incarnation
-                && (state.finished.is_some() || !state.live.contains_key(incarnation))
+            let is_wanted = state.live.contains_key(incarnation) || state.spares.contains_key(incarnation);
+            **incarnation <= state.last_incarnation && (state.finished.is_some() || !is_wanted)
         };
         let over = self.observed.present.iter().filter(is_over);
         self.plan.actions.extend(over.map(|incarnation| Action::Remove { incarnation: *incarnation }));
@@ -133,6 +134,7 @@ impl Planning<'_> {
     /// Ends what is live, then the job.
     fn halt(&mut self) {
         let state = self.state;
+        self.release_all();
         let class = state.stop.as_ref().map_or(FailureClass::Dismissed, |stop| stop.class);
         for (incarnation, live) in &state.live {
             if self.is_present(*incarnation) {
@@ -160,16 +162,10 @@ impl Planning<'_> {
     fn proceed(&mut self) {
         let state = self.state;
         if let Some(outputs) = state.complete_outputs(self.intent) {
+            self.release_all();
             self.plan.actions.push(Action::Publish { outputs });
             return;
         }
-        if !state.suspended {
-            self.start();
-        }
-        self.launch();
-        let wanted = state.wanted.iter().take(EVALUATIONS_PER_PLAN_MAX);
-        let asked = wanted.filter_map(|(instance, slot)| prepare::ask(self.intent, state, *instance, slot));
-        self.plan.actions.extend(asked);
         let is_idle = state.live.is_empty() && state.wanted.is_empty();
         if is_idle && state.ready.is_empty() && state.delayed.is_empty() {
             // Only what depends on a failed step is left.
@@ -180,45 +176,120 @@ impl Planning<'_> {
                 exit_code: None,
                 stderr_tail: None,
             });
+            self.release_all();
             self.record(Event::Finished { phase: Phase::Failed, outputs: Record::new(), failure: Some(failure) });
+            return;
         }
+        if state.suspended {
+            self.release_all();
+        } else {
+            self.start();
+        }
+        self.launch();
+        let wanted = state.wanted.iter().take(EVALUATIONS_PER_PLAN_MAX);
+        let asked = wanted.filter_map(|(instance, slot)| prepare::ask(self.intent, state, *instance, slot));
+        self.plan.actions.extend(asked);
     }
 
     /// As many as fit, in the order of their turns. One that does not fit holds back those behind it, so that a large
-    /// step is never overtaken for ever.
+    /// step is never overtaken for ever. Spares get what room is left.
     fn start(&mut self) {
         let state = self.state;
-        let mut room = Room::new(self.intent, state, self.observed);
-        let mut names = Names::default();
-        let mut next = state.last_incarnation;
         let now = self.now;
+        let mut room = Room::new(self.intent, state, self.observed);
         let due = state.delayed.iter().take_while(|(until, _)| *until <= now).map(|(_, instance)| *instance);
-        let turns = due.chain(state.ready.iter().map(|turn| turn.instance));
-        for instance in turns.take(STARTS_PER_PLAN_MAX) {
+        let mut turns = due.chain(state.ready.iter().map(|turn| turn.instance)).peekable();
+        let mut starting = Vec::new();
+        while let Some(instance) = turns.peek().copied()
+            && starting.len() < STARTS_PER_PLAN_MAX
+            && room.admit(state.instances[instance].resources)
+        {
+            starting.push(instance);
+            turns.next();
+        }
+        let nobody_waits = turns.next().is_none();
+
+        let mut spares = state.spares.clone();
+        let mut last = state.last_incarnation;
+        let taken: Vec<Option<Incarnation>> =
+            starting.iter().map(|instance| take_spare(&mut spares, state, *instance)).collect();
+        self.keep_or_release(&mut spares, &mut room);
+        let mut names = Names::default();
+        for (instance, taken) in starting.into_iter().zip(taken) {
             let entry = &state.instances[instance];
-            if !room.admit(entry.resources) {
-                break;
-            }
-            next = Incarnation(next.0 + 1);
             let id = &self.intent.graph.places[entry.place].id;
             let log = entry.log.as_deref().map_or_else(|| names.next(state, id), str::to_owned);
             self.record(Event::StartAttempt {
                 instance: state.path(&self.intent.graph, instance),
                 attempt: entry.attempt,
-                incarnation: next,
+                incarnation: taken.unwrap_or_else(|| next(&mut last)),
                 resources: entry.resources,
                 log,
             });
         }
+        if nobody_waits {
+            self.reserve(&spares, &mut room, &mut last);
+        }
+        let missing = spares.keys().filter(|incarnation| !self.observed.present.contains(incarnation));
+        let missing = missing.filter_map(|incarnation| prepare_of(self.intent, state, *incarnation));
+        self.plan.actions.extend(missing.map(Action::Prepare));
         if let Some((until, _)) = state.delayed.iter().find(|(until, _)| *until > now) {
             self.wake(*until);
+        }
+    }
+
+    /// Gives up the spares that may not stand by any longer.
+    fn keep_or_release(&mut self, spares: &mut BTreeMap<Incarnation, Spare>, room: &mut Room) {
+        let lookahead = self.observed.lookahead;
+        spares.retain(|incarnation, spare| {
+            let is_there = self.is_present(*incarnation);
+            let allowed_ms = if is_there { SPARE_IDLE_MS_MAX } else { SPARE_CREATION_MS_MAX };
+            let until = Timestamp(spare.prepared.0.saturating_add(allowed_ms));
+            let is_allowed = lookahead.is_some_and(|lookahead| lookahead.allows(spare.resources));
+            let is_kept = is_allowed && self.now < until && room.admit_beside(spare.resources);
+            if is_kept {
+                self.wake(until);
+            } else {
+                self.record(Event::Released { incarnation: *incarnation });
+            }
+            is_kept
+        });
+    }
+
+    /// Reserves a number for every instance that is certain to run and has no spare yet, where there is room. One whose
+    /// place gave up a spare waits for the next incarnation before it, or it would be created and given up in turn.
+    fn reserve(&mut self, spares: &BTreeMap<Incarnation, Spare>, room: &mut Room, last: &mut Incarnation) {
+        let state = self.state;
+        let Some(lookahead) = self.observed.lookahead else { return };
+        let mut standing: BTreeMap<usize, usize> = BTreeMap::new();
+        for spare in spares.values() {
+            *standing.entry(spare.place).or_default() += 1;
+        }
+        for Certain { place, resources, newest } in certain(self.intent, state) {
+            let standing = standing.entry(place).or_default();
+            if *standing > 0 {
+                *standing -= 1;
+                continue;
+            }
+            let is_new = state.given_up.get(&place).is_none_or(|given_up| newest > *given_up);
+            if is_new && lookahead.allows(resources) && room.admit_beside(resources) {
+                let place = self.intent.graph.places[place].path.clone();
+                self.record(Event::Prepared { incarnation: next(last), place, resources });
+            }
+        }
+    }
+
+    fn release_all(&mut self) {
+        for incarnation in self.state.spares.keys() {
+            self.record(Event::Released { incarnation: *incarnation });
         }
     }
 
     fn launch(&mut self) {
         let state = self.state;
         for (incarnation, live) in &state.live {
-            if live.uid.is_some() || self.is_present(*incarnation) {
+            let is_launched = self.is_present(*incarnation) && !self.observed.unlaunched.contains(incarnation);
+            if live.uid.is_some() || is_launched {
                 continue;
             }
             self.plan.actions.extend(launch_of(self.intent, state, *incarnation).map(Action::Launch));
@@ -246,6 +317,33 @@ pub fn launch_of(intent: &Intent, state: &State, incarnation: Incarnation) -> Op
         resources: live.resources,
         log: entry.log.as_deref().unwrap_or(&place.id).to_owned(),
     })
+}
+
+/// What creates a spare. `None` if the number is none.
+pub fn prepare_of(intent: &Intent, state: &State, incarnation: Incarnation) -> Option<Prepare> {
+    let spare = state.spares.get(&incarnation)?;
+    let place = &intent.graph.places[spare.place];
+    Some(Prepare {
+        incarnation,
+        step: place.id.clone(),
+        place: place.path.clone(),
+        tool: place.run,
+        requirements: Arc::clone(&place.effective),
+        resources: spare.resources,
+    })
+}
+
+/// The next number that was never used.
+fn next(last: &mut Incarnation) -> Incarnation {
+    last.0 += 1;
+    *last
+}
+
+/// The lowest spare that may serve an instance.
+fn take_spare(spares: &mut BTreeMap<Incarnation, Spare>, state: &State, instance: usize) -> Option<Incarnation> {
+    let taken = spares.iter().find(|(_, spare)| state.serves(spare, instance)).map(|(incarnation, _)| *incarnation)?;
+    spares.remove(&taken);
+    Some(taken)
 }
 
 /// What is left of the capacity.
@@ -281,13 +379,25 @@ impl Room {
 
     /// Takes the room if there is some. A step beyond the whole capacity runs alone rather than never.
     pub fn admit(&mut self, resources: Resources) -> bool {
-        // Sums of fractions such as 0.1 are not exact.
-        let fits = resources.cores <= self.cores + 1e-6 && resources.ram_mib <= self.ram_mib && self.incarnations > 0;
-        if fits || self.is_empty {
+        let is_admitted = self.is_empty || self.fits(resources);
+        if is_admitted {
             self.take(resources);
-            return true;
         }
-        false
+        is_admitted
+    }
+
+    /// The same for a spare, which never runs alone.
+    pub fn admit_beside(&mut self, resources: Resources) -> bool {
+        let fits = self.fits(resources);
+        if fits {
+            self.take(resources);
+        }
+        fits
+    }
+
+    fn fits(&self, resources: Resources) -> bool {
+        // Sums of fractions such as 0.1 are not exact.
+        resources.cores <= self.cores + 1e-6 && resources.ram_mib <= self.ram_mib && self.incarnations > 0
     }
 }
 

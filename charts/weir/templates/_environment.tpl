@@ -6,7 +6,6 @@
 - name: WEIR_POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - {name: WEIR_LEASE, value: {{ include "weir.name" . }}-operator}
-- {name: WEIR_CA_SECRET, value: {{ include "weir.name" . }}-agents-ca}
 - {name: WEIR_AGENTS_LISTEN, value: {{ printf "%s:8443" .Values.network.listen | quote }}}
 - {name: WEIR_AGENTS_URL, value: {{ printf "https://%s-agents.%s.svc:8443" (include "weir.name" .) .Release.Namespace | quote }}}
 - {name: WEIR_HEALTH_LISTEN, value: {{ printf "%s:8080" .Values.network.listen | quote }}}

@@ -1,6 +1,7 @@
 //! Both programs as processes, without Kubernetes: a folder stands for the pod's volume, a small HTTP server for the
-//! operator and the store.
+//! operator and the store. In `operator` they meet the real ones.
 
+mod operator;
 mod world;
 
 use std::io::BufRead;

@@ -59,8 +59,8 @@ pub enum TlsError {
         source: Box<kube::Error>,
     },
     /// The API server does not take it.
-    #[error("cannot create the Secret `{SECRET}` in namespace `{namespace}`: {source}")]
-    Create {
+    #[error("cannot write the Secret `{SECRET}` in namespace `{namespace}`: {source}")]
+    Write {
         /// Where.
         namespace: String,
         /// Why not.
@@ -123,22 +123,29 @@ impl AuthorityPem {
         Ok(Self { certificates: certificate.pem(), key: key.serialize_pem() })
     }
 
-    /// The operator's pair: that of the Secret, which is made if there is none. Replicas that do so at the same time end
-    /// with the same pair.
+    /// The operator's pair: that of the Secret, which is filled if it is empty, as the chart makes it, and made if there is
+    /// none. Replicas that do so at the same time end with the same pair.
     pub async fn of_cluster(client: &Client, namespace: &str, now: SystemTime) -> Result<Self, TlsError> {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
         let read = |source| TlsError::Read { namespace: namespace.to_owned(), source: Box::new(source) };
-        if let Some(secret) = secrets.get_opt(SECRET).await.map_err(read)? {
-            return Self::from_secret(&secret);
+        let there = secrets.get_opt(SECRET).await.map_err(read)?;
+        if let Some(secret) = there.as_ref().filter(|secret| secret.data.as_ref().is_some_and(|data| !data.is_empty()))
+        {
+            return Self::from_secret(secret);
         }
         let new = Self::generate(now)?;
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match secrets.create(&params, &new.to_secret()).await {
+        let written = match there {
+            // The resource version goes with it: of two replicas one is refused.
+            Some(empty) => secrets.replace(SECRET, &params, &Secret { data: new.to_secret().data, ..empty }).await,
+            None => secrets.create(&params, &new.to_secret()).await,
+        };
+        match written {
             Ok(_) => Ok(new),
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 Self::from_secret(&secrets.get(SECRET).await.map_err(read)?)
             }
-            Err(source) => Err(TlsError::Create { namespace: namespace.to_owned(), source: Box::new(source) }),
+            Err(source) => Err(TlsError::Write { namespace: namespace.to_owned(), source: Box::new(source) }),
         }
     }
 
@@ -425,6 +432,22 @@ mod tests {
         let (client, asked) = api_server(None, Some(other.to_secret()));
         assert_eq!(AuthorityPem::of_cluster(&client, "weir", now()).await.unwrap(), other);
         assert_eq!(*asked.lock().unwrap(), [get.clone(), create, get]);
+    }
+
+    #[tokio::test]
+    async fn an_empty_secret_is_filled_once_and_replicas_agree() {
+        let metadata = ObjectMeta { resource_version: Some("7".to_owned()), ..ObjectMeta::default() };
+        let made_by_the_chart = || Secret { metadata: metadata.clone(), ..Secret::default() };
+        let (client, asked) = api_server(Some(made_by_the_chart()), None);
+        let first = AuthorityPem::of_cluster(&client, "weir", now()).await.unwrap();
+        assert_eq!(AuthorityPem::of_cluster(&client, "weir", now()).await.unwrap(), first);
+        let get = format!("GET /api/v1/namespaces/weir/secrets/{SECRET}");
+        let replace = format!("PUT /api/v1/namespaces/weir/secrets/{SECRET}");
+        assert_eq!(*asked.lock().unwrap(), [get.clone(), replace, get]);
+
+        let other = AuthorityPem::generate(now()).unwrap();
+        let (client, _) = api_server(Some(made_by_the_chart()), Some(other.to_secret()));
+        assert_eq!(AuthorityPem::of_cluster(&client, "weir", now()).await.unwrap(), other);
     }
 
     #[test]

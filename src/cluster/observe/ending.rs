@@ -172,7 +172,7 @@ fn taken_away(pod: &Pod) -> Option<Ending> {
             quote(words.unwrap_or("no reason was given"))
         )
     } else if sight::is_terminating(pod) {
-        format!("the pod was deleted on node `{node}`; nobody of weir did it")
+        format!("the pod was deleted from outside while it was on node `{node}`")
     } else if sight::phase(pod) == "Unknown" {
         format!("the node `{node}` does not answer")
     } else {

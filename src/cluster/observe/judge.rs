@@ -38,9 +38,26 @@ pub enum Judgement {
     Over(Ending),
 }
 
+/// What a wait is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// A node.
+    Node,
+    /// An image.
+    Image,
+    /// A container that the kubelet fails to start.
+    Container,
+    /// A node's preparations.
+    Preparation,
+    /// The last report of a pod that was deleted.
+    Report,
+}
+
 /// What an incarnation waits for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waiting {
+    /// In one word.
+    pub want: Want,
     /// Its class if the wait is in vain.
     pub class: FailureClass,
     /// For the user.
@@ -53,9 +70,6 @@ pub struct Waiting {
 
 /// Judges a pod that exists. Call it for each state that is seen, and every few seconds until [`sight::started`].
 pub fn judge(pod: &Pod, about: &About<'_>, now: Timestamp) -> Judgement {
-    let wait = |class, message, since: Option<Timestamp>, seconds| {
-        until(class, message, since.unwrap_or_else(|| since_before(about, class, now)), seconds, now)
-    };
     if sight::is_finished(pod) || sight::phase(pod) == "Unknown" {
         return Judgement::Over(ended(pod, about));
     }
@@ -83,11 +97,9 @@ pub fn judge(pod: &Pod, about: &About<'_>, now: Timestamp) -> Judgement {
         let ContainerState::Waiting { reason, message } = sight::state(pod, container) else { continue };
         match trouble(pod, container, reason, message) {
             Some(Trouble::Forever(ending)) => return Judgement::Over(ending),
-            Some(Trouble::Image(message)) => {
-                return wait(FailureClass::ImageUnavailable, message, None, about.settings.image_seconds);
-            }
-            Some(Trouble::Container(message)) => {
-                return wait(FailureClass::Platform, message, None, about.settings.image_seconds);
+            Some(Trouble::Retried(want, class, message)) => {
+                let wait = Wait { want, class, message, since: since_before(about, want, now) };
+                return wait.until(about.settings.image_seconds, now);
             }
             None => {}
         }
@@ -108,22 +120,25 @@ fn terminating(pod: &Pod, about: &About<'_>, now: Timestamp) -> Judgement {
     if !about.claimed || is_lost || !can_report || now >= end {
         return Judgement::Over(ending);
     }
-    let since = since_before(about, ending.class, now);
-    Judgement::Waiting(Waiting { class: ending.class, message: ending.message, since, deadline: end })
+    let (want, since) = (Want::Report, since_before(about, Want::Report, now));
+    Judgement::Waiting(Waiting { want, class: ending.class, message: ending.message, since, deadline: end })
 }
 
 fn unscheduled(pod: &Pod, about: &About<'_>, now: Timestamp) -> Judgement {
-    let seconds = about.settings.unschedulable_seconds;
+    let wait = |message, since| {
+        let wait = Wait { want: Want::Node, class: FailureClass::Unschedulable, message, since };
+        wait.until(about.settings.unschedulable_seconds, now)
+    };
     let created = pod.metadata.creation_timestamp.as_ref().map_or(now, sight::timestamp);
     match sight::condition(pod, "PodScheduled").filter(|condition| condition.status == "False") {
         Some(condition) => {
             let since = condition.last_transition_time.as_ref().map_or(created, sight::timestamp);
-            until(FailureClass::Unschedulable, why_unscheduled(condition), since, seconds, now)
+            wait(why_unscheduled(condition), since)
         }
         None if now.0 < created.0.saturating_add(POD_QUIET_SECONDS * 1000) => Judgement::Fine,
         None => {
             let message = "no scheduler has looked at the pod yet; is the cluster's scheduler running?".to_owned();
-            until(FailureClass::Unschedulable, message, created, seconds, now)
+            wait(message, created)
         }
     }
 }
@@ -140,7 +155,7 @@ fn why_unscheduled(condition: &PodCondition) -> String {
 fn preparing(pod: &Pod, about: &About<'_>, now: Timestamp) -> Judgement {
     let scheduled = sight::condition(pod, "PodScheduled").and_then(|condition| condition.last_transition_time.as_ref());
     let scheduled = scheduled.or(pod.metadata.creation_timestamp.as_ref());
-    let since = scheduled.map_or_else(|| since_before(about, FailureClass::Platform, now), sight::timestamp);
+    let since = scheduled.map_or_else(|| since_before(about, Want::Preparation, now), sight::timestamp);
     if now.0 < since.0.saturating_add(POD_QUIET_SECONDS * 1000) {
         return Judgement::Fine;
     }
@@ -149,45 +164,57 @@ fn preparing(pod: &Pod, about: &About<'_>, now: Timestamp) -> Judgement {
         "the node `{node}` is still preparing the pod (pulling images, mounting volumes); `kubectl describe pod` shows \
          its events"
     );
-    until(FailureClass::Platform, message, since, POD_START_SECONDS_MAX, now)
+    let wait = Wait { want: Want::Preparation, class: FailureClass::Platform, message, since };
+    wait.until(POD_START_SECONDS_MAX, now)
 }
 
 /// Since when the same thing is waited for.
-fn since_before(about: &About<'_>, class: FailureClass, now: Timestamp) -> Timestamp {
-    about.before.filter(|before| before.class == class).map_or(now, |before| before.since)
+fn since_before(about: &About<'_>, want: Want, now: Timestamp) -> Timestamp {
+    about.before.filter(|before| before.want == want).map_or(now, |before| before.since)
 }
 
-/// A wait, or its end if it has lasted long enough.
-fn until(class: FailureClass, message: String, since: Timestamp, seconds: u64, now: Timestamp) -> Judgement {
-    let deadline = Timestamp(since.0.saturating_add(seconds.saturating_mul(1000)));
-    if now < deadline {
-        return Judgement::Waiting(Waiting { class, message, since, deadline });
+/// A wait without its end.
+struct Wait {
+    want: Want,
+    class: FailureClass,
+    message: String,
+    since: Timestamp,
+}
+
+impl Wait {
+    /// It goes on, unless it has lasted long enough.
+    fn until(self, seconds: u64, now: Timestamp) -> Judgement {
+        let Self { want, class, message, since } = self;
+        let deadline = Timestamp(since.0.saturating_add(seconds.saturating_mul(1000)));
+        if now < deadline {
+            return Judgement::Waiting(Waiting { want, class, message, since, deadline });
+        }
+        Judgement::Over(Ending::new(class, format!("{message} (waited {seconds} s)")))
     }
-    Judgement::Over(Ending::new(class, format!("{message} (waited {seconds} s)")))
 }
 
 /// What keeps a container from starting.
 enum Trouble {
     /// It never will.
     Forever(Ending),
-    /// Its image cannot be had.
-    Image(String),
-    /// Something else that the kubelet tries again.
-    Container(String),
+    /// The kubelet tries again.
+    Retried(Want, FailureClass, String),
 }
 
 fn trouble(pod: &Pod, container: &str, reason: &str, message: &str) -> Option<Trouble> {
     let words = quote(message);
     let image = sight::image(pod, container);
-    let (whose, advice) = if container == TOOL_CONTAINER {
-        ("of the tool", "check `dockerPull`, and whether the cluster may pull it (imagePullSecrets)")
+    // A missing image of ours is not the package's fault.
+    let (class, whose, advice) = if container == TOOL_CONTAINER {
+        let advice = "check `dockerPull`, and whether the cluster may pull it (imagePullSecrets)";
+        (FailureClass::ImageUnavailable, "of the tool", advice)
     } else {
-        ("of weir's agent", "check the operator's setting, and whether the cluster may pull it")
+        (FailureClass::Platform, "of weir's agent", "check the operator's setting, and whether the cluster may pull it")
     };
     match reason {
         "InvalidImageName" => {
             let message = format!("`{image}`, the image {whose}, is no image name ({words}); {advice}");
-            Some(Trouble::Forever(Ending::new(FailureClass::ImageUnavailable, message)))
+            Some(Trouble::Forever(Ending::new(class, message)))
         }
         "ErrImagePull"
         | "ImagePullBackOff"
@@ -195,7 +222,8 @@ fn trouble(pod: &Pod, container: &str, reason: &str, message: &str) -> Option<Tr
         | "ImageInspectError"
         | "RegistryUnavailable"
         | "SignatureValidationFailed" => {
-            Some(Trouble::Image(format!("the image `{image}` {whose} cannot be had ({reason}): {words}; {advice}")))
+            let message = format!("the image `{image}` {whose} cannot be had ({reason}): {words}; {advice}");
+            Some(Trouble::Retried(Want::Image, class, message))
         }
         "CreateContainerConfigError" if message.contains("runAsNonRoot") => {
             let message = format!(
@@ -211,7 +239,8 @@ fn trouble(pod: &Pod, container: &str, reason: &str, message: &str) -> Option<Tr
         | "PreStartHookError"
         | "PostStartHookError"
         | "CrashLoopBackOff" => {
-            Some(Trouble::Container(format!("the container `{container}` cannot be started ({reason}): {words}")))
+            let message = format!("the container `{container}` cannot be started ({reason}): {words}");
+            Some(Trouble::Retried(Want::Container, FailureClass::Platform, message))
         }
         _ => None,
     }

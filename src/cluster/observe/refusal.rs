@@ -31,7 +31,7 @@ fn of_status(code: u16, reason: &str, message: &str) -> Refusal {
     }
     match code {
         409 if reason == "AlreadyExists" => Refusal::Conflict,
-        403 => forbidden(message, words),
+        403 => forbidden(message, &words),
         401 => Refusal::Again(format!("the API server does not know the operator's token: {words}")),
         404 => Refusal::Again(format!("the namespace is not there: {words}")),
         // Conflict: the quota was counted by another at the same moment.
@@ -41,7 +41,7 @@ fn of_status(code: u16, reason: &str, message: &str) -> Refusal {
 }
 
 /// Everything that admission plugins and authorization refuse has the same code; the text tells them apart.
-fn forbidden(message: &str, words: String) -> Refusal {
+fn forbidden(message: &str, words: &str) -> Refusal {
     let says = |part: &str| message.contains(part);
     if says("exceeded quota") {
         Refusal::Quota(format!("a quota of the namespace is used up: {words}"))

@@ -31,6 +31,8 @@ fn tell_all(seeds: u64) -> BTreeMap<String, u64> {
             *phases.entry(format!("{:?}", story.phase)).or_default() += 1;
             *phases.entry("restarts".to_owned()).or_default() += u64::from(story.restarts);
             *phases.entry("events".to_owned()).or_default() += story.events as u64;
+            *phases.entry("taken".to_owned()).or_default() += u64::from(story.taken);
+            *phases.entry("released".to_owned()).or_default() += u64::from(story.released);
         }
     };
     std::thread::scope(|scope| {

@@ -11,12 +11,12 @@ use super::generate::{Case, case};
 use super::oracle;
 use super::random::Random;
 use super::tool::{Scripts, behaviour, try_tool};
-use crate::action::{Action, Launch, Plan};
-use crate::event::{Event, Failure, Incarnation, Outcome, Recorded, Timestamp, Usage};
+use crate::action::{Action, Launch, Plan, Prepare};
+use crate::event::{Event, Failure, Incarnation, Outcome, Recorded, Resources, Timestamp, Usage};
 use crate::intent::Intent;
-use crate::observed::{Capacity, Observed};
+use crate::observed::{Capacity, Lookahead, Observed};
 use crate::path::InstancePath;
-use crate::{State, check, fold};
+use crate::{State, check, fold, launch_of};
 
 /// What plans: the core, or a broken variant that the checks must catch.
 pub type Planner = fn(&Intent, &State, &Observed, Timestamp) -> Plan;
@@ -34,6 +34,10 @@ pub struct Story {
     pub restarts: u32,
     /// Events in the journal.
     pub events: usize,
+    /// Spares that were started.
+    pub taken: u32,
+    /// Spares that were given up.
+    pub released: u32,
 }
 
 /// Turns of the world that a job may take; a story takes some hundreds.
@@ -48,7 +52,12 @@ pub fn tell(seed: u64, planner: Planner, is_loud: bool) -> Story {
         Err(error) => return Story::broken(format!("the generator made an invalid intent: {error}")),
     };
     let capacity = Capacity { cores: Some(*random.pick(&[2.0, 4.0, 8.0])), ram_mib: None, incarnations: None };
+    let lookaheads = [None, Some(Lookahead::default()), Some(Lookahead { cores_max: 4.0, ram_mib_max: 4096 })];
     let mut world = World {
+        lookahead: *random.pick(&lookaheads),
+        // Some leaders die after every single event.
+        is_restless: random.chance(4),
+        late: Vec::new(),
         intent,
         case,
         planner,
@@ -77,12 +86,14 @@ pub fn tell(seed: u64, planner: Planner, is_loud: bool) -> Story {
         lines: world.lines,
         restarts: world.restarts,
         events: world.journal.len(),
+        taken: world.facts.taken,
+        released: u32::try_from(world.facts.released.len()).unwrap_or(u32::MAX),
     }
 }
 
 impl Story {
     fn broken(message: String) -> Self {
-        Self { verdict: Err(message), phase: None, lines: Vec::new(), restarts: 0, events: 0 }
+        Self { verdict: Err(message), phase: None, lines: Vec::new(), restarts: 0, events: 0, taken: 0, released: 0 }
     }
 }
 
@@ -92,14 +103,27 @@ type Kept = Result<(), String>;
 struct Leader {
     state: State,
     epoch: u64,
+    /// What it has launched. Lost when it dies.
+    orders: BTreeMap<Incarnation, Order>,
+}
+
+/// The work of an incarnation.
+#[derive(Debug, Clone)]
+struct Order {
+    instance: InstancePath,
+    place: String,
+    resources: Resources,
+    outcome: Outcome,
 }
 
 #[derive(Debug, Clone)]
 struct Pod {
     incarnation: Incarnation,
     uid: String,
-    instance: InstancePath,
-    outcome: Outcome,
+    /// Where it was made for, and how large: all that it knows before it has an order.
+    place: String,
+    resources: Resources,
+    order: Option<Order>,
     doing: Doing,
     /// A zombie works on, but nobody sees it.
     is_visible: bool,
@@ -116,7 +140,7 @@ enum Doing {
 #[derive(Debug, Clone)]
 enum Mail {
     Claim(Incarnation, String),
-    Granted(Incarnation, String),
+    Granted(Incarnation, String, Box<Order>),
     Superseded(Incarnation, String),
     Report(Incarnation, String, Box<Outcome>),
     Acknowledged(Incarnation, String),
@@ -126,6 +150,10 @@ enum Mail {
 #[derive(Debug, Clone, Default)]
 struct Facts {
     started: BTreeMap<Incarnation, (InstancePath, f64)>,
+    prepared: BTreeMap<Incarnation, (String, Resources)>,
+    released: BTreeSet<Incarnation>,
+    /// Spares that were started.
+    taken: u32,
     ended: BTreeSet<Incarnation>,
     succeeded: BTreeSet<InstancePath>,
     stop: Option<FailureClass>,
@@ -138,6 +166,10 @@ struct World {
     case: Case,
     planner: Planner,
     capacity: Capacity,
+    lookahead: Option<Lookahead>,
+    is_restless: bool,
+    /// Spares whose creation takes its time.
+    late: Vec<(Timestamp, Prepare)>,
     random: Random,
     /// What may still go wrong.
     faults: usize,
@@ -184,6 +216,7 @@ impl World {
             if self.facts.is_suspended && (self.faults == 0 || self.random.chance(5)) {
                 self.append(Event::Resumed)?;
             }
+            self.latecomers();
             self.pods_act();
             self.deliver()?;
             self.lead()?;
@@ -222,8 +255,16 @@ impl World {
         self.say(|| format!("journal {}", describe(&event)));
         let recorded = Recorded { at: self.now, event };
         fold(&self.intent, &mut self.leader.state, &recorded).map_err(|error| error.to_string())?;
+        let claimed = match &recorded.event {
+            Event::Claimed { incarnation, .. } => self.leader.state.claim(*incarnation).map(|_| *incarnation),
+            _ => None,
+        };
+        if let Some(incarnation) = claimed.filter(|incarnation| !self.facts.started.contains_key(incarnation)) {
+            return Err(format!("incarnation {} is claimed without a StartAttempt", incarnation.0));
+        }
+        let is_epoch = matches!(recorded.event, Event::Epoch { .. });
         self.journal.push(recorded);
-        Ok(())
+        if self.is_restless && !is_epoch { self.restart() } else { Ok(()) }
     }
 
     /// What the journal must never say, checked without the core.
@@ -244,15 +285,31 @@ impl World {
                 if facts.started.insert(*incarnation, (instance.clone(), resources.cores)).is_some() {
                     return Err(format!("incarnation {} is started twice", incarnation.0));
                 }
-                let live: Vec<f64> = facts
-                    .started
-                    .iter()
-                    .filter(|(number, _)| !facts.ended.contains(number))
-                    .map(|(_, (_, cores))| *cores)
-                    .collect();
-                let cores: f64 = live.iter().sum();
-                if live.len() > 1 && cores > self.capacity.cores.unwrap_or(f64::MAX) + 1e-6 {
-                    return Err(format!("{cores} cores are in use"));
+                if let Some((place, size)) = facts.prepared.get(incarnation) {
+                    facts.taken += 1;
+                    if facts.released.contains(incarnation) {
+                        return Err(format!("spare {} was given up and is started", incarnation.0));
+                    }
+                    let steps: Vec<&str> = instance.0.iter().map(|segment| segment.step.as_str()).collect();
+                    if *place != steps.join("/") || size != resources {
+                        return Err(format!("the spare of `{place}` is started as `{instance}`"));
+                    }
+                }
+                return self.fits();
+            }
+            Event::Prepared { incarnation, place, resources } => {
+                let is_known = facts.started.contains_key(incarnation);
+                if facts.prepared.insert(*incarnation, (place.clone(), *resources)).is_some() || is_known {
+                    return Err(format!("incarnation {} is reserved twice", incarnation.0));
+                }
+                if facts.is_suspended || facts.stop.is_some() {
+                    return Err(format!("a spare of `{place}` while nothing new may start"));
+                }
+                return self.fits();
+            }
+            Event::Released { incarnation } => {
+                if facts.prepared.contains_key(incarnation) && !facts.started.contains_key(incarnation) {
+                    facts.released.insert(*incarnation);
                 }
             }
             Event::Ended { incarnation, outcome } => {
@@ -277,8 +334,26 @@ impl World {
         Ok(())
     }
 
+    /// What was started and what stands by has room.
+    fn fits(&self) -> Kept {
+        let facts = &self.facts;
+        let live =
+            facts.started.iter().filter(|(number, _)| !facts.ended.contains(number)).map(|(_, (_, cores))| *cores);
+        let is_spare = |number: &Incarnation| !facts.released.contains(number) && !facts.started.contains_key(number);
+        let spares = facts.prepared.iter().filter(|(number, _)| is_spare(number)).map(|(_, (_, size))| size.cores);
+        let used: Vec<f64> = live.chain(spares).collect();
+        let cores: f64 = used.iter().sum();
+        if used.len() > 1 && cores > self.capacity.cores.unwrap_or(f64::MAX) + 1e-6 {
+            return Err(format!("{cores} cores are in use"));
+        }
+        if used.len() > self.intent.policy.parallelism as usize {
+            return Err(format!("{} incarnations at once", used.len()));
+        }
+        Ok(())
+    }
+
     fn fault(&mut self) -> Kept {
-        match self.random.below(12) {
+        match self.random.below(16) {
             0..3 => self.restart(),
             3 => {
                 if self.stale.is_none() {
@@ -309,8 +384,10 @@ impl World {
                 // An event that was already written is written once more.
                 let at = self.random.below(self.journal.len());
                 let event = self.journal[at].event.clone();
-                let is_harmless =
-                    matches!(event, Event::Evaluated { .. } | Event::Ended { .. } | Event::Claimed { .. });
+                let is_harmless = matches!(
+                    event,
+                    Event::Evaluated { .. } | Event::Ended { .. } | Event::Claimed { .. } | Event::Released { .. }
+                );
                 if is_harmless { self.append(event) } else { Ok(()) }
             }
             8 => {
@@ -327,6 +404,30 @@ impl World {
                 self.append(Event::StopRequested { class: FailureClass::Dismissed, message: "a person".to_owned() })
             }
             10 if !self.facts.is_finished => self.append(Event::Suspended),
+            11 => {
+                self.say(|| "fault: nothing happens for a long time".to_owned());
+                self.now.0 += 70_000;
+                Ok(())
+            }
+            12 => {
+                self.lookahead = if self.lookahead.is_some() { None } else { Some(Lookahead::default()) };
+                let lookahead = self.lookahead;
+                self.say(|| format!("from now on {lookahead:?}"));
+                Ok(())
+            }
+            13..15 => {
+                let spares: Vec<Incarnation> = self.leader.state.spares().collect();
+                if spares.is_empty() {
+                    return Ok(());
+                }
+                let incarnation = *self.random.pick(&spares);
+                if self.random.chance(50) {
+                    // Nobody may run a spare, whatever he says.
+                    return self.append(Event::Claimed { incarnation, uid: "hasty".to_owned() });
+                }
+                self.kill(incarnation);
+                self.append(Event::Released { incarnation })
+            }
             _ => {
                 let before = self.mail.len();
                 self.mail.retain(|(due, _)| due.0 % 2 == 0);
@@ -349,7 +450,7 @@ impl World {
             return Err("the journal gives another state than the one that was lost".to_owned());
         }
         let epoch = state.epoch() + 1;
-        self.leader = Leader { state, epoch };
+        self.leader = Leader { state, epoch, orders: BTreeMap::new() };
         self.append(Event::Epoch { epoch })
     }
 
@@ -368,7 +469,10 @@ impl World {
                     }
                     continue;
                 }
-                Doing::Reporting => Mail::Report(incarnation, uid, Box::new(pod.outcome.clone())),
+                Doing::Reporting => {
+                    let Some(order) = &pod.order else { continue };
+                    Mail::Report(incarnation, uid, Box::new(order.outcome.clone()))
+                }
                 Doing::Done => continue,
             };
             self.send(&mail);
@@ -400,7 +504,7 @@ impl World {
             match mail {
                 Mail::Claim(incarnation, uid) => self.claim(incarnation, uid)?,
                 Mail::Report(incarnation, uid, outcome) => self.report(incarnation, uid, *outcome)?,
-                Mail::Granted(incarnation, uid) => self.granted(incarnation, &uid)?,
+                Mail::Granted(incarnation, uid, order) => self.granted(incarnation, &uid, *order)?,
                 Mail::Superseded(incarnation, uid) => {
                     self.pods.retain(|pod| pod.incarnation != incarnation || pod.uid != uid);
                 }
@@ -420,18 +524,24 @@ impl World {
     fn claim(&mut self, incarnation: Incarnation, uid: String) -> Kept {
         let state = &self.leader.state;
         let is_open = state.is_live(incarnation) && state.claim(incarnation).is_none() && !self.facts.is_finished;
-        if is_open && self.random.chance(90) {
+        // It is to ask again: a spare is not started yet, an order is not made yet.
+        let must_wait = state.is_spare(incarnation) || (is_open && !self.leader.orders.contains_key(&incarnation));
+        if is_open && !must_wait && self.random.chance(90) {
             self.append(Event::Claimed { incarnation, uid: uid.clone() })?;
         }
         if self.leader.state.claim(incarnation) == Some(&uid) {
-            self.send(&Mail::Granted(incarnation, uid));
-        } else if !is_open {
+            let known = self.leader.orders.get(&incarnation).cloned();
+            // A leader that was started again makes the order once more.
+            let made = || launch_of(&self.intent, &self.leader.state, incarnation).map(|launch| self.order(&launch));
+            let order = known.or_else(made).ok_or("what is claimed has no order")?;
+            self.send(&Mail::Granted(incarnation, uid, Box::new(order)));
+        } else if !is_open && !must_wait {
             self.send(&Mail::Superseded(incarnation, uid));
         }
         Ok(())
     }
 
-    fn granted(&mut self, incarnation: Incarnation, uid: &str) -> Kept {
+    fn granted(&mut self, incarnation: Incarnation, uid: &str, order: Order) -> Kept {
         let until = Timestamp(self.now.0 + self.random.below(200) as u64);
         let is_it = |pod: &&mut Pod| pod.incarnation == incarnation && pod.uid == uid;
         let Some(pod) = self.pods.iter_mut().find(is_it) else { return Ok(()) };
@@ -439,7 +549,11 @@ impl World {
             return Ok(());
         }
         pod.doing = Doing::Running(until);
-        let instance = pod.instance.clone();
+        let instance = order.instance.clone();
+        if pod.place != order.place || pod.resources != order.resources {
+            return Err(format!("the pod made for `{}` is to run `{instance}`", pod.place));
+        }
+        pod.order = Some(order);
         let runs = self.runs.entry(incarnation).or_default();
         *runs += 1;
         if *runs > 1 {
@@ -462,9 +576,15 @@ impl World {
             // A cache that lags.
             return self.last_seen.clone();
         }
-        let present = self.pods.iter().filter(|pod| pod.is_visible).map(|pod| pod.incarnation).collect();
-        self.last_seen = Observed { present, capacity: self.capacity };
+        self.last_seen = self.seen_by(&self.leader);
         self.last_seen.clone()
+    }
+
+    fn seen_by(&self, leader: &Leader) -> Observed {
+        let visible = self.pods.iter().filter(|pod| pod.is_visible).map(|pod| pod.incarnation);
+        let present: BTreeSet<Incarnation> = visible.collect();
+        let unlaunched = present.iter().filter(|number| !leader.orders.contains_key(number)).copied().collect();
+        Observed { present, unlaunched, capacity: self.capacity, lookahead: self.lookahead }
     }
 
     fn lead(&mut self) -> Kept {
@@ -474,7 +594,11 @@ impl World {
         let observed = self.observe();
         let plan = (self.planner)(&self.intent, &self.leader.state, &observed, self.now);
         check_plan(&self.intent, &self.leader.state, &observed, &plan, self.now)?;
+        let restarts = self.restarts;
         for action in plan.actions {
+            if self.restarts > restarts {
+                return Ok(());
+            }
             if self.faults > 0 && self.random.chance(2) {
                 // It dies between two actions.
                 self.faults -= 1;
@@ -515,7 +639,12 @@ impl World {
                         self.append(Event::Ended { incarnation, outcome })?;
                     }
                 }
-                Action::Launch(launch) => self.launch(&launch),
+                Action::Launch(launch) => {
+                    let order = self.order(&launch);
+                    self.leader.orders.insert(launch.incarnation, order);
+                    self.launch(&launch);
+                }
+                Action::Prepare(spare) => self.prepare(spare),
                 Action::Remove { incarnation } => self.kill(incarnation),
             }
         }
@@ -528,8 +657,7 @@ impl World {
         if !self.random.chance(30) {
             return Ok(());
         }
-        let present = self.pods.iter().filter(|pod| pod.is_visible).map(|pod| pod.incarnation).collect();
-        let observed = Observed { present, capacity: self.capacity };
+        let observed = self.seen_by(stale);
         let plan = (self.planner)(&self.intent, &stale.state, &observed, self.now);
         for action in plan.actions {
             match action {
@@ -541,6 +669,7 @@ impl World {
                 Action::Publish { outputs } => self.publish(&outputs)?,
                 Action::Kill { incarnation, .. } | Action::Remove { incarnation } => self.kill(incarnation),
                 Action::Launch(launch) => self.launch(&launch),
+                Action::Prepare(spare) => self.prepare(spare),
             }
         }
         Ok(())
@@ -563,12 +692,43 @@ impl World {
     }
 
     fn launch(&mut self, launch: &Launch) {
-        if self.pods.iter().any(|pod| pod.incarnation == launch.incarnation && pod.is_visible) {
+        self.say(|| format!("launch {} of `{}`", launch.incarnation.0, launch.instance));
+        self.create(launch.incarnation, &launch.place, launch.resources);
+    }
+
+    /// Some are lost on the way, some take long.
+    fn prepare(&mut self, spare: Prepare) {
+        match self.random.below(100) {
+            0..10 => {}
+            10..30 => {
+                let delay_ms = *self.random.pick(&[100, 2000, 20_000]);
+                self.late.push((Timestamp(self.now.0 + delay_ms), spare));
+            }
+            _ => self.create(spare.incarnation, &spare.place, spare.resources),
+        }
+    }
+
+    fn latecomers(&mut self) {
+        let now = self.now;
+        let (due, late): (Vec<_>, Vec<_>) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
+        self.late = late;
+        for (_, spare) in due {
+            self.create(spare.incarnation, &spare.place, spare.resources);
+        }
+    }
+
+    fn create(&mut self, incarnation: Incarnation, place: &str, resources: Resources) {
+        if self.pods.iter().any(|pod| pod.incarnation == incarnation && pod.is_visible) {
             return;
         }
         self.last_uid += 1;
         let uid = format!("u{}", self.last_uid);
-        self.say(|| format!("launch {} of `{}` as {uid}", launch.incarnation.0, launch.instance));
+        self.say(|| format!("pod {uid} for {} of `{place}`", incarnation.0));
+        let (place, order, doing) = (place.to_owned(), None, Doing::Asking);
+        self.pods.push(Pod { incarnation, uid, place, resources, order, doing, is_visible: true });
+    }
+
+    fn order(&self, launch: &Launch) -> Order {
         let id = &self.case.package.processes[launch.tool.0].header().id;
         let behaviour = behaviour(id, &launch.inputs, self.case.trouble);
         let usage = Usage { cpu_seconds: 1.0, ..Usage::default() };
@@ -580,14 +740,8 @@ impl World {
                 Outcome { outputs: None, failure: Some(failure), exit_code: Some(1), usage }
             }
         };
-        self.pods.push(Pod {
-            incarnation: launch.incarnation,
-            uid,
-            instance: launch.instance.clone(),
-            outcome,
-            doing: Doing::Asking,
-            is_visible: true,
-        });
+        let (place, resources) = (launch.place.clone(), launch.resources);
+        Order { instance: launch.instance.clone(), place, resources, outcome }
     }
 }
 
@@ -603,6 +757,7 @@ fn describe(event: &Event) -> String {
         Event::StartAttempt { instance, attempt, incarnation, .. } => {
             format!("start `{instance}` attempt {attempt} incarnation {}", incarnation.0)
         }
+        Event::Prepared { incarnation, place, .. } => format!("reserve {} for `{place}`", incarnation.0),
         Event::Ended { incarnation, outcome } => match (&outcome.outputs, &outcome.failure) {
             (Some(outputs), _) => {
                 format!("ended {} with {}", incarnation.0, json::compact(&Value::Record(outputs.clone())))

@@ -103,6 +103,7 @@ fn container<'a>(pod: &'a Pod, name: &str) -> &'a Container {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a whole pod")]
 fn a_whole_pod() {
     insta::assert_snapshot!(serde_saphyr::to_string(&built(|_| {})).unwrap(), @r#"
     apiVersion: v1
@@ -384,4 +385,9 @@ fn what_can_never_have_a_pod_is_refused_with_its_class() {
     settings.pods.allowed_images = vec!["ghcr.io/".to_owned()];
     let request = PodRequest { requirements: &effective, ..super::tests::request(&job, &requirements) };
     assert_eq!(build(&request, &settings).unwrap_err().class(), weir_api::FailureClass::Rejected);
+}
+
+/// A pod as it is created.
+pub(crate) fn built_for_tests() -> Pod {
+    built(|_| {})
 }
