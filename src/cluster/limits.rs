@@ -197,3 +197,12 @@ pub const RESULT_REQUEST_TIME: Duration = Duration::from_mins(10);
 /// Bytes of an answer of the results' bucket that are read: an owner marker, or an error document.
 pub const RESULT_ANSWER_BYTES_MAX: usize = 64 << 10;
 
+
+/// Characters of the title and of the version of a Process: they stand in lists.
+pub const TITLE_CHARACTERS_MAX: usize = 1024;
+
+/// Seconds that one look after a Process may take: a package with many imports from slow servers.
+pub const PROCESS_SECONDS_MAX: u64 = 300;
+
+/// Seconds after which a Process whose id is taken is looked at again: the older one may be gone.
+pub const TAKEN_ID_SECONDS: u64 = 30;
