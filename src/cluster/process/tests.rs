@@ -105,9 +105,9 @@ async fn a_malformed_process_harms_only_itself_i11() {
     api.create(&kube::api::PostParams::default(), &bad).await.unwrap();
     let world = world.started();
     world.told("good", "Resolved").await;
-    let wrote = |fake: &FakeApi| {
-        let told = fake.requests().iter().any(|request| format!("{request:?}").contains("bad/status"));
-        told.then_some(())
+    let wrote = |api: &FakeApi| {
+        let told = |request: &crate::testing::Request| request.is("patch", "processes/status") && request.name == "bad";
+        api.requests().iter().any(told).then_some(())
     };
     world.api.until(wrote).await;
     let object = api.get("bad").await.unwrap();
@@ -160,6 +160,7 @@ async fn a_package_that_is_frozen_is_not_fetched_again_by_the_next_leader() {
     world.deploy("other", &json!({"package": {"inline": PACKAGE}}));
     world.told("other", "Resolved").await;
     assert_eq!(world.told("water", "Resolved").await.digest, Some("0".repeat(64)));
+    assert_eq!(world.api.count("get", "namespaces"), 1, "only the other one was resolved");
 }
 
 #[tokio::test]
