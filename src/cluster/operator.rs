@@ -6,6 +6,7 @@
 //! pods of steps go on meanwhile.
 
 mod own_pod;
+mod remote;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use super::OperatorError;
 use super::own_pod::OwnPod;
 use crate::agents::tls::{AuthorityPem, Certificates, TlsError, names};
 use crate::context::Services;
+use crate::data::Results;
 use crate::fetch::Guarded;
 use crate::health::Health;
 use crate::limits::{API_CONNECT_TIME, API_READ_TIME, START_RETRY};
@@ -45,6 +46,8 @@ pub(super) async fn start(settings: Settings, health: &Health, metrics: Metrics)
     )?;
     let certificates = Certificates::new(&authority, names(&settings.agents_url)?, SystemTime::now())?;
     let services = Services {
+        results: Results::new(&settings.store).map_err(|error| of_store(&error))?,
+        remote: Arc::new(guarded.clone()),
         settings: Arc::new(settings),
         store,
         signer,
