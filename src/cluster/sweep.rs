@@ -1,9 +1,10 @@
 //! Removes the store's objects of runs that no ProcessJob names any more.
 //!
 //! Usually nothing is left to do: who deletes a ProcessJob while an operator runs has its objects removed at once. The
-//! sweep finds what was deleted while no operator ran. It is slow on purpose: a run goes only after it was seen without an object twice, [`SWEEP_AGE`]
-//! apart by the *store's* clock, so that a backup of the cluster may be restored meanwhile. The first sight stands in the
-//! store, in an object `_sweep/<tenant>/<run id>` (no tenant's name begins with `_`); so a restart forgets nothing.
+//! sweep finds what was deleted while no operator ran. It is slow on purpose: a run goes only after it was seen without
+//! an object twice, [`SWEEP_AGE`] apart by the *store's* clock, so that a backup of the cluster may be restored
+//! meanwhile. The first sight stands in the store, in an object `_sweep/<tenant>/<run id>` (no tenant's name begins with
+//! `_`); so a restart forgets nothing.
 //!
 //! Nothing is removed while the list of ProcessJobs is not known completely, of a tenant that may belong to namespaces that
 //! this operator does not watch, or in a bucket that another cluster has swept before.
@@ -27,7 +28,7 @@ use weir_api::kubernetes::names::{RUN_ID, TENANT};
 use weir_store::{JobKeys, RunId, Tenant};
 
 use crate::context::Services;
-use crate::limits::{SWEEP_AGE, SWEEP_INTERVAL, SWEEP_LISTED_MAX, SWEEP_RUNS_MAX};
+use crate::limits::{SWEEP_AGE, SWEEP_INTERVAL, SWEEP_LISTED_MAX};
 
 /// Where the sweep keeps what it knows.
 const NOTES: &str = "_sweep";
@@ -79,6 +80,12 @@ struct Named {
     tenants: Option<BTreeSet<String>>,
 }
 
+impl Named {
+    fn may_sweep(&self, tenant: &Tenant) -> bool {
+        self.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant.as_str()))
+    }
+}
+
 /// Looks every hour, for ever. Only the leader calls it.
 pub async fn run(services: Arc<Services>, client: Client) -> Infallible {
     loop {
@@ -103,10 +110,9 @@ async fn sweep(
     let mut runs = runs(store).await?;
     let named = named(client, namespaces).await?;
     let mut notes = notes(store).await?;
-    runs.retain(|(tenant, run)| {
-        !named.runs.contains(run.as_str())
-            && named.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant.as_str()))
-    });
+    runs.retain(|(tenant, run)| named.may_sweep(tenant) && !named.runs.contains(run.as_str()));
+    // The rest belongs to other operators of this cluster.
+    notes.retain(|(tenant, _), _| named.may_sweep(tenant));
     let mut removed = 0;
     for (tenant, run) in &runs {
         match notes.remove(&(tenant.clone(), run.clone())) {
@@ -120,7 +126,10 @@ async fn sweep(
                 }
             }
             Some(_) => {}
-            None => put(store, &note(tenant, run), PutMode::Overwrite, String::new()).await?,
+            None => match put(store, &note(tenant, run), PutMode::Create, String::new()).await {
+                Err(SweepError::Store { source: object_store::Error::AlreadyExists { .. }, .. }) => {}
+                noted => noted?,
+            },
         }
     }
     // What is left was named again, or is gone.
@@ -172,7 +181,7 @@ async fn runs(store: &dyn ObjectStore) -> Result<Vec<(Tenant, RunId)>, SweepErro
             if let Ok(run) = run.parse::<RunId>() {
                 runs.push((tenant.clone(), run));
             }
-            if runs.len() >= SWEEP_RUNS_MAX {
+            if runs.len() >= SWEEP_LISTED_MAX {
                 return Ok(runs);
             }
         }

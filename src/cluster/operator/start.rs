@@ -104,7 +104,7 @@ pub(super) async fn reach_api_server(
     let authority = loop {
         match AuthorityPem::of_cluster(client, &settings.namespace, SystemTime::now()).await {
             Ok(authority) => break authority,
-            Err(error @ (TlsError::Read { .. } | TlsError::Create { .. })) => {
+            Err(error @ (TlsError::Read { .. } | TlsError::Write { .. })) => {
                 tracing::warn!(%error, "the API server does not give what the operator needs");
                 health.api_server(Some(error.to_string()));
                 sleep(START_RETRY).await;
