@@ -97,11 +97,8 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 /// How long a run's objects stay after nobody named it any more, and after the last of them was written.
 pub const SWEEP_AGE: Duration = Duration::from_hours(24);
 
-/// Objects that one look reads about at most; more are left to the next one.
+/// Runs, or objects of one run, that one look of the sweep reads about at most, 150 bytes each; more are left to the next one.
 pub const SWEEP_LISTED_MAX: usize = 200_000;
-
-/// Runs that one look remembers or removes at most.
-pub const SWEEP_RUNS_MAX: usize = 20_000;
 
 /// Redirects of one fetched URL. Archives need two or three; more is a loop.
 pub const FETCH_REDIRECTS_MAX: usize = 5;
@@ -228,9 +225,6 @@ pub const EVENT_NOTE_BYTES: usize = 1000;
 /// Objects of a deleted job that are removed from the store with one listing.
 pub const CLEANUPS_AT_ONCE: usize = 4;
 
-/// Connections to health and metrics at the same time; more wait to be accepted.
-pub const HEALTH_CONNECTIONS: usize = 16;
-
 /// Bytes of one argument of a tool: the kernel's limit (`MAX_ARG_STRLEN`, 32 pages). Checked for a better message than
 /// `E2BIG`.
 pub const ARGUMENT_BYTES_MAX: usize = 128 << 10;
@@ -276,3 +270,4 @@ pub const TAKEN_ID_SECONDS: u64 = 30;
 
 /// Runs that one look remembers or removes at most.
 pub const SWEEP_RUNS_MAX: usize = 20_000;
+
