@@ -84,6 +84,7 @@ mod tests {
 
     const RESOURCES: Resources = Resources { cores: 1.0, ram_mib: 512, tmpdir_mib: 10, outdir_mib: 20 };
 
+    #[expect(clippy::needless_pass_by_value, reason = "calls read better")]
     fn judged(ending: Ending, hints: Hints) -> String {
         let codes = Codes { success: &[0, 3], temporary: &[75] };
         match judge(&ending, &hints, codes, &RESOURCES, Some(60)) {
