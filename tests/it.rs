@@ -4,6 +4,8 @@
 #[path = "it/support.rs"]
 mod support;
 
+#[path = "it/chart.rs"]
+mod chart;
 #[path = "it/command_line.rs"]
 mod command_line;
 #[path = "it/cwl_runner.rs"]

@@ -25,6 +25,21 @@ pub struct Timing {
     pub retry: Duration,
 }
 
+impl Default for Timing {
+    /// As client-go: 15 s, 10 s, 2 s.
+    fn default() -> Self {
+        Self::of_seconds(15)
+    }
+}
+
+impl Timing {
+    /// With this duration; the rest in client-go's proportions. At least 3.
+    pub fn of_seconds(duration: u64) -> Self {
+        let duration = Duration::from_secs(duration);
+        Self { duration, deadline: duration * 2 / 3, retry: duration * 2 / 15 }
+    }
+}
+
 /// One who wants to lead.
 #[derive(Debug, Clone)]
 pub struct Candidate {

@@ -1,11 +1,14 @@
 {{/* What `weir operator` is told; `weir operator --help` explains each. */}}
 {{- define "weir.operatorEnvironment" -}}
 - {name: RUST_LOG, value: {{ .Values.operator.log | quote }}}
+- {name: WEIR_LOG_FORMAT, value: {{ .Values.operator.logFormat | quote }}}
 - name: WEIR_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 - name: WEIR_POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - {name: WEIR_LEASE, value: {{ include "weir.name" . }}-operator}
+- {name: WEIR_LEASE_SECONDS, value: {{ .Values.operator.leaseSeconds | int64 | toString | quote }}}
+- {name: WEIR_SINGLE_REPLICA, value: {{ eq (int .Values.operator.replicas) 1 | toString | quote }}}
 - {name: WEIR_AGENTS_LISTEN, value: {{ printf "%s:8443" .Values.network.listen | quote }}}
 - {name: WEIR_AGENTS_URL, value: {{ printf "https://%s-agents.%s.svc:8443" (include "weir.name" .) .Release.Namespace | quote }}}
 - {name: WEIR_HEALTH_LISTEN, value: {{ printf "%s:8080" .Values.network.listen | quote }}}

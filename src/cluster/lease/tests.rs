@@ -6,11 +6,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::testing::{FakeApi, Fault, Link, Network};
 
-const TIMING: Timing =
-    Timing { duration: Duration::from_secs(15), deadline: Duration::from_secs(10), retry: Duration::from_secs(2) };
-
 fn candidate(link: &Link, identity: &str) -> Candidate {
-    Candidate::new(link.client(), "weir", "weir-operator", identity, TIMING)
+    Candidate::new(link.client(), "weir", "weir-operator", identity, Timing::default())
 }
 
 fn holder(api: &FakeApi) -> Option<String> {
@@ -67,7 +64,7 @@ async fn a_released_lease_is_taken_at_the_next_look() {
     held.release().await;
     let released = Instant::now();
     let took = second.await.unwrap() - released;
-    assert!(took <= TIMING.retry, "{took:?}");
+    assert!(took <= Timing::default().retry, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

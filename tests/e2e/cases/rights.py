@@ -16,7 +16,6 @@ SELDOM = {
     "get pods": "a pod whose name is taken",
     "create leases": "somebody has deleted it",
     "create secrets": "likewise",
-    "patch pods": "a pod that was made ahead",
 }
 
 LOG = pathlib.Path(os.environ.get("WEIR_CLUSTER_STATE", "/var/lib/weir-cluster"), "log", "audit.log")
