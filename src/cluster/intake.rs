@@ -103,7 +103,7 @@ pub fn pin(settings: &Settings, request: Request<'_>, gathered: Gathered) -> Res
     let results_bucket = settings.results_bucket.replace("{tenant}", tenant.as_str());
     let pinned = PinnedJob {
         requirements: inputs.requirements,
-        stage_out: Some(StageOut { to: format!("s3://{results_bucket}"), id: result_id.clone() }),
+        stage_out: Some(StageOut { to: format!("s3://{results_bucket}"), id: result_id.clone(), lays_out: true }),
         time_limit_ms: spec.timeout_seconds.map(|seconds| within("timeoutSeconds", seconds, 1, i64::MAX)).transpose()?
             .map(|seconds| seconds.saturating_mul(1000)),
         attempts_max: attempts(spec)?,

@@ -265,5 +265,6 @@ pub const RESULT_REQUEST_TIME: Duration = Duration::from_mins(10);
 pub const RESULT_ANSWER_BYTES_MAX: usize = 64 << 10;
 
 
+
 /// Runs that one look remembers or removes at most.
 pub const SWEEP_RUNS_MAX: usize = 20_000;

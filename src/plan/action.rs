@@ -33,7 +33,8 @@ pub enum Action {
     /// Create the incarnation, or give a spare that exists its work; its tool starts only after `Claimed`. Key:
     /// incarnation.
     Launch(Launch),
-    /// Create a spare: an incarnation whose instance is not known yet. Key: incarnation.
+    /// Create a spare: an incarnation whose instance is not known yet. Append `Released` if it cannot be created or fails
+    /// while it stands by. Key: incarnation.
     Prepare(Prepare),
     /// Stop the incarnation and append `Ended` with a failure of this class. Key: incarnation.
     Kill {

@@ -8,7 +8,7 @@ use crate::action::{Action, Plan};
 use crate::event::{Event, Incarnation, Timestamp};
 use crate::intent::Intent;
 use crate::observed::Observed;
-use crate::plan::Room;
+use crate::room::Room;
 use crate::state::{Stage, State};
 
 /// A broken invariant, in words.

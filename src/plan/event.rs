@@ -272,4 +272,17 @@ mod tests {
         round_trip(Event::Resumed);
         round_trip(Event::Finished { phase: Phase::Failed, outputs: object(), failure: Some(failure()) });
     }
+
+    #[test]
+    fn a_journal_without_spares_is_read() {
+        let lines = [
+            r#"{"at":1,"event":"Epoch","epoch":1}"#,
+            r#"{"at":2,"event":"StartAttempt","instance":"a[1]/b","attempt":1,"incarnation":3,
+                "resources":{"cores":1.0,"ramMib":256,"tmpdirMib":1,"outdirMib":2},"log":"b"}"#,
+            r#"{"at":3,"event":"Claimed","incarnation":3,"uid":"u"}"#,
+        ];
+        for line in lines {
+            serde_json::from_str::<Recorded>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        }
+    }
 }

@@ -59,7 +59,7 @@ pub fn fold(intent: &Intent, state: &mut State, recorded: &Recorded) -> Result<(
                 flow.state.spares.insert(*incarnation, Spare { place, resources: *resources, prepared: at });
             }
         }
-        Event::Released { incarnation } => release(flow.state, *incarnation),
+        Event::Released { incarnation } => release(flow.state, at, *incarnation),
         Event::Claimed { incarnation, uid } => {
             if let Some(live) = flow.state.live.get_mut(incarnation)
                 && live.uid.is_none()
@@ -72,7 +72,7 @@ pub fn fold(intent: &Intent, state: &mut State, recorded: &Recorded) -> Result<(
                 end(&mut flow, &live, outcome);
                 flow.run();
             }
-            release(flow.state, *incarnation);
+            release(flow.state, at, *incarnation);
         }
         Event::StopRequested { class, message } => {
             flow.state.stop.get_or_insert(Stop { class: *class, message: message.clone() });
@@ -134,10 +134,10 @@ fn start(
     state.live.insert(incarnation, Live { instance, attempt, resources, started: at, uid: None });
 }
 
-/// A spare is no more. Its place gets none again for the sake of what already runs.
-fn release(state: &mut State, incarnation: Incarnation) {
+/// A spare is no more.
+fn release(state: &mut State, at: Timestamp, incarnation: Incarnation) {
     if let Some(spare) = state.spares.remove(&incarnation) {
-        state.given_up.insert(spare.place, state.last_incarnation);
+        state.given_up.insert(spare.place, at);
     }
 }
 

@@ -10,6 +10,10 @@
 //! | observed | [`Observed`] | what the executor sees now and does not write down |
 //! | action | [`Action`] | what the executor must do; leaves it no choice |
 //! | outcome | [`Outcome`] | the immutable record of an incarnation's end |
+//! | spare | [`event::Event::Prepared`] | an incarnation that is created before the step before it has ended |
+//!
+//! An executor that is started again folds the journal and goes on: [`launch_of`] and [`prepare_of`] say what created the
+//! incarnations that it finds, [`progress::running`] lists those that live.
 
 pub mod action;
 #[cfg(any(test, feature = "sim"))]
@@ -35,11 +39,13 @@ pub mod plan;
 mod prepare;
 pub mod progress;
 mod retry;
+mod room;
 mod scatter;
 #[cfg(test)]
 mod scripts;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod spares;
 pub mod state;
 mod step_input;
 
@@ -50,8 +56,9 @@ pub use intent::{Intent, IntentError, OnFailure, Policy};
 pub use observed::Observed;
 pub use path::InstancePath;
 pub use pinned::{PinnedError, PinnedJob};
-pub use plan::{launch_of, plan, prepare_of};
+pub use plan::{launch_of, plan};
 pub use progress::Progress;
+pub use spares::prepare_of;
 pub use state::State;
 
 #[cfg(test)]

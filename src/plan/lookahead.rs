@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::{Incarnation, Resources};
+use crate::event::{Resources, Timestamp};
 use crate::graph::Reader;
 use crate::intent::Intent;
 use crate::state::{Stage, State, StepState};
@@ -16,8 +16,8 @@ use crate::state::{Stage, State, StepState};
 pub(crate) struct Certain {
     pub place: usize,
     pub resources: Resources,
-    /// The last of the incarnations that it waits for.
-    pub newest: Incarnation,
+    /// When the last of the incarnations that it waits for was started.
+    pub newest: Timestamp,
 }
 
 /// All of them, in the order of their turns.
@@ -30,10 +30,10 @@ pub(crate) fn certain(intent: &Intent, state: &State) -> Vec<Certain> {
         outputs: BTreeSet::new(),
         steps: BTreeSet::new(),
     };
-    for (incarnation, live) in &state.live {
+    for live in state.live.values() {
         let place = state.instances[live.instance].place;
         for output in 0..intent.graph.places[place].outputs.len() {
-            outlook.element(live.instance, output, *incarnation);
+            outlook.element(live.instance, output, live.started);
         }
     }
     let steps = std::mem::take(&mut outlook.steps);
@@ -43,14 +43,14 @@ pub(crate) fn certain(intent: &Intent, state: &State) -> Vec<Certain> {
     found.into_iter().map(|(_, certain)| certain).collect()
 }
 
-/// What will be there once everything that lives has ended well, each with the last incarnation that it waits for.
+/// What will be there once everything that lives has ended well, each with the start of the last incarnation that it waits for.
 struct Outlook<'a> {
     intent: &'a Intent,
     state: &'a State,
     /// For an output of a step in a scope instance: how many of the elements that lack it will have it.
-    elements: BTreeMap<(usize, usize, usize), (usize, Incarnation)>,
+    elements: BTreeMap<(usize, usize, usize), (usize, Timestamp)>,
     /// Ports of scope instances.
-    ports: BTreeMap<(usize, usize), Incarnation>,
+    ports: BTreeMap<(usize, usize), Timestamp>,
     /// Outputs of scope instances.
     outputs: BTreeSet<(usize, usize)>,
     /// Steps that read one of the ports.
@@ -59,7 +59,7 @@ struct Outlook<'a> {
 
 impl Outlook<'_> {
     /// An instance will have one of its outputs.
-    fn element(&mut self, instance: usize, output: usize, newest: Incarnation) {
+    fn element(&mut self, instance: usize, output: usize, newest: Timestamp) {
         let Some((scope, step)) = self.state.instances[instance].parent else { return };
         let StepState::Expanded(expansion) = &self.state.scopes[scope].steps[step] else { return };
         let (count, last) = self.elements.entry((scope, step, output)).or_default();
@@ -72,7 +72,7 @@ impl Outlook<'_> {
     }
 
     /// A port will have its value.
-    fn port(&mut self, scope: usize, port: usize, newest: Incarnation) {
+    fn port(&mut self, scope: usize, port: usize, newest: Timestamp) {
         self.ports.insert((scope, port), newest);
         let (intent, state) = (self.intent, self.state);
         let instance = &state.scopes[scope];
@@ -97,10 +97,10 @@ impl Outlook<'_> {
         }
     }
 
-    /// The last incarnation that these ports wait for, if all of them are there or will be.
-    fn newest(&self, scope: usize, ports: impl Iterator<Item = usize>) -> Option<Incarnation> {
+    /// When the last incarnation that these ports wait for was started, if all of them are there or will be.
+    fn newest(&self, scope: usize, ports: impl Iterator<Item = usize>) -> Option<Timestamp> {
         let known = &self.state.scopes[scope].ports;
-        let mut newest = Incarnation::default();
+        let mut newest = Timestamp::default();
         for port in ports {
             match self.ports.get(&(scope, port)) {
                 Some(one) => newest = newest.max(*one),

@@ -3,20 +3,21 @@
 //! In this order: remove what is over; stop if asked to or if time is up; take claimed incarnations that vanished for
 //! lost; when the job halts, kill and finish; else publish, start, create ahead, launch, evaluate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use weir_api::{FailureClass, Phase};
 use weir_cwl::{Record, Value};
 
-use crate::action::{Action, Launch, Plan, Prepare};
+use crate::action::{Action, Launch, Plan};
 use crate::check::check;
-use crate::event::{Event, Failure, Incarnation, Outcome, Resources, Timestamp, Usage};
+use crate::event::{Event, Failure, Incarnation, Outcome, Timestamp, Usage};
 use crate::intent::{Intent, OnFailure};
-use crate::limits::{EVALUATIONS_PER_PLAN_MAX, SPARE_CREATION_MS_MAX, SPARE_IDLE_MS_MAX, STARTS_PER_PLAN_MAX};
-use crate::lookahead::{Certain, certain};
+use crate::limits::{EVALUATIONS_PER_PLAN_MAX, STARTS_PER_PLAN_MAX};
 use crate::observed::Observed;
 use crate::prepare;
+use crate::room::Room;
+use crate::spares::take_spare;
 use crate::state::{Live, Spare, Stage, State};
 use crate::step_input::process_object;
 
@@ -67,20 +68,21 @@ impl State {
     }
 }
 
-struct Planning<'a> {
-    intent: &'a Intent,
-    state: &'a State,
-    observed: &'a Observed,
-    now: Timestamp,
-    plan: Plan,
+/// A plan in the making.
+pub(crate) struct Planning<'a> {
+    pub intent: &'a Intent,
+    pub state: &'a State,
+    pub observed: &'a Observed,
+    pub now: Timestamp,
+    pub plan: Plan,
 }
 
 impl Planning<'_> {
-    fn record(&mut self, event: Event) {
+    pub fn record(&mut self, event: Event) {
         self.plan.actions.push(Action::Record(event));
     }
 
-    fn wake(&mut self, at: Timestamp) {
+    pub fn wake(&mut self, at: Timestamp) {
         self.plan.wake_at = Some(self.plan.wake_at.map_or(at, |known| known.min(at)));
     }
 
@@ -108,7 +110,7 @@ impl Planning<'_> {
         self.record(Event::StopRequested { class: FailureClass::TimeLimit, message });
     }
 
-    fn is_present(&self, incarnation: Incarnation) -> bool {
+    pub fn is_present(&self, incarnation: Incarnation) -> bool {
         self.observed.present.contains(&incarnation)
     }
 
@@ -180,20 +182,23 @@ impl Planning<'_> {
             self.record(Event::Finished { phase: Phase::Failed, outputs: Record::new(), failure: Some(failure) });
             return;
         }
-        if state.suspended {
+        let spares = if state.suspended {
             self.release_all();
+            BTreeMap::new()
         } else {
-            self.start();
-        }
+            self.start()
+        };
+        // What has work goes before what only stands by.
         self.launch();
+        self.create(&spares);
         let wanted = state.wanted.iter().take(EVALUATIONS_PER_PLAN_MAX);
         let asked = wanted.filter_map(|(instance, slot)| prepare::ask(self.intent, state, *instance, slot));
         self.plan.actions.extend(asked);
     }
 
     /// As many as fit, in the order of their turns. One that does not fit holds back those behind it, so that a large
-    /// step is never overtaken for ever. Spares get what room is left.
-    fn start(&mut self) {
+    /// step is never overtaken for ever. Spares get what room is left; those that stay are returned.
+    fn start(&mut self) -> BTreeMap<Incarnation, Spare> {
         let state = self.state;
         let now = self.now;
         let mut room = Room::new(self.intent, state, self.observed);
@@ -213,7 +218,7 @@ impl Planning<'_> {
         let mut last = state.last_incarnation;
         let taken: Vec<Option<Incarnation>> =
             starting.iter().map(|instance| take_spare(&mut spares, state, *instance)).collect();
-        self.keep_or_release(&mut spares, &mut room);
+        let given_up = self.keep_or_release(&mut spares, &mut room);
         let mut names = Names::default();
         for (instance, taken) in starting.into_iter().zip(taken) {
             let entry = &state.instances[instance];
@@ -228,61 +233,12 @@ impl Planning<'_> {
             });
         }
         if nobody_waits {
-            self.reserve(&spares, &mut room, &mut last);
+            self.reserve(&spares, &given_up, &mut room, &mut last);
         }
-        let missing = spares.keys().filter(|incarnation| !self.observed.present.contains(incarnation));
-        let missing = missing.filter_map(|incarnation| prepare_of(self.intent, state, *incarnation));
-        self.plan.actions.extend(missing.map(Action::Prepare));
         if let Some((until, _)) = state.delayed.iter().find(|(until, _)| *until > now) {
             self.wake(*until);
         }
-    }
-
-    /// Gives up the spares that may not stand by any longer.
-    fn keep_or_release(&mut self, spares: &mut BTreeMap<Incarnation, Spare>, room: &mut Room) {
-        let lookahead = self.observed.lookahead;
-        spares.retain(|incarnation, spare| {
-            let is_there = self.is_present(*incarnation);
-            let allowed_ms = if is_there { SPARE_IDLE_MS_MAX } else { SPARE_CREATION_MS_MAX };
-            let until = Timestamp(spare.prepared.0.saturating_add(allowed_ms));
-            let is_allowed = lookahead.is_some_and(|lookahead| lookahead.allows(spare.resources));
-            let is_kept = is_allowed && self.now < until && room.admit_beside(spare.resources);
-            if is_kept {
-                self.wake(until);
-            } else {
-                self.record(Event::Released { incarnation: *incarnation });
-            }
-            is_kept
-        });
-    }
-
-    /// Reserves a number for every instance that is certain to run and has no spare yet, where there is room. One whose
-    /// place gave up a spare waits for the next incarnation before it, or it would be created and given up in turn.
-    fn reserve(&mut self, spares: &BTreeMap<Incarnation, Spare>, room: &mut Room, last: &mut Incarnation) {
-        let state = self.state;
-        let Some(lookahead) = self.observed.lookahead else { return };
-        let mut standing: BTreeMap<usize, usize> = BTreeMap::new();
-        for spare in spares.values() {
-            *standing.entry(spare.place).or_default() += 1;
-        }
-        for Certain { place, resources, newest } in certain(self.intent, state) {
-            let standing = standing.entry(place).or_default();
-            if *standing > 0 {
-                *standing -= 1;
-                continue;
-            }
-            let is_new = state.given_up.get(&place).is_none_or(|given_up| newest > *given_up);
-            if is_new && lookahead.allows(resources) && room.admit_beside(resources) {
-                let place = self.intent.graph.places[place].path.clone();
-                self.record(Event::Prepared { incarnation: next(last), place, resources });
-            }
-        }
-    }
-
-    fn release_all(&mut self) {
-        for incarnation in self.state.spares.keys() {
-            self.record(Event::Released { incarnation: *incarnation });
-        }
+        spares
     }
 
     fn launch(&mut self) {
@@ -319,93 +275,17 @@ pub fn launch_of(intent: &Intent, state: &State, incarnation: Incarnation) -> Op
     })
 }
 
-/// What creates a spare. `None` if the number is none.
-pub fn prepare_of(intent: &Intent, state: &State, incarnation: Incarnation) -> Option<Prepare> {
-    let spare = state.spares.get(&incarnation)?;
-    let place = &intent.graph.places[spare.place];
-    Some(Prepare {
-        incarnation,
-        step: place.id.clone(),
-        place: place.path.clone(),
-        tool: place.run,
-        requirements: Arc::clone(&place.effective),
-        resources: spare.resources,
-    })
-}
-
 /// The next number that was never used.
-fn next(last: &mut Incarnation) -> Incarnation {
+pub(crate) fn next(last: &mut Incarnation) -> Incarnation {
     last.0 += 1;
     *last
-}
-
-/// The lowest spare that may serve an instance.
-fn take_spare(spares: &mut BTreeMap<Incarnation, Spare>, state: &State, instance: usize) -> Option<Incarnation> {
-    let taken = spares.iter().find(|(_, spare)| state.serves(spare, instance)).map(|(incarnation, _)| *incarnation)?;
-    spares.remove(&taken);
-    Some(taken)
-}
-
-/// What is left of the capacity.
-pub(crate) struct Room {
-    cores: f64,
-    ram_mib: u64,
-    incarnations: u32,
-    is_empty: bool,
-}
-
-impl Room {
-    pub fn new(intent: &Intent, state: &State, observed: &Observed) -> Self {
-        let capacity = observed.capacity;
-        let incarnations = capacity.incarnations.unwrap_or(u32::MAX).min(intent.policy.parallelism);
-        let mut room = Self {
-            cores: capacity.cores.unwrap_or(f64::INFINITY),
-            ram_mib: capacity.ram_mib.unwrap_or(u64::MAX),
-            incarnations,
-            is_empty: true,
-        };
-        for live in state.live.values() {
-            room.take(live.resources);
-        }
-        room
-    }
-
-    fn take(&mut self, resources: Resources) {
-        self.cores -= resources.cores;
-        self.ram_mib = self.ram_mib.saturating_sub(resources.ram_mib);
-        self.incarnations = self.incarnations.saturating_sub(1);
-        self.is_empty = false;
-    }
-
-    /// Takes the room if there is some. A step beyond the whole capacity runs alone rather than never.
-    pub fn admit(&mut self, resources: Resources) -> bool {
-        let is_admitted = self.is_empty || self.fits(resources);
-        if is_admitted {
-            self.take(resources);
-        }
-        is_admitted
-    }
-
-    /// The same for a spare, which never runs alone.
-    pub fn admit_beside(&mut self, resources: Resources) -> bool {
-        let fits = self.fits(resources);
-        if fits {
-            self.take(resources);
-        }
-        fits
-    }
-
-    fn fits(&self, resources: Resources) -> bool {
-        // Sums of fractions such as 0.1 are not exact.
-        resources.cores <= self.cores + 1e-6 && resources.ram_mib <= self.ram_mib && self.incarnations > 0
-    }
 }
 
 /// Log names given in this plan: `crop`, `crop_2`, `crop_3` in the order of starts over the whole job. A name that
 /// another step's id already took is passed over.
 #[derive(Default)]
 struct Names {
-    given: std::collections::BTreeSet<String>,
+    given: BTreeSet<String>,
     counts: BTreeMap<String, u32>,
 }
 
@@ -420,5 +300,84 @@ impl Names {
                 return name;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::{anything, package, step, tool, workflow};
+    use crate::drive::Job;
+    use crate::observed::Lookahead;
+    use crate::prepare_of;
+    use crate::progress::running;
+    use crate::{InstancePath, Policy};
+
+    /// Two steps one after the other; as far as the first plans go.
+    fn begun() -> (Job, Vec<Launch>) {
+        let one = tool("one", &[("a", anything())], &[("out", anything())]);
+        let steps = vec![step("s", 0, &["out"]).input("a", "x"), step("t", 0, &["out"]).input("a", "s/out")];
+        let main = workflow("main", &[("x", anything())], steps, &[("o", anything(), "t/out")]);
+        let inputs = Record::from([("x".to_owned(), Value::Bool(true))]);
+        let mut job = Job::new(Intent::new(package(vec![one, main]), inputs, Policy::default()).unwrap());
+        job.observed.lookahead = Some(Lookahead::default());
+        let mut launches = Vec::new();
+        while launches.is_empty() {
+            for action in plan(&job.intent, &job.state, &job.observed, job.now).actions {
+                match action {
+                    Action::Record(event) => job.record(event),
+                    Action::Launch(launch) => launches.push(launch),
+                    _ => {}
+                }
+            }
+        }
+        (job, launches)
+    }
+
+    #[test]
+    fn the_launch_of_what_is_claimed_can_be_made_again() {
+        let (mut job, launches) = begun();
+        let incarnation = launches[0].incarnation;
+        job.record(Event::Claimed { incarnation, uid: "u".to_owned() });
+        assert_eq!(launch_of(&job.intent, &job.state, incarnation).as_ref(), Some(&launches[0]));
+        let running: Vec<_> = running(&job.intent, &job.state).collect();
+        assert_eq!((running[0].place.as_str(), running[0].uid.as_deref()), ("s", Some("u")));
+        assert_eq!(launch_of(&job.intent, &job.state, Incarnation(9)), None);
+    }
+
+    #[test]
+    fn a_spare_is_no_launch_until_it_is_started() {
+        let (mut job, _) = begun();
+        let spare = Incarnation(2);
+        assert_eq!(prepare_of(&job.intent, &job.state, spare).unwrap().place, "t");
+        assert_eq!(launch_of(&job.intent, &job.state, spare), None);
+        let outcome = Outcome { outputs: Some(Record::new()), failure: None, exit_code: None, usage: Usage::default() };
+        job.record(Event::Ended { incarnation: Incarnation(1), outcome });
+        for action in plan(&job.intent, &job.state, &job.observed, job.now).actions {
+            if let Action::Record(event) = action {
+                job.record(event);
+            }
+        }
+        assert_eq!(launch_of(&job.intent, &job.state, spare).unwrap().place, "t");
+        assert_eq!(prepare_of(&job.intent, &job.state, spare), None);
+    }
+
+    #[test]
+    fn a_spare_of_another_place_starts_nothing_and_its_number_is_used_up() {
+        let (mut job, _) = begun();
+        let spare = Incarnation(2);
+        let (attempt, resources, log) = (1, job.state.spares[&spare].resources, "s".to_owned());
+        let instance = InstancePath::try_from("s".to_owned()).unwrap();
+        job.record(Event::StartAttempt { instance, attempt, incarnation: spare, resources, log });
+        assert!(!job.state.is_live(spare) && !job.state.is_spare(spare));
+    }
+
+    #[test]
+    fn the_end_of_a_spare_is_its_release_and_fails_nothing() {
+        let (mut job, _) = begun();
+        let spare = Incarnation(2);
+        let outcome = Outcome { outputs: None, failure: None, exit_code: None, usage: Usage::default() };
+        job.record(Event::Ended { incarnation: spare, outcome });
+        assert!(!job.state.is_spare(spare) && job.state.failure().is_none());
     }
 }

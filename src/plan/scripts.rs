@@ -14,6 +14,7 @@
 //! | `lose N …` or `lose all` | the incarnations are gone |
 //! | `evaluated INSTANCE SLOT JSON` | the answer to an evaluation; `SLOT` as `plan` shows it |
 //! | `lookahead on` or `off` | whether spares may be created |
+//! | `forget` | the executor was started again: nothing that exists is launched |
 //! | `release N …` | the executor gives spares up |
 //! | `stop CLASS`, `suspend`, `resume` | somebody asks |
 //! | `tick MS` | time passes |
@@ -195,9 +196,12 @@ impl Stage {
                 let result = Ok(value_of(parts.next().unwrap()));
                 self.record(Event::Evaluated { instance, slot, result });
             }
+            "forget" => self.observed.unlaunched.clone_from(&self.observed.present),
             "lookahead" => self.observed.lookahead = (rest == "on").then(Lookahead::default),
             "release" => {
-                numbers(rest).into_iter().for_each(|incarnation| self.record(Event::Released { incarnation }));
+                for incarnation in numbers(rest) {
+                    self.record(Event::Released { incarnation });
+                }
             }
             "stop" => {
                 self.record(Event::StopRequested { class: class(rest), message: "as the script says".to_owned() });

@@ -31,8 +31,8 @@ pub struct State {
     pub(crate) live: BTreeMap<Incarnation, Live>,
     /// Created ahead and neither started nor given up.
     pub(crate) spares: BTreeMap<Incarnation, Spare>,
-    /// For a place, the last number when one of its spares was last given up.
-    pub(crate) given_up: BTreeMap<usize, Incarnation>,
+    /// For a place, when one of its spares was last given up.
+    pub(crate) given_up: BTreeMap<usize, Timestamp>,
     pub(crate) last_incarnation: Incarnation,
     pub(crate) logs: Logs,
     pub(crate) suspended: bool,

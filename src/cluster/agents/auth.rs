@@ -163,6 +163,44 @@ mod tests {
         assert!(refused(person).contains("not bound to a pod"));
     }
 
+    #[tokio::test]
+    async fn the_api_server_is_asked_for_the_agents_audience_and_its_failures_are_not_the_tokens() {
+        let reviewer = |status: u16, answer: serde_json::Value| {
+            let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+                let answer = answer.clone();
+                async move {
+                    assert_eq!(request.uri().path(), "/apis/authentication.k8s.io/v1/tokenreviews");
+                    let body = request.into_body().collect_bytes().await.unwrap();
+                    let asked: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                    assert_eq!(asked["spec"], serde_json::json!({"audiences": ["weir-agent"], "token": "t"}));
+                    let answer = kube::client::Body::from(answer.to_string().into_bytes());
+                    Ok::<_, kube::Error>(http::Response::builder().status(status).body(answer).unwrap())
+                }
+            });
+            TokenReviewer::new(Client::new(service, "default"))
+        };
+        let review = |status: &TokenReviewStatus| {
+            serde_json::json!({"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {},
+                "spec": {}, "status": status})
+        };
+        assert_eq!(reviewer(201, review(&good())).review("t").await.unwrap().uid, "uid-1");
+        let unknown = reviewer(201, review(&TokenReviewStatus::default())).review("t").await;
+        assert!(matches!(unknown, Err(ReviewError::Refused(_))), "{unknown:?}");
+        let failure = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403,
+            "reason": "Forbidden", "message": "the operator may not create tokenreviews"});
+        let forbidden = reviewer(403, failure).review("t").await;
+        assert!(matches!(forbidden, Err(ReviewError::Unavailable(_))), "{forbidden:?}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_good_for_longer_than_it_says(token in "[a-zA-Z0-9._-]{0,60}|\\PC{0,20}", now in 0_u64..1 << 40) {
+            let now = Duration::from_secs(now);
+            let left = time_left(&token, SystemTime::UNIX_EPOCH + now);
+            proptest::prop_assert!(left == Duration::ZERO || token.split('.').count() > 1);
+        }
+    }
+
     #[test]
     fn a_tokens_time_is_read_from_it() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);

@@ -104,7 +104,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
         tracing::debug!(status = status.as_u16(), reason = %self, "an agent is not answered");
-        // What is left of the body may be long; closing is cheaper than reading it.
+        // What is left of the body may be long, and the next try may be for another replica.
         (status, [(header::CONNECTION, "close")], self.to_string()).into_response()
     }
 }

@@ -164,7 +164,7 @@ fn spec(request: &PodRequest<'_>, settings: &Settings, image: String) -> PodSpec
 fn agent(request: &PodRequest<'_>, settings: &Settings) -> Container {
     let text = |name: &str, value: String| EnvVar { name: name.to_owned(), value: Some(value), value_from: None };
     let uid = ObjectFieldSelector { field_path: "metadata.uid".to_owned(), api_version: Some("v1".to_owned()) };
-    let env = vec![
+    let mut env = vec![
         text("WEIR_FOLDER", SHARED.1.to_owned()),
         text("WEIR_OPERATOR_URL", settings.agents_url.clone()),
         text("WEIR_TOKEN_FILE", format!("{}/{TOKEN_FILE}", TOKEN.1)),
@@ -177,6 +177,9 @@ fn agent(request: &PodRequest<'_>, settings: &Settings) -> Container {
             value_from: Some(EnvVarSource { field_ref: Some(uid), ..EnvVarSource::default() }),
         },
     ];
+    if let Some(trusted) = &settings.store.trusted {
+        env.push(text("WEIR_STORE_CA", String::from_utf8_lossy(trusted).into_owned()));
+    }
     let token = VolumeMount { read_only: Some(true), ..mount(TOKEN) };
     Container {
         name: names::AGENT_CONTAINER.to_owned(),

@@ -127,6 +127,9 @@ steps:
     run: {class: CommandLineTool, baseCommand: a, inputs: {}, outputs: {}, requirements: {DockerRequirement: {dockerPull: ghcr.io/org/good}}}
 ";
         let package = weir_cwl::load_text("weir:p.cwl", text, None, &weir_cwl::load::NoFetch).unwrap();
-        insta::assert_snapshot!(violations(&package, &settings(&["ghcr.io/org/"])).join("\n"), @"");
+        insta::assert_snapshot!(violations(&package, &settings(&["ghcr.io/org/"])).join("\n"), @"
+        weir:p.cwl:8:3: the image `evil.example/step` is not allowed; the operator allows ghcr.io/org/
+        weir:p.cwl:12:10: the image `evil.example/hint` is not allowed; the operator allows ghcr.io/org/
+        ");
     }
 }

@@ -128,16 +128,29 @@ outputs: {}
 
     #[test]
     fn a_wrong_input_is_named_with_what_would_be_right() {
-        insta::assert_snapshot!(refusal("{}"), @"");
-        insta::assert_snapshot!(refusal(r#"{"aoi": 1, "bands": ["red", 2]}"#), @"");
-        insta::assert_snapshot!(refusal(r#"{"aoi": "a", "count": 1.5}"#), @"");
-        insta::assert_snapshot!(refusal("[]"), @"");
+        insta::assert_snapshot!(refusal("{}"), @"
+        spec.inputs: error: the input 'aoi' is missing
+        help: give `aoi` of type string: area of interest
+        ");
+        insta::assert_snapshot!(refusal(r#"{"aoi": 1, "bands": ["red", 2]}"#), @"
+        spec.inputs: error: the value must be of type string, not an integer (at /aoi)
+        help: put it in quotes
+        spec.inputs: error: the value must be of type string, not an integer (at /bands/1)
+        help: put it in quotes
+        ");
+        insta::assert_snapshot!(refusal(r#"{"aoi": "a", "count": 1.5}"#), @"spec.inputs: error: the value must be of type int, not a number with a fraction (at /count)");
+        insta::assert_snapshot!(refusal("[]"), @"spec.inputs: error: an input object must be a mapping from inputs to values, not a list");
     }
 
     #[test]
     fn an_unknown_input_is_a_warning() {
         let inputs = checked(None, &inline(r#"{"aoi": "a", "bnds": []}"#), &package()).unwrap();
-        insta::assert_snapshot!(inputs.warnings, @"");
+        insta::assert_snapshot!(inputs.warnings, @r#"
+        spec.inputs:1:14: warning: the process has no input 'bnds'
+         1 | {"aoi": "a", "bnds": []}
+           |              ^^^^^^
+        help: did you mean 'bands'?
+        "#);
     }
 
     #[test]
@@ -146,7 +159,10 @@ outputs: {}
             let text = format!(r#"{{"aoi": "a", "scene": {{"class": "File", "location": "{bad}"}}}}"#);
             assert!(refusal(&text).contains("cannot be read by the pods of a cluster"), "{bad}");
         }
-        insta::assert_snapshot!(refusal(r#"{"aoi": "a", "scene": {"class": "File", "path": "scene.tif"}}"#), @"");
+        insta::assert_snapshot!(refusal(r#"{"aoi": "a", "scene": {"class": "File", "path": "scene.tif"}}"#), @"
+        spec.inputs: error: the File `scene.tif` of input 'scene' cannot be read by the pods of a cluster
+        help: give an http or https URL, or a literal
+        ");
         for good in [r#""location": "https://example.org/scene.tif""#, r#""contents": "text", "basename": "a.txt""#] {
             let text = format!(r#"{{"aoi": "a", "scene": {{"class": "File", {good}}}}}"#);
             checked(None, &inline(&text), &package()).unwrap();
@@ -157,6 +173,6 @@ outputs: {}
     fn inputs_win_over_the_defaults_of_the_process_and_those_over_the_package() {
         let defaults = inline(r#"{"aoi": "d", "bands": ["nir"], "count": 1}"#);
         let inputs = checked(Some(&defaults), &inline(r#"{"count": 2}"#), &package()).unwrap();
-        assert_eq!(weir_cwl::json::compact(&Value::Record(inputs.values)), r#"{"aoi": "d", "bands": ["nir"], "count": 2}"#);
+        assert_eq!(weir_cwl::json::compact(&Value::Record(inputs.values)), r#"{"aoi":"d","bands":["nir"],"count":2,"scene":null}"#);
     }
 }

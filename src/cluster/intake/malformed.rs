@@ -39,6 +39,6 @@ mod tests {
         let guard: DeserializeGuard<ProcessJob> = serde_json::from_value(object).unwrap();
         let condition = condition(ACCEPTED, &guard.0.unwrap_err(), Time(jiff::Timestamp::UNIX_EPOCH));
         assert_eq!((condition.status.as_str(), condition.observed_generation), ("False", Some(3)));
-        insta::assert_snapshot!(condition.message, @"");
+        insta::assert_snapshot!(condition.message, @r#"the object cannot be read: Invalid type string "many". Expected i32; see `kubectl explain`"#);
     }
 }

@@ -183,7 +183,7 @@ fn what_took_a_running_step_away_is_told_apart() {
     own disk limit, then tainted, claimed, 60 s
       over OutOfDisk: the step filled its disk: Pod ephemeral local storage usage exceeds the total limit of containers 5Mi.; state more in `outdirMin` or `tmpdirMin` of ResourceRequirement, which must hold its inputs, outputs and temporary files
     own volume, claimed, 60 s
-      over OutOfDisk: the step filled its disk: Usage of EmptyDir volume "weir" exceeds the limit "5Mi".; state more in `outdirMin` or `tmpdirMin` of ResourceRequirement, which must hold its inputs, outputs and temporary files
+      over OutOfDisk: the step filled its disk: Usage of EmptyDir volume "weir" exceeds the limit "20Mi".; state more in `outdirMin` or `tmpdirMin` of ResourceRequirement, which must hold its inputs, outputs and temporary files
     node pressure, claimed, 60 s
       over Disrupted: the node `n1` ended the pod (Evicted): The node was low on resource: memory. Threshold quantity: 100Mi, available: 51200Ki. Container tool was using 812Mi, request is 256Mi, has larger consumption of memory.
     deadline, claimed, 60 s

@@ -58,8 +58,13 @@ pub enum ResolveError {
     #[error("{0}")]
     Unsupported(String),
     /// Part of it cannot be had.
-    #[error("{0}")]
-    Fetch(#[from] FetchFailure),
+    #[error("{told}")]
+    Unavailable {
+        /// What, and where it is imported.
+        told: String,
+        /// Why.
+        failure: FetchFailure,
+    },
     /// It is another one.
     #[error("`{url}` has the SHA-256 {found}, not {expected} as spec.package.sha256 says")]
     OtherText {
@@ -84,7 +89,7 @@ impl ResolveError {
         match self {
             Self::Package(_) | Self::Defect(_) => conditions::PACKAGE_INVALID,
             Self::Unsupported(_) => conditions::UNSUPPORTED,
-            Self::Fetch(_)
+            Self::Unavailable { .. }
             | Self::OtherText { .. }
             | Self::Stored(StoredPackageError::Missing(_) | StoredPackageError::Damaged(_)) => {
                 conditions::PACKAGE_UNAVAILABLE
@@ -96,7 +101,7 @@ impl ResolveError {
     /// Whether the same may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Fetch(failure) => failure.is_transient(),
+            Self::Unavailable { failure, .. } => failure.is_transient(),
             Self::Stored(error) => error.is_transient(),
             Self::Package(_) | Self::Unsupported(_) | Self::OtherText { .. } | Self::Defect(_) => false,
         }
@@ -142,11 +147,9 @@ fn chosen(reference: &str, workflow: Option<&str>) -> String {
 
 async fn freeze(entry: String, documents: Documents) -> Result<Resolved, ResolveError> {
     blocking(move || {
-        let pinned = pin(&entry, &documents).map_err(|diagnostics| match documents.failure() {
-            // The loader's message says where it is imported; that it may come later is what the failure knows.
-            Some(failure) if failure.is_transient() => ResolveError::Fetch(failure),
-            Some(failure) if diagnostics.0.iter().all(|one| one.span.is_none()) => ResolveError::Fetch(failure),
-            _ => ResolveError::Package(diagnostics),
+        let pinned = pin(&entry, &documents).map_err(|found| match documents.failure() {
+            Some(failure) => ResolveError::Unavailable { told: found.to_string(), failure },
+            None => ResolveError::Package(found),
         })?;
         let stored = StoredPackage { entry, documents: pinned.documents };
         sound(pinned.package, stored, pinned.warnings)

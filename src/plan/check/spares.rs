@@ -9,7 +9,7 @@ use crate::graph::Kind;
 use crate::intent::Intent;
 use crate::limits::SPARE_IDLE_MS_MAX;
 use crate::observed::Observed;
-use crate::plan::Room;
+use crate::room::Room;
 use crate::state::{Expansion, Stage, State, StepState};
 
 /// What the plan does with spares: reserved by fresh numbers for what is certain, small, beside what runs; made only once

@@ -1,9 +1,11 @@
 //! The world of one story: a journal, leaders, pods, mail between them, and everything that can go wrong.
 
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use weir_api::{FailureClass, Phase};
+use weir_api::Phase;
 use weir_cwl::expression::Context;
 use weir_cwl::{Record, Value, json};
 
@@ -11,6 +13,7 @@ use super::generate::{Case, case};
 use super::oracle;
 use super::random::Random;
 use super::tool::{Scripts, behaviour, try_tool};
+use super::witness::Facts;
 use crate::action::{Action, Launch, Plan, Prepare};
 use crate::event::{Event, Failure, Incarnation, Outcome, Recorded, Resources, Timestamp, Usage};
 use crate::intent::Intent;
@@ -51,7 +54,8 @@ pub fn tell(seed: u64, planner: Planner, is_loud: bool) -> Story {
         Ok(intent) => intent,
         Err(error) => return Story::broken(format!("the generator made an invalid intent: {error}")),
     };
-    let capacity = Capacity { cores: Some(*random.pick(&[2.0, 4.0, 8.0])), ram_mib: None, incarnations: None };
+    let (cores, parallelism) = (*random.pick(&[2.0, 4.0, 8.0]), case.policy.parallelism);
+    let capacity = Capacity { cores: Some(cores), ram_mib: None, incarnations: None };
     let lookaheads = [None, Some(Lookahead::default()), Some(Lookahead { cores_max: 4.0, ram_mib_max: 4096 })];
     let mut world = World {
         lookahead: *random.pick(&lookaheads),
@@ -72,7 +76,7 @@ pub fn tell(seed: u64, planner: Planner, is_loud: bool) -> Story {
         mail: Vec::new(),
         last_uid: 0,
         runs: BTreeMap::new(),
-        facts: Facts::default(),
+        facts: Facts::new(cores, parallelism as usize),
         last_seen: Observed { capacity, ..Observed::default() },
         published: None,
         is_loud,
@@ -97,7 +101,7 @@ impl Story {
     }
 }
 
-type Kept = Result<(), String>;
+pub(crate) type Kept = Result<(), String>;
 
 #[derive(Debug, Clone, Default)]
 struct Leader {
@@ -144,21 +148,6 @@ enum Mail {
     Superseded(Incarnation, String),
     Report(Incarnation, String, Box<Outcome>),
     Acknowledged(Incarnation, String),
-}
-
-/// What the journal says, read without the core.
-#[derive(Debug, Clone, Default)]
-struct Facts {
-    started: BTreeMap<Incarnation, (InstancePath, f64)>,
-    prepared: BTreeMap<Incarnation, (String, Resources)>,
-    released: BTreeSet<Incarnation>,
-    /// Spares that were started.
-    taken: u32,
-    ended: BTreeSet<Incarnation>,
-    succeeded: BTreeSet<InstancePath>,
-    stop: Option<FailureClass>,
-    is_suspended: bool,
-    is_finished: bool,
 }
 
 struct World {
@@ -251,7 +240,7 @@ impl World {
 
     /// Writes as the leader.
     fn append(&mut self, event: Event) -> Kept {
-        self.witness(&event)?;
+        self.facts.take(&event)?;
         self.say(|| format!("journal {}", describe(&event)));
         let recorded = Recorded { at: self.now, event };
         fold(&self.intent, &mut self.leader.state, &recorded).map_err(|error| error.to_string())?;
@@ -265,177 +254,6 @@ impl World {
         let is_epoch = matches!(recorded.event, Event::Epoch { .. });
         self.journal.push(recorded);
         if self.is_restless && !is_epoch { self.restart() } else { Ok(()) }
-    }
-
-    /// What the journal must never say, checked without the core.
-    fn witness(&mut self, event: &Event) -> Kept {
-        let facts = &mut self.facts;
-        match event {
-            _ if facts.is_finished => {}
-            Event::StartAttempt { instance, incarnation, resources, .. } => {
-                if facts.succeeded.contains(instance) {
-                    return Err(format!("`{instance}` is finished and starts again"));
-                }
-                let is_live = |(number, (path, _)): (&Incarnation, &(InstancePath, f64))| {
-                    path == instance && !facts.ended.contains(number)
-                };
-                if facts.started.iter().any(is_live) {
-                    return Err(format!("`{instance}` has an incarnation that lives and starts another"));
-                }
-                if facts.started.insert(*incarnation, (instance.clone(), resources.cores)).is_some() {
-                    return Err(format!("incarnation {} is started twice", incarnation.0));
-                }
-                if let Some((place, size)) = facts.prepared.get(incarnation) {
-                    facts.taken += 1;
-                    if facts.released.contains(incarnation) {
-                        return Err(format!("spare {} was given up and is started", incarnation.0));
-                    }
-                    let steps: Vec<&str> = instance.0.iter().map(|segment| segment.step.as_str()).collect();
-                    if *place != steps.join("/") || size != resources {
-                        return Err(format!("the spare of `{place}` is started as `{instance}`"));
-                    }
-                }
-                return self.fits();
-            }
-            Event::Prepared { incarnation, place, resources } => {
-                let is_known = facts.started.contains_key(incarnation);
-                if facts.prepared.insert(*incarnation, (place.clone(), *resources)).is_some() || is_known {
-                    return Err(format!("incarnation {} is reserved twice", incarnation.0));
-                }
-                if facts.is_suspended || facts.stop.is_some() {
-                    return Err(format!("a spare of `{place}` while nothing new may start"));
-                }
-                return self.fits();
-            }
-            Event::Released { incarnation } => {
-                if facts.prepared.contains_key(incarnation) && !facts.started.contains_key(incarnation) {
-                    facts.released.insert(*incarnation);
-                }
-            }
-            Event::Ended { incarnation, outcome } => {
-                if facts.ended.insert(*incarnation)
-                    && outcome.outputs.is_some()
-                    && let Some((instance, _)) = facts.started.get(incarnation)
-                {
-                    facts.succeeded.insert(instance.clone());
-                }
-            }
-            Event::StopRequested { class, .. } => facts.stop = facts.stop.or(Some(*class)),
-            Event::Suspended => facts.is_suspended = true,
-            Event::Resumed => facts.is_suspended = false,
-            Event::Finished { .. } => {
-                facts.is_finished = true;
-                if facts.started.keys().any(|number| !facts.ended.contains(number)) {
-                    return Err("the job is finished while an incarnation lives".to_owned());
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// What was started and what stands by has room.
-    fn fits(&self) -> Kept {
-        let facts = &self.facts;
-        let live =
-            facts.started.iter().filter(|(number, _)| !facts.ended.contains(number)).map(|(_, (_, cores))| *cores);
-        let is_spare = |number: &Incarnation| !facts.released.contains(number) && !facts.started.contains_key(number);
-        let spares = facts.prepared.iter().filter(|(number, _)| is_spare(number)).map(|(_, (_, size))| size.cores);
-        let used: Vec<f64> = live.chain(spares).collect();
-        let cores: f64 = used.iter().sum();
-        if used.len() > 1 && cores > self.capacity.cores.unwrap_or(f64::MAX) + 1e-6 {
-            return Err(format!("{cores} cores are in use"));
-        }
-        if used.len() > self.intent.policy.parallelism as usize {
-            return Err(format!("{} incarnations at once", used.len()));
-        }
-        Ok(())
-    }
-
-    fn fault(&mut self) -> Kept {
-        match self.random.below(16) {
-            0..3 => self.restart(),
-            3 => {
-                if self.stale.is_none() {
-                    self.say(|| "fault: another leader takes over, the old one does not know".to_owned());
-                    self.stale = Some(self.leader.clone());
-                    self.restart()?;
-                }
-                Ok(())
-            }
-            4..6 => {
-                if !self.pods.is_empty() {
-                    let at = self.random.below(self.pods.len());
-                    let pod = self.pods.remove(at);
-                    self.say(|| format!("fault: pod {} of {} is lost", pod.uid, pod.incarnation.0));
-                }
-                Ok(())
-            }
-            6 => {
-                if !self.pods.is_empty() {
-                    let at = self.random.below(self.pods.len());
-                    self.pods[at].is_visible = false;
-                    let uid = self.pods[at].uid.clone();
-                    self.say(|| format!("fault: pod {uid} becomes a zombie"));
-                }
-                Ok(())
-            }
-            7 => {
-                // An event that was already written is written once more.
-                let at = self.random.below(self.journal.len());
-                let event = self.journal[at].event.clone();
-                let is_harmless = matches!(
-                    event,
-                    Event::Evaluated { .. } | Event::Ended { .. } | Event::Claimed { .. } | Event::Released { .. }
-                );
-                if is_harmless { self.append(event) } else { Ok(()) }
-            }
-            8 => {
-                // A report and a claim that come far too late, or from nowhere.
-                let incarnation = Incarnation(1 + self.random.below(20) as u64);
-                if self.facts.ended.contains(&incarnation) {
-                    let outputs = Some([("out".to_owned(), Value::String("from a zombie".to_owned()))].into());
-                    let outcome = Outcome { outputs, failure: None, exit_code: Some(0), usage: Usage::default() };
-                    self.append(Event::Ended { incarnation, outcome })?;
-                }
-                self.append(Event::Claimed { incarnation: Incarnation(1_000_000), uid: "nobody".to_owned() })
-            }
-            9 if self.random.chance(20) => {
-                self.append(Event::StopRequested { class: FailureClass::Dismissed, message: "a person".to_owned() })
-            }
-            10 if !self.facts.is_finished => self.append(Event::Suspended),
-            11 => {
-                self.say(|| "fault: nothing happens for a long time".to_owned());
-                self.now.0 += 70_000;
-                Ok(())
-            }
-            12 => {
-                self.lookahead = if self.lookahead.is_some() { None } else { Some(Lookahead::default()) };
-                let lookahead = self.lookahead;
-                self.say(|| format!("from now on {lookahead:?}"));
-                Ok(())
-            }
-            13..15 => {
-                let spares: Vec<Incarnation> = self.leader.state.spares().collect();
-                if spares.is_empty() {
-                    return Ok(());
-                }
-                let incarnation = *self.random.pick(&spares);
-                if self.random.chance(50) {
-                    // Nobody may run a spare, whatever he says.
-                    return self.append(Event::Claimed { incarnation, uid: "hasty".to_owned() });
-                }
-                self.kill(incarnation);
-                self.append(Event::Released { incarnation })
-            }
-            _ => {
-                let before = self.mail.len();
-                self.mail.retain(|(due, _)| due.0 % 2 == 0);
-                let lost = before - self.mail.len();
-                self.say(|| format!("fault: {lost} messages are lost"));
-                Ok(())
-            }
-        }
     }
 
     /// The leader dies; the next one reads the journal and must know the same.

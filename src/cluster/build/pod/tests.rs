@@ -308,6 +308,16 @@ fn the_tool_has_no_authority_at_all_and_the_agent_only_its_token() {
 }
 
 #[test]
+fn the_agent_trusts_the_stores_own_authority_where_there_is_one() {
+    let (job, requirements, mut settings) = (job(), requirements(), settings());
+    settings.store.trusted = Some(b"PEM".to_vec());
+    let pod = build(&request(&job, &requirements), &settings).unwrap();
+    let variable = |name: &str| container(&pod, name).env.iter().flatten().find(|env| env.name == "WEIR_STORE_CA");
+    assert_eq!(variable("agent").unwrap().value.as_deref(), Some("PEM"));
+    assert_eq!(variable("tool"), None);
+}
+
+#[test]
 fn nothing_depends_on_the_instance_but_one_annotation() {
     let instance = InstancePath::try_from("a[1]/node_crop[0]".to_owned()).unwrap();
     let (job, requirements) = (job(), requirements());

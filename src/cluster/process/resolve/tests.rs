@@ -59,11 +59,25 @@ async fn everything_that_is_imported_is_frozen() {
 async fn a_mistake_is_told_with_its_line_and_column() {
     let error = resolved(&text(&TOOL.replace("string", "strin")), None).await.unwrap_err();
     assert_eq!(error.reason(), "PackageInvalid");
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"
+    weir:processes/p/package.cwl:5:16: error: there is no type 'strin'
+     5 | inputs: {text: strin}
+       |                ^^^^^
+    help: did you mean 'string'?
+    ");
     let error = resolved(&text(&workflow("tool.cwl")), None).await.unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"
+    weir:processes/p/package.cwl:8:10: error: cannot read weir:processes/p/tool.cwl: a package that stands in an object has no neighbours; name what it imports by its whole URL
+     8 |     run: tool.cwl
+       |          ^^^^^^^^
+    ");
     let error = resolved(&text(TOOL), Some("other")).await.unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"
+    weir:processes/p/package.cwl:1:1: error: there is no process '#other' in weir:processes/p/package.cwl
+     1 | cwlVersion: v1.2
+       | ^
+    help: it has: tool
+    ");
 }
 
 #[tokio::test]
@@ -71,7 +85,7 @@ async fn what_weir_does_not_support_is_named() {
     let package = TOOL.replace("inputs:", "requirements: {\"cwltool:MPIRequirement\": {processes: 2}}\ninputs:");
     let error = resolved(&text(&package), None).await.unwrap_err();
     assert_eq!(error.reason(), "Unsupported");
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"weir:processes/p/package.cwl:5:16: error: weir does not support `cwltool:MPIRequirement`");
 }
 
 #[tokio::test]
@@ -82,8 +96,12 @@ async fn an_import_that_is_away_for_now_is_waited_for_and_one_that_is_forbidden_
     let error = resolved(&href(port, "missing.cwl", None), None).await.unwrap_err();
     assert_eq!((error.reason(), error.is_transient()), ("PackageUnavailable", false), "{error}");
     let error = resolved(&text(&workflow("http://169.254.169.254/a.cwl")), None).await.unwrap_err();
-    assert!(!error.is_transient());
-    insta::assert_snapshot!(error, @"");
+    assert_eq!((error.reason(), error.is_transient()), ("PackageUnavailable", false));
+    insta::assert_snapshot!(error, @"
+    weir:processes/p/package.cwl:8:10: error: cannot read http://169.254.169.254/a.cwl: `http://169.254.169.254/a.cwl` leads to 169.254.169.254, which is no public address; the operator allows others by its setting fetch.allowed
+     8 |     run: http://169.254.169.254/a.cwl
+       |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    ");
 }
 
 #[tokio::test]
