@@ -13,11 +13,15 @@ fn main() -> ExitCode {
     if weir_script::called_as_worker() {
         return weir_script::worker_main();
     }
+    #[cfg(feature = "embedded")]
     if weir_local::launcher::called_as_launcher() {
         return weir_local::launcher::launcher_main();
     }
+    #[cfg(feature = "embedded")]
     if cli::called_as("weir-eo") {
         return weir_raster::main(std::env::args_os());
     }
+    // The one provider of cryptography; whoever needs TLS asks for it. Only a second call can fail.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     cli::main()
 }

@@ -4,9 +4,13 @@
 #[path = "it/support.rs"]
 mod support;
 
+#[path = "it/chart.rs"]
+mod chart;
 #[path = "it/command_line.rs"]
 mod command_line;
 #[path = "it/cwl_runner.rs"]
 mod cwl_runner;
+#[path = "it/generated.rs"]
+mod generated;
 #[path = "it/water_bodies.rs"]
 mod water_bodies;

@@ -2,12 +2,13 @@
 //! servers.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use crate::limits::{BODY_TIMEOUT, CONNECT_TIMEOUT, OPERATOR_TIMEOUT, RESPONSE_TIMEOUT};
+use crate::limits::{BODY_TIMEOUT, CONNECT_TIMEOUT, OPERATOR_CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
+use crate::settings::Pem;
 
 /// Certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,16 +22,16 @@ pub enum CertificateError {
         source: std::io::Error,
     },
     /// Not PEM, or empty.
-    #[error("`{0}` holds no PEM certificate")]
-    Empty(PathBuf),
+    #[error("{0} holds no PEM certificate")]
+    Empty(String),
 }
 
-/// The client for the operator. Without `ca_file` it trusts nobody, which is right for plain HTTP only.
-pub fn operator(ca_file: Option<&Path>) -> Result<ureq::Agent, CertificateError> {
-    let trusted = ca_file.map(certificates).transpose()?.unwrap_or_default();
+/// The client for the operator. Without `ca` it trusts nobody, which is right for plain HTTP only.
+pub fn operator(ca: Option<&Pem>) -> Result<ureq::Agent, CertificateError> {
+    let trusted = ca.map(certificates).transpose()?.unwrap_or_default();
     let config = ureq::Agent::config_builder()
         .tls_config(tls(trusted))
-        .timeout_global(Some(OPERATOR_TIMEOUT))
+        .timeout_connect(Some(OPERATOR_CONNECT_TIMEOUT))
         .http_status_as_error(false)
         .max_redirects(0)
         .accept_encoding("identity")
@@ -40,13 +41,13 @@ pub fn operator(ca_file: Option<&Path>) -> Result<ureq::Agent, CertificateError>
     Ok(config.new_agent())
 }
 
-/// The client for stores and data servers: trusts the public authorities, and those in `ca_file`.
-pub fn data(ca_file: Option<&Path>) -> Result<ureq::Agent, CertificateError> {
+/// The client for stores and data servers: trusts the public authorities, and those in `ca`.
+pub fn data(ca: Option<&Pem>) -> Result<ureq::Agent, CertificateError> {
     let mut trusted: Vec<_> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
         .iter()
         .map(|certificate| Certificate::from_der(certificate.as_ref()))
         .collect();
-    trusted.extend(ca_file.map(certificates).transpose()?.unwrap_or_default());
+    trusted.extend(ca.map(certificates).transpose()?.unwrap_or_default());
     let config = ureq::Agent::config_builder()
         .tls_config(tls(trusted))
         // Bytes are digested, counted and resumed as they are stored.
@@ -70,15 +71,21 @@ fn tls(trusted: Vec<Certificate<'static>>) -> TlsConfig {
         .build()
 }
 
-fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, CertificateError> {
-    let pem = fs::read(path).map_err(|source| CertificateError::Read { path: path.to_owned(), source })?;
-    let found: Vec<_> = parse_pem(&pem)
+fn certificates(pem: &Pem) -> Result<Vec<Certificate<'static>>, CertificateError> {
+    let (bytes, place) = match pem {
+        Pem::Text(text) => (text.clone().into_bytes(), "WEIR_CA or WEIR_STORE_CA".to_owned()),
+        Pem::File(path) => {
+            let bytes = fs::read(path).map_err(|source| CertificateError::Read { path: path.clone(), source })?;
+            (bytes, format!("`{}`", path.display()))
+        }
+    };
+    let found: Vec<_> = parse_pem(&bytes)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
             _ => None,
         })
         .collect();
-    if found.is_empty() { Err(CertificateError::Empty(path.to_owned())) } else { Ok(found) }
+    if found.is_empty() { Err(CertificateError::Empty(place)) } else { Ok(found) }
 }
 
 /// A URL as a message may show it: without the query, in which a presigned URL has its signature, and without a password.

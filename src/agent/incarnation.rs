@@ -110,9 +110,9 @@ fn serve(settings: &Settings, report: &mut TerminationMessage) -> Result<(), Inc
     let mut shim = Shim::listen(&settings.folder).map_err(volume("listen in", &settings.folder))?;
     let is_running = Arc::new(AtomicBool::new(false));
     heed_signals(settings, shim.terminate(), Arc::clone(&is_running)).map_err(IncarnationError::Signals)?;
-    let data = http::data(settings.store_ca_file.as_deref())?;
+    let data = http::data(settings.store_ca.as_ref())?;
     let operator = Operator::new(
-        http::operator(settings.ca_file.as_deref())?,
+        http::operator(settings.ca.as_ref())?,
         settings.operator.clone(),
         settings.token_file.clone(),
         settings.claimant.clone(),

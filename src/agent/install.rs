@@ -1,4 +1,4 @@
-//! `weir-agent install PATH`: puts the shim where the tool's container finds it.
+//! `weir-agent install DIR`: puts the shim where the tool's container finds it.
 
 use std::fs;
 use std::io;
@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 
 /// Name of the shim beside the agent's own program.
 const SHIM: &str = "weir-shim";
+/// Its name in the shared volume.
+pub const INSTALLED: &str = "shim";
 
-/// Copies the shim to `path`, executable for everyone. It appears whole or not at all; doing it again does no harm.
-pub fn install(path: &Path) -> io::Result<()> {
+/// Copies the shim into `folder`, executable for everyone. It appears whole or not at all; doing it again does no harm,
+/// also while it runs.
+pub fn install(folder: &Path) -> io::Result<()> {
     // Where /proc is hidden, the name by which the container runtime has started it.
     let own = std::env::current_exe().or_else(|error| std::env::args_os().next().map(PathBuf::from).ok_or(error))?;
-    copy(&own.with_file_name(SHIM), path)
+    copy(&own.with_file_name(SHIM), &folder.join(INSTALLED))
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

@@ -15,8 +15,13 @@ pub const MESSAGE_BYTES_MAX: u64 = 64 << 20;
 
 /// Bytes of an answer of the operator: literals of an order stand in it.
 pub const ANSWER_BYTES_MAX: u64 = 64 << 20;
-/// How long one request to the operator may take; its long poll ends well before.
+/// How long one request to the operator may take: a report is answered within a minute, and has a while to get there.
 pub const OPERATOR_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a claim may take: the operator looks at the token for 15 s and holds the claim for 50 s at most. Later than
+/// that nothing comes, because the operator's node is gone.
+pub const CLAIM_TIMEOUT: Duration = Duration::from_secs(70);
+/// Time to connect to the operator: it is in the same cluster. After a change of the leader the old address is dead.
+pub const OPERATOR_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// First wait after a request failed; doubled for each further one.
 pub const BACKOFF: Duration = Duration::from_millis(100);
 /// Longest wait: an operator's restart takes a few seconds.

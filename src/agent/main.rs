@@ -1,4 +1,4 @@
-//! `weir-agent install PATH` puts the shim into the pod's shared volume; `weir-agent run` serves one incarnation.
+//! `weir-agent install DIR` puts the shim into the pod's shared volume; `weir-agent run` serves one incarnation.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,10 +14,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["install", path] => match install(Path::new(path)) {
+        ["install", folder] => match install(Path::new(folder)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("weir-agent: cannot install the shim at `{path}`: {error}");
+                eprintln!("weir-agent: cannot install the shim in `{folder}`: {error}");
                 ExitCode::FAILURE
             }
         },
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         // For tests only: the token travels in the clear.
         ["run", "--allow-http"] => run(true),
         _ => {
-            eprintln!("usage: weir-agent install PATH | weir-agent run");
+            eprintln!("usage: weir-agent install DIR | weir-agent run");
             ExitCode::from(USAGE)
         }
     }

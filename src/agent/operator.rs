@@ -12,7 +12,7 @@ use weir_api::agent::{
 };
 
 use crate::backoff::Backoff;
-use crate::limits::{ANSWER_BYTES_MAX, REFUSED_MAX};
+use crate::limits::{ANSWER_BYTES_MAX, CLAIM_TIMEOUT, OPERATOR_TIMEOUT, REFUSED_MAX};
 
 /// Polls that end sooner than this are spaced out.
 const POLL_MIN: Duration = Duration::from_millis(100);
@@ -81,7 +81,7 @@ impl Operator {
         let claim = Claim { claimant: self.claimant.clone() };
         loop {
             let asked = Instant::now();
-            match self.post(CLAIM_PATH, &claim)? {
+            match self.post(CLAIM_PATH, &claim, CLAIM_TIMEOUT)? {
                 ClaimAnswer::Order(order) => return Ok(*order),
                 ClaimAnswer::Superseded {} => return Err(OperatorError::Superseded),
                 ClaimAnswer::Wait {} => std::thread::sleep(POLL_MIN.saturating_sub(asked.elapsed())),
@@ -91,7 +91,7 @@ impl Operator {
 
     /// Reports the end of the tool.
     pub fn exited(&self, exited: &Exited) -> Result<ExitedAnswer, OperatorError> {
-        match self.post(EXITED_PATH, exited)? {
+        match self.post(EXITED_PATH, exited, OPERATOR_TIMEOUT)? {
             ExitedAnswer::Superseded {} => Err(OperatorError::Superseded),
             answer => Ok(answer),
         }
@@ -99,7 +99,7 @@ impl Operator {
 
     /// Reports that everything is uploaded; returns once this is durable.
     pub fn complete(&self, complete: &Complete) -> Result<(), OperatorError> {
-        match self.post(COMPLETE_PATH, complete)? {
+        match self.post(COMPLETE_PATH, complete, OPERATOR_TIMEOUT)? {
             CompleteAnswer::Done {} => Ok(()),
             CompleteAnswer::Superseded {} => Err(OperatorError::Superseded),
         }
@@ -107,14 +107,19 @@ impl Operator {
 
     /// Asks until there is an answer. An operator that is away is waited for as long as the pod lives; the journal knows
     /// what it has acknowledged.
-    fn post<Q: Serialize, A: DeserializeOwned>(&self, path: &'static str, question: &Q) -> Result<A, OperatorError> {
+    fn post<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &'static str,
+        question: &Q,
+        time: Duration,
+    ) -> Result<A, OperatorError> {
         let not_understood = |error: serde_json::Error| OperatorError::Answer { path, message: error.to_string() };
         let body = serde_json::to_vec(question).map_err(not_understood)?;
         let mut backoff = Backoff::default();
         let mut refused_since: Option<Instant> = None;
         let mut was_told = false;
         loop {
-            match self.ask(path, &body) {
+            match self.ask(path, &body, time) {
                 Reply::Answer(answer) => return serde_json::from_slice(&answer).map_err(not_understood),
                 Reply::Unavailable(reason) => {
                     refused_since = None;
@@ -134,7 +139,7 @@ impl Operator {
         }
     }
 
-    fn ask(&self, path: &str, body: &[u8]) -> Reply {
+    fn ask(&self, path: &str, body: &[u8], time: Duration) -> Reply {
         let token = match std::fs::read_to_string(&self.token_file) {
             Ok(token) => token,
             Err(error) => {
@@ -146,7 +151,10 @@ impl Operator {
             .http
             .post(format!("{}{path}", self.url))
             .header("authorization", format!("Bearer {}", token.trim()))
-            .header("content-type", "application/json");
+            .header("content-type", "application/json")
+            .config()
+            .timeout_global(Some(time))
+            .build();
         let mut response = match request.send(body) {
             Ok(response) => response,
             Err(error) => return Reply::Unavailable(error.to_string()),

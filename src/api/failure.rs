@@ -21,11 +21,11 @@ pub enum FailureClass {
     Disrupted,
     /// The tool never ran under its claim; not counted.
     Platform,
-    /// The image cannot be had.
+    /// The image could not be had before the executor's deadline.
     ImageUnavailable,
-    /// No place for the step's resources.
+    /// There was no place for the step's resources until the executor's deadline.
     Unschedulable,
-    /// A quota refuses the step for now.
+    /// A quota refused the step until the executor's deadline.
     QuotaExceeded,
     /// Admission refuses the step for good.
     Rejected,
@@ -44,20 +44,15 @@ pub enum FailureClass {
 impl FailureClass {
     /// Whether a failure of this class uses up one of the step instance's attempts.
     pub fn is_counted(self) -> bool {
-        !matches!(self, Self::Disrupted | Self::Platform | Self::QuotaExceeded | Self::Unschedulable)
+        !matches!(self, Self::Disrupted | Self::Platform)
     }
 
-    /// Whether another try can help at all.
+    /// Whether another try can help at all. Where only waiting helps (no place, a quota, an image), the executor has
+    /// waited already.
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
-            Self::ToolFailedTemporarily
-                | Self::OutOfMemory
-                | Self::OutOfDisk
-                | Self::Disrupted
-                | Self::Platform
-                | Self::QuotaExceeded
-                | Self::Unschedulable
+            Self::ToolFailedTemporarily | Self::OutOfMemory | Self::OutOfDisk | Self::Disrupted | Self::Platform
         )
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::{DemoArgs, documents, execution, run};
+use super::{DemoArgs, documents, paths, run};
 
 const PACKAGE: &str = include_str!("../../manifests/water-bodies/water-bodies.cwl");
 
@@ -77,7 +77,7 @@ fn write_example(dir: &Path) -> Result<Example> {
 /// What the user would type for this program: its path if it was called by one, as `cargo run` does.
 fn program() -> String {
     let called = std::env::args().next().unwrap_or_default();
-    if called.contains('/') { execution::shown(Path::new(&called)) } else { "weir".to_owned() }
+    if called.contains('/') { paths::shown(Path::new(&called)) } else { "weir".to_owned() }
 }
 
 /// A word as a shell reads it back.

@@ -1,14 +1,13 @@
 //! Fetches documents for the loader from files and by HTTP, within limits.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_FETCH_SECONDS_MAX};
+use weir_api::limits::DOCUMENT_BYTES_MAX;
 use weir_cwl::load::{Fetch, FetchError};
 use weir_cwl::uri;
 
-use super::execution;
+use super::paths;
 
 /// The documents of this machine and of the web.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +23,7 @@ impl Fetch for Documents {
     }
 
     fn name(&self, url: &str) -> Option<String> {
-        uri::to_path(url).map(|path| execution::shown(path.as_ref()))
+        uri::to_path(url).map(|path| paths::shown(path.as_ref()))
     }
 }
 
@@ -61,9 +60,10 @@ fn read_file(path: &Path) -> Result<String> {
     Ok(std::fs::read_to_string(path)?)
 }
 
+#[cfg(feature = "embedded")]
 fn read_http(url: &str) -> Result<String> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(Duration::from_secs(DOCUMENT_FETCH_SECONDS_MAX)))
+        .timeout_global(Some(std::time::Duration::from_secs(weir_api::limits::DOCUMENT_FETCH_SECONDS_MAX)))
         .tls_config(
             ureq::tls::TlsConfig::builder()
                 .unversioned_rustls_crypto_provider(rustls::crypto::aws_lc_rs::default_provider().into())
@@ -73,4 +73,10 @@ fn read_http(url: &str) -> Result<String> {
         .into();
     let mut response = agent.get(url).call()?;
     Ok(response.body_mut().with_config().limit(DOCUMENT_BYTES_MAX as u64).read_to_string()?)
+}
+
+/// The operator fetches by a client of its own; this program of its image has no other.
+#[cfg(not(feature = "embedded"))]
+fn read_http(_: &str) -> Result<String> {
+    bail!("this build of weir reads files only: download it first")
 }

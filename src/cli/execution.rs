@@ -1,6 +1,5 @@
 //! One job on the embedded backend, from its specification to its end: signals, progress, exit code.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -11,7 +10,7 @@ use weir_local::{Control, Finished, JobSpec, LocalBackend, Settings};
 use weir_store::RunId;
 
 use super::progress::Display;
-use super::{ExecutionArgs, exit};
+use super::{ExecutionArgs, exit, paths};
 
 /// The settings of the backend that these options ask for.
 pub fn settings(args: &ExecutionArgs) -> Result<Settings> {
@@ -99,21 +98,10 @@ pub fn id_to_resume(asked: &str, backend: &LocalBackend) -> Result<RunId> {
     } else {
         backend.runs().into_iter().find(|(id, _)| id.as_str() == asked)
     };
-    let state = shown(&backend.settings().state_dir);
+    let state = paths::shown(&backend.settings().state_dir);
     match latest {
         Some((id, _)) => Ok(id),
         None if asked.is_empty() => bail!("there is no job to resume in {state}"),
         None => bail!("--resume: there is no job `{asked}` in {state}"),
     }
-}
-
-/// A path as an absolute one, whether it exists or not.
-pub fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
-}
-
-/// A path below the working directory is shown relative to it.
-pub fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().ok();
-    here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).display().to_string()
 }

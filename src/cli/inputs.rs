@@ -9,7 +9,7 @@ use weir_cwl::source::Source;
 use weir_cwl::{Package, Record, Type, Value};
 
 use super::documents::{self, Documents};
-use super::execution;
+use super::paths;
 
 /// The input object of somebody who gave none.
 const NOTHING: &str = "{}";
@@ -39,11 +39,12 @@ pub fn read(file: Option<&Path>, assignments: &[String], package: &Package) -> R
 
 /// Looks whether every file and folder of this machine is there, so that a wrong path is told now and not when the step
 /// that reads it starts.
+#[cfg(feature = "embedded")]
 pub fn present(values: &Record) -> Result<()> {
     let checked = Value::Record(values.clone()).map_entries(&mut |entry| {
         let path = entry.location().and_then(weir_cwl::uri::to_path);
         match path.filter(|path| !Path::new(path).exists()) {
-            Some(path) => bail!("there is no input {}", execution::shown(path.as_ref())),
+            Some(path) => bail!("there is no input {}", paths::shown(path.as_ref())),
             None => Ok(entry),
         }
     });

@@ -1,14 +1,26 @@
 //! The command line: what the user typed ([`Command`]) becomes validated settings in each command's own file.
 
+#[cfg(feature = "embedded")]
 mod conformance;
+#[cfg(feature = "embedded")]
 mod demo;
 mod documents;
+#[cfg(feature = "embedded")]
 mod execution;
+mod findings;
+mod generate;
 mod inputs;
+#[cfg(feature = "cluster")]
+mod operator;
+mod paths;
+#[cfg(feature = "embedded")]
 mod progress;
+#[cfg(feature = "embedded")]
 mod run;
 mod store;
+#[cfg(feature = "embedded")]
 mod summary;
+mod telemetry;
 mod validate;
 
 use std::io::Write as _;
@@ -24,6 +36,7 @@ pub mod exit {
     /// The package needs something that weir does not support here.
     pub const UNSUPPORTED: u8 = 33;
     /// The job was cancelled.
+    #[cfg(feature = "embedded")]
     pub const CANCELLED: u8 = 130;
 }
 
@@ -35,15 +48,26 @@ pub fn called_as(name: &str) -> bool {
 
 /// Parses, dispatches, reports what went wrong on one line.
 pub fn main() -> ExitCode {
-    let command =
-        if called_as("cwl-runner") { Command::CwlRunner(CwlRunner::parse().args) } else { Cli::parse().command };
-    let done = match command {
+    #[cfg(feature = "embedded")]
+    if called_as("cwl-runner") {
+        return done(conformance::run(&CwlRunner::parse().args));
+    }
+    done(match Cli::parse().command {
+        #[cfg(feature = "embedded")]
         Command::Demo(args) => demo::demo(&args),
+        #[cfg(feature = "embedded")]
         Command::Run(args) => run::run(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Store(args) => store::store(&args),
+        #[cfg(feature = "cluster")]
+        Command::Operator(args) => operator::operator(&args),
+        Command::Generate(args) => generate::generate(&args),
+        #[cfg(feature = "embedded")]
         Command::CwlRunner(args) => conformance::run(&args),
-    };
+    })
+}
+
+fn done(done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
         eprintln!("{}", describe(&error));
         ExitCode::from(exit::FAILURE)
@@ -75,19 +99,26 @@ fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// Runs Earth-observation application packages (CWL) on this machine, with nothing installed.
+/// Runs Earth-observation application packages (CWL), on this machine or on Kubernetes.
 #[derive(Debug, Parser)]
 #[command(
     name = "weir",
     version,
     disable_help_subcommand = true,
-    after_help = "New here? `weir demo` makes water masks from two bundled Landsat scenes and shows how to go on."
+    after_help = AFTER_HELP
 )]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
 
+#[cfg(feature = "embedded")]
+const AFTER_HELP: &str =
+    "New here? `weir demo` makes water masks from two bundled Landsat scenes and shows how to go on.";
+#[cfg(not(feature = "embedded"))]
+const AFTER_HELP: &str = "This build has the parts for a cluster only; another one runs packages on one machine.";
+
+#[cfg(feature = "embedded")]
 const EXIT_CODES: &str = "\
 Exit codes: 0 successful; 1 the package or its inputs are wrong, or the job failed; 2 wrong options; 33 the package needs \
 something that weir does not support here; 130 cancelled (Ctrl-C once: cleanly, twice: at once).";
@@ -95,20 +126,29 @@ something that weir does not support here; 130 cancelled (Ctrl-C once: cleanly, 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make water masks from the bundled Landsat scenes: the main job in one command
+    #[cfg(feature = "embedded")]
     Demo(DemoArgs),
     /// Run a package with its inputs on this machine
+    #[cfg(feature = "embedded")]
     #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// Check a package; print its OGC process description if it is sound
     Validate(ValidateArgs),
     /// Serve a directory as an S3-compatible object store
     Store(StoreArgs),
+    /// Run the jobs of a Kubernetes cluster
+    #[cfg(feature = "cluster")]
+    Operator(Box<operator::OperatorArgs>),
+    /// Write files that follow from this program: custom resource definitions
+    Generate(GenerateArgs),
     /// Run a process as the CWL conformance suite asks for (also when called as `cwl-runner`)
+    #[cfg(feature = "embedded")]
     #[command(name = "cwl-runner", hide = true)]
     CwlRunner(CwlRunnerArgs),
 }
 
 /// Options of `weir demo`.
+#[cfg(feature = "embedded")]
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Where the example package, its inputs and its scenes are written
@@ -119,6 +159,7 @@ pub struct DemoArgs {
 }
 
 /// Options of `weir run`.
+#[cfg(feature = "embedded")]
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// The package: a CWL file or URL, with `#process` to choose a process in it
@@ -136,6 +177,7 @@ pub struct RunArgs {
 }
 
 /// How and where a job runs; the same for `demo` and `run`.
+#[cfg(feature = "embedded")]
 #[derive(Debug, Args, Clone)]
 pub struct ExecutionArgs {
     /// Where the outputs go [default: ./weir-results/<jobID>]
@@ -212,6 +254,31 @@ pub struct StoreArgs {
     pub fsync: bool,
 }
 
+/// Options of `weir generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    #[command(subcommand)]
+    pub what: Generated,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Generated {
+    /// Definitions of the custom resources Process and ProcessJob, to be given to `kubectl apply`
+    Crds(CrdsArgs),
+}
+
+/// Options of `weir generate crds`.
+#[derive(Debug, Args)]
+pub struct CrdsArgs {
+    /// Where the files go
+    #[arg(long, value_name = "DIR", default_value = "crds")]
+    pub dir: PathBuf,
+    /// Write nothing; fail if the files there are others
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[cfg(feature = "embedded")]
 #[derive(Debug, Parser)]
 #[command(name = "cwl-runner", version, about = "Runs one CWL process and prints its output object")]
 struct CwlRunner {
@@ -220,6 +287,7 @@ struct CwlRunner {
 }
 
 /// Options of `cwl-runner`, the contract of `cwltest`.
+#[cfg(feature = "embedded")]
 #[derive(Debug, Args)]
 pub struct CwlRunnerArgs {
     /// The process: a CWL file or URL, with `#process` to choose one in it

@@ -51,6 +51,14 @@ impl Display {
         }
     }
 
+    /// The bars, if there are any: whoever else writes to stderr must let them step aside.
+    pub fn bars(&self) -> Option<MultiProgress> {
+        match self {
+            Self::Bars { all, .. } => Some(all.clone()),
+            Self::Quiet | Self::Lines(_) => None,
+        }
+    }
+
     /// The job is about to run.
     pub fn begin(&self, id: &RunId, resumed: bool) {
         if !matches!(self, Self::Quiet) {

@@ -4,14 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use weir_cwl::stage_out::StageOut;
-use weir_cwl::{Diagnostics, Package};
 use weir_local::spec::pin;
 use weir_local::{JobSpec, LocalBackend};
 use weir_store::RunId;
 
 use super::documents::{self, Documents};
 use super::progress::Display;
-use super::{ExecutionArgs, RunArgs, execution, exit, inputs, summary};
+use super::{ExecutionArgs, RunArgs, execution, findings, inputs, paths, summary, telemetry};
 
 /// Folder of the outputs of jobs that do not say otherwise.
 const RESULTS: &str = "weir-results";
@@ -38,11 +37,11 @@ pub fn start(
 ) -> Result<ExitCode> {
     let entry = documents::reference(package)?;
     let (loaded, texts) = pin(&entry, Documents)?;
-    if let Some(refused) = findings(&loaded)? {
+    if let Some(refused) = findings::tell(&loaded)? {
         return Ok(refused);
     }
     let inputs = inputs::read(inputs_file, assignments, &loaded)?;
-    warn(&inputs.warnings);
+    findings::warn(&inputs.warnings);
     inputs::present(&inputs.values)?;
     let id = execution::new_id(args.job_id.as_deref())?;
     let outdir = match &args.outdir {
@@ -52,10 +51,10 @@ pub fn start(
         }
         None => std::path::Path::new(RESULTS).join(id.as_str()),
     };
-    let mut spec = JobSpec::new(entry, texts, inputs.values, execution::absolute(&outdir)?);
-    spec.requirements = inputs.requirements;
-    spec.time_limit_ms = args.time_limit.map(|seconds| seconds * 1000);
-    spec.stage_out = args.stage_out.as_deref().map(|to| stage_out(to, &id)).transpose()?;
+    let mut spec = JobSpec::new(entry, texts, inputs.values, paths::absolute(&outdir)?);
+    spec.job.requirements = inputs.requirements;
+    spec.job.time_limit_ms = args.time_limit.map(|seconds| seconds * 1000);
+    spec.job.stage_out = args.stage_out.as_deref().map(|to| stage_out(to, &id)).transpose()?;
     let backend = LocalBackend::open(execution::settings(args)?)?;
     finish(&backend, &id, Some(&spec), args, by_hand)
 }
@@ -74,6 +73,7 @@ fn finish(
     by_hand: Option<&str>,
 ) -> Result<ExitCode> {
     let mut display = Display::new(args.quiet || args.json);
+    telemetry::for_people(display.bars());
     let ended = execution::run(backend, id, spec, &mut display);
     display.end();
     let finished = ended?;
@@ -87,31 +87,10 @@ fn finish(
     Ok(execution::exit_code(&finished))
 }
 
-/// Tells what `check` finds. `Some` is the exit code of a package that cannot run here.
-pub fn findings(package: &Package) -> Result<Option<ExitCode>> {
-    let found = weir_cwl::check::check(package);
-    if found.has_errors() {
-        return Err(found.into());
-    }
-    warn(&found);
-    let unsupported = weir_cwl::check::unsupported(package);
-    for one in &unsupported {
-        eprintln!("{}: error: weir does not support `{}`", one.span, one.class);
-    }
-    Ok((!unsupported.is_empty()).then(|| ExitCode::from(exit::UNSUPPORTED)))
-}
-
-/// Shows warnings.
-pub fn warn(diagnostics: &Diagnostics) {
-    for diagnostic in &diagnostics.0 {
-        eprintln!("{diagnostic}\n");
-    }
-}
-
 /// Makes the folder that the outputs were asked into: that it cannot be made is told before the first step, not after
 /// the last one.
 fn make_folder(folder: &std::path::Path) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", execution::shown(folder)))
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", paths::shown(folder)))
 }
 
 /// A directory becomes absolute: the step runs in a folder of its own.
@@ -120,7 +99,7 @@ fn stage_out(to: &str, id: &RunId) -> Result<StageOut> {
         Some(("s3", _)) => to.to_owned(),
         Some((scheme, _)) => bail!("--stage-out {to}: weir publishes to directories and s3://, not to {scheme}://"),
         None => {
-            let directory = execution::absolute(std::path::Path::new(to))?;
+            let directory = paths::absolute(std::path::Path::new(to))?;
             make_folder(&directory)?;
             directory.to_str().with_context(|| format!("the path {} is not UTF-8", directory.display()))?.to_owned()
         }

@@ -7,11 +7,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use weir_store::server::{Access, Credentials, KeyPair, Server, ServerSettings};
 
-use super::{StoreArgs, print_line};
+use super::{StoreArgs, print_line, telemetry};
 
 /// Serves until SIGTERM or SIGINT.
 pub fn store(args: &StoreArgs) -> Result<ExitCode> {
-    log();
+    // One line a request.
+    telemetry::for_servers("info,s3s=off");
     let settings = ServerSettings {
         dir: args.dir.clone(),
         fsync: args.fsync,
@@ -36,13 +37,6 @@ pub fn store(args: &StoreArgs) -> Result<ExitCode> {
         anyhow::Ok(())
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Log lines on stderr, `RUST_LOG` chooses; by default one a request.
-fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,s3s=off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
 fn credentials(args: &StoreArgs) -> Result<Credentials> {

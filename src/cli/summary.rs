@@ -9,7 +9,7 @@ use weir_local::usage::StepUsage;
 use weir_plan::event::Usage;
 use weir_store::RunId;
 
-use super::{execution, print_line};
+use super::{paths, print_line};
 
 /// Lines that the summary shows of a list among the outputs; the output object has all.
 const OUTPUT_LINES_MAX: usize = 10;
@@ -55,7 +55,7 @@ pub fn print(id: &RunId, finished: &Finished, by_hand: Option<&str>) {
         let culprit = report.steps.iter().rfind(|step| Some(&step.instance) == failure.instance.as_ref());
         let log = culprit.map(|step| finished.folder.log(&step.log)).filter(|log| log.exists());
         if let Some(log) = log {
-            print_line(&format!("  its log: {}", execution::shown(&log)));
+            print_line(&format!("  its log: {}", paths::shown(&log)));
         }
     }
     if !finished.outputs.is_empty() {
@@ -71,7 +71,7 @@ pub fn print(id: &RunId, finished: &Finished, by_hand: Option<&str>) {
             }
         }
     }
-    print_line(&format!("\nLogs and usage  {}", execution::shown(finished.folder.root())));
+    print_line(&format!("\nLogs and usage  {}", paths::shown(finished.folder.root())));
     match finished.phase {
         Phase::Successful => {}
         Phase::Dismissed => print_line("A cancelled job cannot be resumed: run it again as a new one."),
@@ -121,7 +121,7 @@ fn lines(value: &Value) -> Vec<String> {
 fn shown(value: &Value) -> String {
     let location = |location: &Option<String>| {
         let location = location.clone().unwrap_or_default();
-        weir_cwl::uri::to_path(&location).map_or(location, |path| execution::shown(path.as_ref()))
+        weir_cwl::uri::to_path(&location).map_or(location, |path| paths::shown(path.as_ref()))
     };
     match value {
         Value::File(file) => location(&file.location),

@@ -6,16 +6,16 @@ use anyhow::Result;
 use weir_cwl::description::process_description;
 
 use super::documents::{self, Documents};
-use super::{ValidateArgs, inputs, print_line, run};
+use super::{ValidateArgs, findings, inputs, print_line};
 
 /// Checks a package, and inputs if any are given.
 pub fn validate(args: &ValidateArgs) -> Result<ExitCode> {
     let package = weir_cwl::load(&documents::reference(&args.package)?, &Documents)?;
-    if let Some(refused) = run::findings(&package)? {
+    if let Some(refused) = findings::tell(&package)? {
         return Ok(refused);
     }
     if let Some(path) = &args.inputs {
-        run::warn(&inputs::read(Some(path), &[], &package)?.warnings);
+        findings::warn(&inputs::read(Some(path), &[], &package)?.warnings);
     }
     if !args.quiet {
         print_line(&format!("{:#}", process_description(&package)));

@@ -9,6 +9,8 @@ use weir_store::JobKeys;
 use weir_store::presign::Signer;
 
 use crate::data::{JobData, Remote, Results};
+
+use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::spec::ClusterJob;
 
@@ -27,6 +29,8 @@ pub struct Services {
     pub remote: Arc<dyn Remote>,
     /// Evaluates JavaScript.
     pub scripts: weir_script::Pool,
+    /// What Prometheus reads.
+    pub metrics: Metrics,
 }
 
 /// What the parts of one job share.

@@ -1,1 +1,148 @@
-//! Watches ProcessJobs and pods, keeps one actor for each job that is not over.
+//! Watches ProcessJobs, step pods and namespaces, and keeps one actor for each job that is not over.
+//!
+//! What is seen -> [`index`] (which jobs there are, whose pods) -> [`life`] (one task a job: accepted, opened, run by its
+//! actor) -> [`tidy`] (what is over: pods, the ProcessJob after its time, the store's objects of a deleted job).
+//!
+//! Nothing is polled: what must happen later stands in one sorted set of timers. A watch that breaks is started again by
+//! the client library, slower each time; a list that follows tells what was missed.
+
+mod index;
+mod life;
+mod tidy;
+
+use std::sync::Arc;
+
+use futures_util::stream::{BoxStream, SelectAll, StreamExt};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{Api, PartialObjectMeta};
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::watcher::{self, Config, Event, watcher};
+use kube::runtime::WatchStreamExt;
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, watch};
+use weir_api::kubernetes::ProcessJob;
+use weir_api::kubernetes::names::RUN;
+
+use crate::context::Services;
+use crate::fetch::{GuardError, Guarded};
+use crate::job::{Announcer, JobError, Shared, Tenants};
+use crate::limits::POD_REQUESTS_AT_ONCE;
+use crate::registry::Registry;
+use index::Controller;
+
+/// Why the controller ended. The process must end as well.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// Another leader writes the journals.
+    #[error("another leader has taken over: {0}")]
+    Superseded(JobError),
+    /// The settings for fetching are wrong.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// Cannot happen: watches go on for ever.
+    #[error("the watch of {0} has ended")]
+    WatchEnded(&'static str),
+}
+
+type Watch<K> = SelectAll<BoxStream<'static, watcher::Result<(usize, Event<K>)>>>;
+
+/// Runs all jobs. Only the leader calls it; dropping it ends every actor. `synced` becomes true once everything that exists
+/// has been seen.
+pub async fn run(
+    services: Arc<Services>,
+    client: Client,
+    registry: Registry,
+    agents_ca: String,
+    synced: watch::Sender<bool>,
+) -> Result<(), ControllerError> {
+    let namespaces = services.settings.namespaces.clone();
+    let mut jobs = watches::<DeserializeGuard<ProcessJob>>(&client, &namespaces, &Config::default());
+    let mut pods = watches::<Pod>(&client, &namespaces, &Config::default().labels(RUN));
+    let mut tenants = namespace_watches(&client, &namespaces);
+    let guarded = Arc::new(Guarded::new(&services.settings.fetch)?);
+    let announcer = Announcer::new(client.clone(), services.settings.pod_name.clone());
+    let shared = Shared {
+        services,
+        client,
+        guarded,
+        agents_ca: agents_ca.into(),
+        tenants: Tenants::default(),
+        announcer,
+        pod_requests: Arc::new(Semaphore::new(POD_REQUESTS_AT_ONCE)),
+    };
+    let lists = [jobs.len(), pods.len(), tenants.len()];
+    let mut controller = Controller::new(shared, registry, lists);
+    loop {
+        tokio::select! {
+            seen = jobs.next() => {
+                if let Some((list, event)) = heard(seen, "ProcessJobs")? {
+                    controller.job_event(list, event);
+                }
+            }
+            seen = pods.next() => {
+                if let Some((list, event)) = heard(seen, "pods")? {
+                    controller.pod_event(list, event);
+                }
+            }
+            seen = tenants.next() => {
+                if let Some((list, event)) = heard(seen, "namespaces")? {
+                    controller.namespace_event(list, event);
+                }
+            }
+            () = controller.step() => {}
+        }
+        if let Some(error) = controller.superseded.take() {
+            return Err(ControllerError::Superseded(error));
+        }
+        if controller.is_synced() {
+            synced.send_if_modified(|synced| !std::mem::replace(synced, true));
+        }
+    }
+}
+
+/// What a watch said. Its failures are told and waited for within the stream.
+fn heard<T>(seen: Option<watcher::Result<T>>, what: &'static str) -> Result<Option<T>, ControllerError> {
+    match seen {
+        None => Err(ControllerError::WatchEnded(what)),
+        Some(Ok(event)) => Ok(Some(event)),
+        Some(Err(error)) => {
+            tracing::warn!(%error, "the watch of {what} failed; it is started again");
+            Ok(None)
+        }
+    }
+}
+
+/// One watch for each namespace, or one for all; each event with the number of its watch.
+fn watches<K>(client: &Client, namespaces: &[String], config: &Config) -> Watch<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    let apis: Vec<Api<K>> = if namespaces.is_empty() {
+        vec![Api::all(client.clone())]
+    } else {
+        namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
+    };
+    numbered(apis.into_iter().map(|api| (api, config.clone())))
+}
+
+/// Labels of the namespaces that matter.
+fn namespace_watches(client: &Client, namespaces: &[String]) -> Watch<PartialObjectMeta<Namespace>> {
+    let api = || Api::<PartialObjectMeta<Namespace>>::all(client.clone());
+    if namespaces.is_empty() {
+        return numbered(std::iter::once((api(), Config::default())));
+    }
+    let one = |namespace: &String| (api(), Config::default().fields(&format!("metadata.name={namespace}")));
+    numbered(namespaces.iter().map(one))
+}
+
+fn numbered<K>(apis: impl Iterator<Item = (Api<K>, Config)>) -> Watch<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    let one = |(number, (api, config)): (usize, (Api<K>, Config))| {
+        let events = watcher(api, config).default_backoff();
+        events.map(move |event| event.map(|event| (number, event))).boxed()
+    };
+    apis.enumerate().map(one).collect()
+}

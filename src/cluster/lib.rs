@@ -15,6 +15,7 @@ pub mod build;
 pub mod context;
 pub mod controller;
 pub mod data;
+pub mod fetch;
 pub mod health;
 pub mod intake;
 pub mod job;
@@ -29,3 +30,5 @@ pub mod settings;
 pub mod spec;
 pub mod status;
 pub mod sweep;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

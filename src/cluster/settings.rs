@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use weir_store::S3Settings;
 
+use crate::lease::Timing;
+
 /// Everything that the operator is told from outside.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -12,6 +14,12 @@ pub struct Settings {
     pub namespace: String,
     /// Its own pod, which it labels when it leads; `None` outside of a cluster.
     pub pod_name: Option<String>,
+    /// Name of the Lease by which replicas choose their leader.
+    pub lease: String,
+    /// How fast a leader is followed.
+    pub lease_timing: Timing,
+    /// Whether there is one replica at most: only then the store may ignore `If-None-Match`.
+    pub single_replica: bool,
     /// Namespaces that are watched; empty: all.
     pub namespaces: Vec<String>,
     /// Where agents are listened to (TLS).

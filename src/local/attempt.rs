@@ -16,6 +16,7 @@ use weir_cwl::{Entry, Process, Record};
 use weir_plan::action::Launch;
 use weir_plan::event::{Failure, Usage};
 use weir_plan::{Intent, Outcome, Timestamp};
+use weir_script::Scripts;
 
 use crate::backend::Tools;
 use crate::fetch::Fetched;
@@ -26,7 +27,6 @@ use crate::log;
 use crate::order::{Prepared, Refusal, prepare};
 use crate::outdir::OutDir;
 use crate::process::ProcessError;
-use crate::script::Scripts;
 use crate::settings::Settings;
 use crate::spec::JobSpec;
 use crate::sweep::sweep;
@@ -71,7 +71,7 @@ impl Context {
 
 impl Kinships for Context {
     fn is_a(&self, found: &str, wanted: &str) -> bool {
-        self.ontology.get_or_init(|| self.spec.ontology(self.intent.package())).is_a(found, wanted)
+        self.ontology.get_or_init(|| self.spec.job.ontology(self.intent.package())).is_a(found, wanted)
     }
 }
 

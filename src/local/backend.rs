@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use object_store::ObjectStore;
 use tokio::sync::watch;
 use weir_plan::{Event, Recorded};
-use weir_script::{Pool, WorkerCommand};
+use weir_script::{Pool, Scripts, WorkerCommand};
 use weir_store::{JobKeys, Journal, JournalError, RunId};
 
 use crate::attempt::now;
@@ -17,7 +17,6 @@ use crate::folder::JobFolder;
 use crate::lock::{LockError, RunLock};
 use crate::process::Launcher;
 use crate::run::{Control, Finished, Observer, Run};
-use crate::script::Scripts;
 use crate::settings::Settings;
 use crate::spec::{JobSpec, SpecError};
 
@@ -152,7 +151,7 @@ impl LocalBackend {
         if !events.is_empty() {
             return Err(BackendError::Exists(run.clone()));
         }
-        let spec = serde_json::to_value(spec).map_err(|error| SpecError::Unreadable(error.to_string()))?;
+        let spec = serde_json::to_value(spec).map_err(SpecError::from)?;
         match journal.append(&[Recorded { at: now(), event: Event::Accepted { spec } }]).await {
             Err(JournalError::Superseded { .. }) => Err(BackendError::Exists(run.clone())),
             other => Ok(other?),

@@ -23,6 +23,7 @@ use weir_plan::event::{Failure, Slot};
 use weir_plan::{
     Action, Event, Incarnation, InstancePath, Intent, Observed, Outcome, Recorded, State, Timestamp, fold, plan,
 };
+use weir_script::Scripts;
 use weir_store::Journal;
 use weir_store::usage::Report;
 
@@ -30,9 +31,7 @@ use crate::attempt::{self, Context, Stop, now, oom_kills};
 use crate::backend::{BackendError, Tools};
 use crate::fetch::Fetched;
 use crate::folder::JobFolder;
-use crate::load::load;
 use crate::publish::{PublishError, publish};
-use crate::script::Scripts;
 use crate::settings::Settings;
 use crate::spec::JobSpec;
 use crate::sweep::sweep;
@@ -313,8 +312,8 @@ impl Run {
 
     fn perform(&mut self, action: Action) {
         match action {
-            // Planning has recorded them.
-            Action::Record(_) => {}
+            // Planning has recorded the events; processes start at once, so that nothing is asked for ahead.
+            Action::Record(_) | Action::Prepare(_) => {}
             Action::Launch(launch) => self.launch(launch),
             Action::Kill { incarnation, class } => {
                 if let Some(stop) = self.live.get(&incarnation).filter(|stop| stop.borrow().is_none()) {
@@ -373,7 +372,7 @@ impl Run {
     fn load(&self, asked: Load) {
         let context = Arc::clone(&self.context);
         let (instance, slot) = (asked.instance.clone(), asked.slot.clone());
-        let task = move || load(&asked, &mut context.files());
+        let task = move || asked.fill(&mut context.files());
         in_background(&self.sender, task, Err, move |result| News::Evaluated(instance, slot, result));
     }
 

@@ -30,8 +30,12 @@ pub enum Action {
     Evaluate(Evaluation),
     /// Read contents or listings of files and append `Evaluated`. Key: instance and slot.
     Load(Load),
-    /// Create the incarnation; its tool starts only after `Claimed`. Key: incarnation.
+    /// Create the incarnation, or give a spare that exists its work; its tool starts only after `Claimed`. Key:
+    /// incarnation.
     Launch(Launch),
+    /// Create a spare: an incarnation whose instance is not known yet. Append `Released` if it cannot be created or fails
+    /// while it stands by. Key: incarnation.
+    Prepare(Prepare),
     /// Stop the incarnation and append `Ended` with a failure of this class. Key: incarnation.
     Kill {
         /// Which.
@@ -39,7 +43,8 @@ pub enum Action {
         /// Why: Dismissed when a person or another step's failure ends the job, TimeLimit when the job took too long.
         class: FailureClass,
     },
-    /// Remove what is left of an ended or superseded incarnation. Key: incarnation.
+    /// Remove what is left of an ended or superseded incarnation or of a spare that was given up. Repeated as long as it
+    /// is there. Key: incarnation.
     Remove {
         /// Which.
         incarnation: Incarnation,
@@ -95,8 +100,14 @@ pub struct Launch {
     pub incarnation: Incarnation,
     /// The step instance.
     pub instance: InstancePath,
+    /// Short id of its step.
+    pub step: String,
+    /// Where the step stands in the workflow tree: step ids from the outermost workflow, joined by `/`.
+    pub place: String,
     /// Counted try, from 1.
     pub attempt: u32,
+    /// Uncounted retries so far. One that has some was never created ahead.
+    pub uncounted: u32,
     /// The CommandLineTool.
     pub tool: ProcessIndex,
     /// Its requirements and hints after inheritance.
@@ -107,4 +118,22 @@ pub struct Launch {
     pub resources: Resources,
     /// Name of its log without suffix.
     pub log: String,
+}
+
+/// A spare to be created. Whatever is created may depend on these values and nothing else: which instance it will serve is
+/// decided later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepare {
+    /// Its number.
+    pub incarnation: Incarnation,
+    /// Short id of the step.
+    pub step: String,
+    /// Where the step stands in the workflow tree.
+    pub place: String,
+    /// The CommandLineTool.
+    pub tool: ProcessIndex,
+    /// Its requirements and hints after inheritance.
+    pub requirements: Arc<Effective>,
+    /// What it may use.
+    pub resources: Resources,
 }

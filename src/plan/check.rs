@@ -1,12 +1,14 @@
 //! Invariants over any (intent, state, plan). Called in debug builds and at every step of the simulation.
 
+mod spares;
+
 use std::collections::BTreeSet;
 
 use crate::action::{Action, Plan};
 use crate::event::{Event, Incarnation, Timestamp};
 use crate::intent::Intent;
 use crate::observed::Observed;
-use crate::plan::Room;
+use crate::room::Room;
 use crate::state::{Stage, State};
 
 /// A broken invariant, in words.
@@ -34,7 +36,7 @@ pub fn check(intent: &Intent, state: &State, observed: &Observed, plan: &Plan, n
                     Some(live) if live.uid.is_some() => say(format!("launch of {incarnation:?}, which is claimed")),
                     Some(_) => {}
                 }
-                if observed.present.contains(&incarnation) {
+                if observed.present.contains(&incarnation) && !observed.unlaunched.contains(&incarnation) {
                     say(format!("launch of {incarnation:?}, which exists"));
                 }
                 if !launched.insert(incarnation) {
@@ -47,6 +49,9 @@ pub fn check(intent: &Intent, state: &State, observed: &Observed, plan: &Plan, n
             Action::Remove { incarnation } => {
                 if state.finished.is_none() && state.live.contains_key(incarnation) {
                     say(format!("{incarnation:?} is removed though it has not ended"));
+                }
+                if state.finished.is_none() && state.spares.contains_key(incarnation) {
+                    say(format!("{incarnation:?} is removed though it stands by"));
                 }
             }
             Action::Kill { incarnation, .. } => {
@@ -67,15 +72,24 @@ pub fn check(intent: &Intent, state: &State, observed: &Observed, plan: &Plan, n
                     say("the job ends while incarnations live".to_owned());
                 }
             }
-            Action::Evaluate(_) | Action::Load(_) | Action::Record(_) => {}
+            Action::Record(Event::Claimed { incarnation, .. }) => {
+                say(format!("{incarnation:?} is claimed by the planner"));
+            }
+            Action::Prepare(_) | Action::Evaluate(_) | Action::Load(_) | Action::Record(_) => {}
         }
     }
+    spares::check(intent, state, observed, plan, now, &mut say);
     progresses(state, observed, plan, &mut say);
     broken
 }
 
 /// What holds of a state by itself.
 fn consistent(state: &State, say: &mut impl FnMut(String)) {
+    for incarnation in state.spares.keys() {
+        if *incarnation > state.last_incarnation || state.live.contains_key(incarnation) {
+            say(format!("{incarnation:?} stands by, but its number is not reserved"));
+        }
+    }
     let mut owners = BTreeSet::new();
     for (incarnation, live) in &state.live {
         if *incarnation > state.last_incarnation {
@@ -100,6 +114,7 @@ fn starts(
     say: &mut impl FnMut(String),
 ) {
     let mut last = state.last_incarnation;
+    let mut spares = state.spares.clone();
     let mut seen = BTreeSet::new();
     let mut logs = BTreeSet::new();
     let mut room = Room::new(intent, state, observed);
@@ -107,7 +122,8 @@ fn starts(
         let Action::Record(Event::StartAttempt { instance, attempt, incarnation, resources, log }) = action else {
             continue;
         };
-        if *incarnation <= last {
+        let spare = spares.remove(incarnation);
+        if *incarnation <= last && spare.is_none() {
             say(format!("number {} is used again for `{instance}`", incarnation.0));
         }
         last = last.max(*incarnation);
@@ -119,6 +135,9 @@ fn starts(
             continue;
         };
         let entry = &state.instances[found];
+        if spare.is_some_and(|spare| !state.serves(&spare, found) || spare.resources != *resources) {
+            say(format!("`{instance}` takes the spare {} of another place or size", incarnation.0));
+        }
         match entry.stage {
             Stage::Ready => {}
             Stage::Delayed(until) if until <= now => {}

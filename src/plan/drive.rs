@@ -84,8 +84,13 @@ impl Job {
                 Action::Launch(launch) => {
                     let outcome = world.run(&launch);
                     self.observed.present.insert(launch.incarnation);
+                    self.observed.unlaunched.remove(&launch.incarnation);
                     self.record(Event::Claimed { incarnation: launch.incarnation, uid: "u".to_owned() });
                     self.running.push((launch.incarnation, outcome));
+                }
+                Action::Prepare(spare) => {
+                    self.observed.present.insert(spare.incarnation);
+                    self.observed.unlaunched.insert(spare.incarnation);
                 }
                 Action::Evaluate(evaluation) => {
                     let result = world.evaluate(&evaluation);

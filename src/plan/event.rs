@@ -57,12 +57,27 @@ pub enum Event {
         instance: InstancePath,
         /// Counted try, from 1.
         attempt: u32,
-        /// The number of this incarnation.
+        /// The number of this incarnation: a new one, or that of a spare.
         incarnation: Incarnation,
         /// What it asks for.
         resources: Resources,
         /// Name of the log without suffix (`node_crop_2`), the same for all incarnations of the instance.
         log: String,
+    },
+    /// A number is reserved for a pod that is created ahead of its turn: a spare. Durable before anything of it exists. A
+    /// `StartAttempt` of an instance of that place takes it; until then it may not be claimed.
+    Prepared {
+        /// The number.
+        incarnation: Incarnation,
+        /// Where its step stands in the workflow tree: step ids from the outermost workflow, joined by `/`.
+        place: String,
+        /// What it asks for.
+        resources: Resources,
+    },
+    /// A spare is given up. Its number is used up.
+    Released {
+        /// Which.
+        incarnation: Incarnation,
     },
     /// The incarnation `uid` may run the tool. Durable before the tool starts; any other uid is superseded.
     Claimed {
@@ -241,6 +256,12 @@ mod tests {
             resources: Resources { cores: 0.5, ram_mib: 256, tmpdir_mib: 1, outdir_mib: 2 },
             log: "b".to_owned(),
         });
+        round_trip(Event::Prepared {
+            incarnation: Incarnation(2),
+            place: "a/b".to_owned(),
+            resources: Resources { cores: 0.5, ram_mib: 256, tmpdir_mib: 1, outdir_mib: 2 },
+        });
+        round_trip(Event::Released { incarnation: Incarnation(2) });
         round_trip(Event::Claimed { incarnation: Incarnation(3), uid: "u".to_owned() });
         let good = Outcome { outputs: Some(object()), failure: None, exit_code: Some(0), usage };
         round_trip(Event::Ended { incarnation: Incarnation(3), outcome: good });
@@ -250,5 +271,18 @@ mod tests {
         round_trip(Event::Suspended);
         round_trip(Event::Resumed);
         round_trip(Event::Finished { phase: Phase::Failed, outputs: object(), failure: Some(failure()) });
+    }
+
+    #[test]
+    fn a_journal_without_spares_is_read() {
+        let lines = [
+            r#"{"at":1,"event":"Epoch","epoch":1}"#,
+            r#"{"at":2,"event":"StartAttempt","instance":"a[1]/b","attempt":1,"incarnation":3,
+                "resources":{"cores":1.0,"ramMib":256,"tmpdirMib":1,"outdirMib":2},"log":"b"}"#,
+            r#"{"at":3,"event":"Claimed","incarnation":3,"uid":"u"}"#,
+        ];
+        for line in lines {
+            serde_json::from_str::<Recorded>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::flow::Flow;
 use crate::intent::Intent;
 use crate::path::InstancePath;
 use crate::retry::{Verdict, judge};
-use crate::state::{Finished, Live, Stage, State, Stop, Times};
+use crate::state::{Finished, Live, Spare, Stage, State, Stop, Times};
 
 /// A journal that does not belong to the intent.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum FoldError {
     /// The package has no such step, or the step has no such element.
     #[error("the journal speaks of step instance `{0}`, which the package does not have; was the package changed?")]
     UnknownInstance(InstancePath),
+    /// The package has no such step.
+    #[error("the journal speaks of step `{0}`, which the package does not have; was the package changed?")]
+    UnknownPlace(String),
 }
 
 /// Takes one event into the state.
@@ -49,6 +52,14 @@ pub fn fold(intent: &Intent, state: &mut State, recorded: &Recorded) -> Result<(
             };
             start(flow.state, intent, at, found, *attempt, *incarnation, *resources, log);
         }
+        Event::Prepared { incarnation, place, resources } => {
+            let Some(place) = intent.graph.find(place) else { return Err(FoldError::UnknownPlace(place.clone())) };
+            if *incarnation > flow.state.last_incarnation {
+                flow.state.last_incarnation = *incarnation;
+                flow.state.spares.insert(*incarnation, Spare { place, resources: *resources, prepared: at });
+            }
+        }
+        Event::Released { incarnation } => release(flow.state, at, *incarnation),
         Event::Claimed { incarnation, uid } => {
             if let Some(live) = flow.state.live.get_mut(incarnation)
                 && live.uid.is_none()
@@ -61,6 +72,7 @@ pub fn fold(intent: &Intent, state: &mut State, recorded: &Recorded) -> Result<(
                 end(&mut flow, &live, outcome);
                 flow.run();
             }
+            release(flow.state, at, *incarnation);
         }
         Event::StopRequested { class, message } => {
             flow.state.stop.get_or_insert(Stop { class: *class, message: message.clone() });
@@ -69,6 +81,7 @@ pub fn fold(intent: &Intent, state: &mut State, recorded: &Recorded) -> Result<(
         Event::Resumed => flow.state.suspended = false,
         Event::Finished { phase, outputs, failure } => {
             let (outputs, failure) = (outputs.clone(), failure.clone());
+            flow.state.spares.clear();
             flow.state.finished = Some(Finished { at, phase: *phase, outputs, failure });
         }
     }
@@ -86,11 +99,13 @@ fn start(
     resources: Resources,
     log: &str,
 ) {
-    if incarnation <= state.last_incarnation {
-        return;
+    match state.spares.remove(&incarnation) {
+        Some(spare) if state.serves(&spare, instance) && spare.resources == resources => {}
+        None if incarnation > state.last_incarnation => {}
+        _ => return,
     }
     // The number is used up in any case, also where the start itself is void.
-    state.last_incarnation = incarnation;
+    state.last_incarnation = state.last_incarnation.max(incarnation);
     match state.instances[instance].stage {
         Stage::Ready => {
             let turn = state.turn(instance);
@@ -117,6 +132,13 @@ fn start(
     entry.resources = resources;
     entry.times.get_or_insert_with(|| Box::new(Times { first_start: at, ..Times::default() }));
     state.live.insert(incarnation, Live { instance, attempt, resources, started: at, uid: None });
+}
+
+/// A spare is no more.
+fn release(state: &mut State, at: Timestamp, incarnation: Incarnation) {
+    if let Some(spare) = state.spares.remove(&incarnation) {
+        state.given_up.insert(spare.place, at);
+    }
 }
 
 fn end(flow: &mut Flow<'_>, live: &Live, outcome: &Outcome) {

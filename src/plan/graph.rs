@@ -136,6 +136,20 @@ impl Graph {
         Ok(graph)
     }
 
+    /// The place of a path: step ids from the outermost workflow, joined by `/`.
+    pub fn find(&self, path: &str) -> Option<usize> {
+        if path == self.places[0].path {
+            return Some(0);
+        }
+        let mut found = 0;
+        for id in path.split('/') {
+            let Kind::Workflow(scope) = self.places[found].kind else { return None };
+            let mut steps = self.scopes[scope.0].steps.iter();
+            found = *steps.find(|place| self.places[**place].id == id)?;
+        }
+        Some(found)
+    }
+
     /// Completes place `at` once its step's part is known: class, requirements, and the places below it. `around` is what
     /// the step and the workflows around it state.
     fn settle(&mut self, package: &Package, at: usize, around: &Effective) -> Result<(), IntentError> {

@@ -7,7 +7,8 @@ use weir_cwl::conform::{conform, describe};
 use weir_cwl::{Package, Record, Value};
 
 use crate::event::Resources;
-use crate::graph::{Graph, Place};
+use crate::graph::{Graph, Kind, Place};
+use crate::prepare::fixed_resources;
 
 /// What a job is to do: a package, its input object and the rules of its execution. Immutable; a restart rebuilds an
 /// equal one from event 0.
@@ -17,6 +18,9 @@ pub struct Intent {
     pub(crate) inputs: Record,
     pub(crate) policy: Policy,
     pub(crate) graph: Graph,
+    /// For each place, what its incarnations ask for at first: where a tool runs unconditionally, once, and no expression
+    /// decides what it needs.
+    pub(crate) foreseeable: Vec<Option<Resources>>,
 }
 
 /// The rules of execution that the package does not state.
@@ -159,7 +163,13 @@ impl Intent {
             })?;
             inputs.insert(parameter.id.clone(), value);
         }
-        Ok(Self { package, inputs, policy, graph })
+        let is_certain = |place: &&Place| place.kind == Kind::Tool && place.when.is_none() && place.scatter.is_none();
+        let foresee = |place: &Place| {
+            let place = Some(place).filter(is_certain)?;
+            fixed_resources(place, &policy.default_resources)
+        };
+        let foreseeable = graph.places.iter().map(foresee).collect();
+        Ok(Self { package, inputs, policy, graph, foreseeable })
     }
 
     /// The package.

@@ -10,6 +10,10 @@
 //! | observed | [`Observed`] | what the executor sees now and does not write down |
 //! | action | [`Action`] | what the executor must do; leaves it no choice |
 //! | outcome | [`Outcome`] | the immutable record of an incarnation's end |
+//! | spare | [`event::Event::Prepared`] | an incarnation that is created before the step before it has ended |
+//!
+//! An executor that is started again folds the journal and goes on: [`launch_of`] and [`prepare_of`] say what created the
+//! incarnations that it finds, [`progress::running`] lists those that live.
 
 pub mod action;
 #[cfg(any(test, feature = "sim"))]
@@ -19,6 +23,7 @@ pub mod check;
 pub mod drive;
 mod evaluate;
 pub mod event;
+mod fill;
 mod flow;
 pub mod fold;
 pub mod graph;
@@ -26,17 +31,21 @@ pub mod intent;
 pub mod limits;
 mod link;
 mod load;
+mod lookahead;
 pub mod observed;
 pub mod path;
+pub mod pinned;
 pub mod plan;
 mod prepare;
 pub mod progress;
 mod retry;
+mod room;
 mod scatter;
 #[cfg(test)]
 mod scripts;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod spares;
 pub mod state;
 mod step_input;
 
@@ -46,8 +55,10 @@ pub use fold::{FoldError, fold};
 pub use intent::{Intent, IntentError, OnFailure, Policy};
 pub use observed::Observed;
 pub use path::InstancePath;
-pub use plan::plan;
+pub use pinned::{PinnedError, PinnedJob};
+pub use plan::{launch_of, plan};
 pub use progress::Progress;
+pub use spares::prepare_of;
 pub use state::State;
 
 #[cfg(test)]

@@ -12,3 +12,17 @@ pub const STARTS_PER_PLAN_MAX: usize = 256;
 /// Static places of one package after expansion. A workflow that uses two others twice each doubles at every level; this
 /// stops it before the memory does.
 pub const PLACES_MAX: usize = 100_000;
+
+/// Cores that a spare asks for at most: what stands by must be small beside what runs.
+pub const SPARE_CORES_MAX: f64 = 1.0;
+
+/// Mebibytes of memory that a spare asks for at most.
+pub const SPARE_RAM_MIB_MAX: u64 = 2048;
+
+/// Milliseconds that a spare stands by before it is given up: longer than most steps of seconds, short enough that a step
+/// of hours does not keep a second pod.
+pub const SPARE_IDLE_MS_MAX: u64 = 60_000;
+
+/// Milliseconds from `Prepared` within which a spare must be there. One that is missing later has vanished and is given up
+/// rather than created again and again.
+pub const SPARE_CREATION_MS_MAX: u64 = 10_000;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::event::Incarnation;
+use crate::event::{Incarnation, Resources};
+use crate::limits::{SPARE_CORES_MAX, SPARE_RAM_MIB_MAX};
 
 /// The world as the executor sees it now.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -11,8 +12,35 @@ pub struct Observed {
     /// end is known but not yet in the journal still counts: a claimed incarnation that is missing here is taken for
     /// lost.
     pub present: BTreeSet<Incarnation>,
+    /// Those of `present` that no `Launch` was performed for since this executor took up the job: spares, and after a
+    /// restart everything that it found. One of them that is to run and is not claimed is launched (again).
+    pub unlaunched: BTreeSet<Incarnation>,
     /// What this job may use, its running incarnations not subtracted.
     pub capacity: Capacity,
+    /// Which spares may be created ahead; `None`: none, and those that stand by are given up.
+    pub lookahead: Option<Lookahead>,
+}
+
+/// What a spare may ask for: it must never crowd out what runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lookahead {
+    /// Cores at most.
+    pub cores_max: f64,
+    /// Mebibytes of memory at most.
+    pub ram_mib_max: u64,
+}
+
+impl Default for Lookahead {
+    fn default() -> Self {
+        Self { cores_max: SPARE_CORES_MAX, ram_mib_max: SPARE_RAM_MIB_MAX }
+    }
+}
+
+impl Lookahead {
+    /// Whether a spare may ask for that much.
+    pub(crate) fn allows(self, resources: Resources) -> bool {
+        resources.cores <= self.cores_max && resources.ram_mib <= self.ram_mib_max
+    }
 }
 
 /// Bounds on what may run at once; `None` means without bound.

@@ -13,7 +13,7 @@ use crate::action::{Action, Evaluation, Load};
 use crate::evaluate::{conform_output, evaluate};
 use crate::event::{Resources, Slot};
 use crate::flow::Flow;
-use crate::graph::{In, Kind};
+use crate::graph::{In, Kind, Place};
 use crate::intent::Intent;
 use crate::load::What;
 use crate::state::{Part, Stage, State};
@@ -274,6 +274,17 @@ impl Flow<'_> {
         self.succeed(instance, outputs);
         Ok(())
     }
+}
+
+/// What an incarnation at this place asks for at first, if no expression decides it.
+pub(crate) fn fixed_resources(place: &Place, default: &Resources) -> Option<Resources> {
+    let Some(stated) = place.effective.resource() else { return Some(*default) };
+    let mut amounts = BTreeMap::new();
+    for (name, computed) in stated.fields() {
+        let Computed::Literal(amount) = computed else { return None };
+        amounts.insert(name, *amount);
+    }
+    request(&amounts, default).ok()
 }
 
 /// The fields of a ResourceRequirement; what it does not state is the job's default.

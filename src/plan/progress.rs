@@ -64,14 +64,20 @@ pub struct Running {
     pub incarnation: Incarnation,
     /// The step instance.
     pub instance: InstancePath,
+    /// Short id of its step.
+    pub step: String,
+    /// Where the step stands in the workflow tree.
+    pub place: String,
     /// Name of its log without suffix.
     pub log: String,
     /// Counted try, from 1.
     pub attempt: u32,
+    /// Uncounted retries of the instance before it.
+    pub uncounted: u32,
     /// When it was started.
     pub started: Timestamp,
-    /// Whether its tool may run by now.
-    pub is_claimed: bool,
+    /// Who claimed it: its tool may run by now.
+    pub uid: Option<String>,
     /// What it may use.
     pub resources: Resources,
 }
@@ -119,23 +125,34 @@ impl Progress {
                 memory_peak_bytes: tally.memory_peak_bytes,
                 output_bytes: tally.output_bytes,
             });
-        let running = state.live.iter().map(|(incarnation, live)| Running {
-            incarnation: *incarnation,
-            instance: state.path(&intent.graph, live.instance),
-            log: state.instances[live.instance].log.as_deref().unwrap_or_default().to_owned(),
-            attempt: live.attempt,
-            started: live.started,
-            is_claimed: live.uid.is_some(),
-            resources: live.resources,
-        });
         Self {
             phase: state.phase(),
             percent: percent(state),
             steps: steps.collect(),
-            running: running.collect(),
+            running: running(intent, state).collect(),
             waiting: state.ready.len() + state.delayed.len(),
         }
     }
+}
+
+/// What runs now, in the order of the starts.
+pub fn running(intent: &Intent, state: &State) -> impl Iterator<Item = Running> {
+    state.live.iter().map(|(incarnation, live)| {
+        let instance = &state.instances[live.instance];
+        let place = &intent.graph.places[instance.place];
+        Running {
+            incarnation: *incarnation,
+            instance: state.path(&intent.graph, live.instance),
+            step: place.id.clone(),
+            place: place.path.clone(),
+            log: instance.log.as_deref().unwrap_or_default().to_owned(),
+            attempt: live.attempt,
+            uncounted: instance.uncounted,
+            started: live.started,
+            uid: live.uid.clone(),
+            resources: live.resources,
+        }
+    })
 }
 
 /// Every tool invocation so far, in the order in which their instances came to be. One pass over all instances.

@@ -13,6 +13,9 @@
 //! | `finish N …` | claims the incarnations and ends them well, each output being `OUTPUT of INSTANCE` |
 //! | `lose N …` or `lose all` | the incarnations are gone |
 //! | `evaluated INSTANCE SLOT JSON` | the answer to an evaluation; `SLOT` as `plan` shows it |
+//! | `lookahead on` or `off` | whether spares may be created |
+//! | `forget` | the executor was started again: nothing that exists is launched |
+//! | `release N …` | the executor gives spares up |
 //! | `stop CLASS`, `suspend`, `resume` | somebody asks |
 //! | `tick MS` | time passes |
 //! | `restart` | the state is folded anew from the journal and must be the same |
@@ -29,6 +32,7 @@ use weir_cwl::{Process, Record, Value, json};
 use crate::action::{Action, Plan};
 use crate::event::{Event, Failure, Incarnation, Outcome, Recorded, Slot, Timestamp, Usage};
 use crate::intent::OnFailure;
+use crate::observed::Lookahead;
 use crate::{InstancePath, Intent, Observed, Policy, Progress, State, fold, plan};
 
 #[test]
@@ -192,6 +196,13 @@ impl Stage {
                 let result = Ok(value_of(parts.next().unwrap()));
                 self.record(Event::Evaluated { instance, slot, result });
             }
+            "forget" => self.observed.unlaunched.clone_from(&self.observed.present),
+            "lookahead" => self.observed.lookahead = (rest == "on").then(Lookahead::default),
+            "release" => {
+                for incarnation in numbers(rest) {
+                    self.record(Event::Released { incarnation });
+                }
+            }
             "stop" => {
                 self.record(Event::StopRequested { class: class(rest), message: "as the script says".to_owned() });
             }
@@ -250,6 +261,11 @@ impl Stage {
                     }
                     Action::Launch(launch) => {
                         self.observed.present.insert(launch.incarnation);
+                        self.observed.unlaunched.remove(&launch.incarnation);
+                    }
+                    Action::Prepare(spare) => {
+                        self.observed.present.insert(spare.incarnation);
+                        self.observed.unlaunched.insert(spare.incarnation);
                     }
                     Action::Kill { incarnation, class } => {
                         has_recorded = true;
@@ -368,6 +384,10 @@ fn line(action: &Action) -> String {
             "record StartAttempt {} {instance}, attempt {attempt}, {} cores, {} MiB, log {log}",
             incarnation.0, resources.cores, resources.ram_mib
         ),
+        Action::Record(Event::Prepared { incarnation, place, resources }) => {
+            format!("record Prepared {} {place}, {} cores, {} MiB", incarnation.0, resources.cores, resources.ram_mib)
+        }
+        Action::Record(Event::Released { incarnation }) => format!("record Released {}", incarnation.0),
         Action::Record(Event::Ended { incarnation, outcome }) => match &outcome.failure {
             Some(failure) => format!("record Ended {} {}: {}", incarnation.0, failure.class, failure.message),
             None => format!("record Ended {}", incarnation.0),
@@ -391,6 +411,7 @@ fn line(action: &Action) -> String {
         Action::Launch(launch) => {
             format!("launch {} {} {}", launch.incarnation.0, launch.instance, show_record(&launch.inputs))
         }
+        Action::Prepare(spare) => format!("prepare {} {}", spare.incarnation.0, spare.place),
         Action::Kill { incarnation, class } => format!("kill {} {class}", incarnation.0),
         Action::Remove { incarnation } => format!("remove {}", incarnation.0),
         Action::Publish { outputs } => format!("publish {}", show_record(outputs)),

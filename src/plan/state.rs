@@ -29,6 +29,10 @@ pub struct State {
     pub(crate) wanted: BTreeSet<(usize, Slot)>,
     /// Started and not ended.
     pub(crate) live: BTreeMap<Incarnation, Live>,
+    /// Created ahead and neither started nor given up.
+    pub(crate) spares: BTreeMap<Incarnation, Spare>,
+    /// For a place, when one of its spares was last given up.
+    pub(crate) given_up: BTreeMap<usize, Timestamp>,
     pub(crate) last_incarnation: Incarnation,
     pub(crate) logs: Logs,
     pub(crate) suspended: bool,
@@ -182,6 +186,14 @@ pub(crate) struct Live {
     pub uid: Option<String>,
 }
 
+/// A number that is reserved for a place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Spare {
+    pub place: usize,
+    pub resources: Resources,
+    pub prepared: Timestamp,
+}
+
 /// Log names that are taken.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Logs {
@@ -228,6 +240,31 @@ impl State {
         self.live.contains_key(&incarnation)
     }
 
+    /// Whether nothing new starts until the job is resumed.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
+    /// Why the job is to stop, if somebody or a limit asked for it: Dismissed or TimeLimit, and words for the user.
+    pub fn stop(&self) -> Option<(FailureClass, &str)> {
+        self.stop.as_ref().map(|stop| (stop.class, stop.message.as_str()))
+    }
+
+    /// The highest incarnation number that is used up.
+    pub fn last_incarnation(&self) -> Incarnation {
+        self.last_incarnation
+    }
+
+    /// Whether the incarnation is a spare: it may be started later, and until then its claim must wait.
+    pub fn is_spare(&self, incarnation: Incarnation) -> bool {
+        self.spares.contains_key(&incarnation)
+    }
+
+    /// The numbers of all spares.
+    pub fn spares(&self) -> impl Iterator<Item = Incarnation> {
+        self.spares.keys().copied()
+    }
+
     /// The first permanent failure of a step.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
@@ -240,6 +277,13 @@ impl State {
             None if self.last_incarnation > Incarnation::default() => Phase::Running,
             None => Phase::Accepted,
         }
+    }
+
+    /// Whether a spare may serve the next incarnation of an instance. After an uncounted retry none does: the executor may
+    /// then create the incarnation in another way.
+    pub(crate) fn serves(&self, spare: &Spare, instance: usize) -> bool {
+        let instance = &self.instances[instance];
+        spare.place == instance.place && spare.resources == instance.resources && instance.uncounted == 0
     }
 
     pub(crate) fn path(&self, graph: &Graph, instance: usize) -> InstancePath {

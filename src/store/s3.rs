@@ -38,7 +38,7 @@ pub struct S3Settings {
     pub secret_key: String,
     /// Whether requests may go unencrypted: within a cluster or a machine only. They are signed in any case.
     pub allow_http: bool,
-    /// Certificates (PEM) that are trusted besides the system's.
+    /// Certificates (PEM) that are trusted besides the public authorities'.
     pub trusted: Option<Vec<u8>>,
 }
 
@@ -69,6 +69,10 @@ pub fn s3(settings: &S3Settings) -> Result<Arc<dyn ObjectStore>, object_store::E
         .with_pool_idle_timeout(IDLE_TIME);
     for certificate in Certificate::from_pem_bundle(settings.trusted.as_deref().unwrap_or_default())? {
         client = client.with_root_certificate(certificate);
+    }
+    // The operator's image has no certificates of a system.
+    for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        client = client.with_root_certificate(Certificate::from_der(certificate)?);
     }
     let backoff =
         BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 2.0 };

@@ -1,8 +1,11 @@
 //! Both programs as processes, without Kubernetes: a folder stands for the pod's volume, a small HTTP server for the
-//! operator and the store.
+//! operator and the store. In `operator` they meet the real ones.
 
+mod operator;
 mod world;
 
+use std::io::BufRead;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use weir_api::FailureClass;
@@ -64,6 +67,22 @@ fn an_operator_is_known_by_its_own_authority_only() {
     assert_eq!(code, Some(143));
     assert!(stderr.contains("invalid peer certificate"), "{stderr}");
     assert!(other.requests().is_empty());
+}
+
+#[test]
+fn the_tools_output_shows_in_its_container_while_it_runs() {
+    let world = World::new();
+    world.order(world.shell("echo to stdout; echo to stderr >&2; while [ ! -e go ]; do sleep 0.01; done"));
+    let (agent, mut shim) = (world.start_agent(), world.start_shim());
+    let mut line = String::new();
+    std::io::BufReader::new(shim.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "to stdout\n");
+    line.clear();
+    std::io::BufReader::new(shim.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "to stderr\n");
+    assert!(world.requests().iter().all(|request| !request.contains("/agent/v1/exited")));
+    std::fs::write(world.work("out/go"), "").unwrap();
+    assert_eq!((world::wait(shim).0, world::wait(agent).0), (Some(0), Some(0)));
 }
 
 #[test]
@@ -407,10 +426,24 @@ fn the_images_environment_stays_below_the_orders() {
 #[test]
 fn the_shim_is_installed_beside_the_tool() {
     let world = World::new();
-    let target = world.folder().join("shim");
-    for _ in 0..2 {
+    let install = |folder: &std::path::Path| {
         let mut agent = std::process::Command::new(env!("CARGO_BIN_EXE_weir-agent"));
-        assert!(agent.arg("install").arg(&target).status().unwrap().success());
-    }
-    assert_eq!(std::fs::read(target).unwrap(), std::fs::read(env!("CARGO_BIN_EXE_weir-shim")).unwrap());
+        agent.arg("install").arg(folder).env_clear().current_dir("/").output().unwrap()
+    };
+    assert!(install(world.folder()).status.success());
+    let installed = world.folder().join("shim");
+    let first = std::fs::read(&installed).unwrap();
+    assert_eq!(first, std::fs::read(env!("CARGO_BIN_EXE_weir-shim")).unwrap());
+    // Again, while it runs: by hook and by init container, or because the kubelet repeats the hook.
+    let shim = std::process::Command::new(&installed).arg(world.folder()).spawn().unwrap();
+    assert!(install(world.folder()).status.success());
+    world::terminate(&shim);
+    assert!(matches!(world::wait(shim).0, Some(143) | None));
+    assert_eq!(std::fs::metadata(&installed).unwrap().permissions().mode() & 0o777, 0o755);
+    let mut left: Vec<_> = std::fs::read_dir(world.folder()).unwrap().flatten().map(|it| it.file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["shim", "token"]);
+    let nowhere = install(std::path::Path::new("/no/such/folder"));
+    let stderr = String::from_utf8_lossy(&nowhere.stderr);
+    assert!(!nowhere.status.success() && stderr.contains("/no/such/folder"), "{stderr}");
 }

@@ -42,3 +42,15 @@ pub const STORE_UNAVAILABLE: &str = "StoreUnavailable";
 
 /// Reason: the journal that the annotation names is not there.
 pub const JOURNAL_LOST: &str = "JournalLost";
+
+/// Reason: the package is fetched, frozen and sound.
+pub const RESOLVED: &str = "Resolved";
+
+/// Reason: another Process of the tenant, an older one, has the same id.
+pub const ID_TAKEN: &str = "IdTaken";
+
+/// Reason: the operator's settings do not allow what the object asks for.
+pub const NOT_ALLOWED: &str = "NotAllowed";
+
+/// Reason: the package needs something that weir does not support.
+pub const UNSUPPORTED: &str = "Unsupported";

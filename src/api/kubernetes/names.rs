@@ -9,6 +9,9 @@ pub const TENANT: &str = "weir.dev/tenant";
 /// Annotation of a ProcessJob, set on acceptance: keys its journal. A restored backup is reattached by it.
 pub const RUN_ID: &str = "weir.dev/run-id";
 
+/// Annotation of a ProcessJob, set on acceptance: digest of what is fixed from then on.
+pub const SPEC_DIGEST: &str = "weir.dev/spec-digest";
+
 /// Label of a step's pod: the run id, as far as a label can hold one (run ids of weir are UUIDs).
 pub const RUN: &str = "weir.dev/run";
 

@@ -69,10 +69,12 @@ fn any_case(random: &mut Random) -> Case {
     kinds.push(vec![("out", Kind::Other)]);
     let leaves = processes.len();
     let workflows = 1 + random.below(3);
+    // Plain steps one after another: much is certain to run.
+    let is_plain = random.chance(30);
     for number in 0..workflows {
         let is_last = number + 1 == workflows;
-        let count = if is_last { 2 + random.below(3) } else { random.below(4) };
-        let made = build(random, &processes, &kinds, leaves, count, if is_last { "main" } else { "inner" });
+        let count = if is_last { 2 + random.below(if is_plain { 6 } else { 3 }) } else { random.below(4) };
+        let made = build(random, &processes, &kinds, leaves, count, is_plain, if is_last { "main" } else { "inner" });
         processes.push(made);
         kinds.push(vec![("o", Kind::Other), ("p", Kind::Other)]);
     }
@@ -101,6 +103,7 @@ fn build(
     kinds: &[Vec<(&str, Kind)>],
     leaves: usize,
     count: usize,
+    is_plain: bool,
     id: &str,
 ) -> Process {
     let mut ports: Vec<PortName> = [("x", Kind::Other), ("l", Kind::List), ("f", Kind::Flag)]
@@ -115,7 +118,7 @@ fn build(
             random.below(leaves)
         };
         let name = format!("s{number}");
-        let (made, is_wrapped) = make_step(random, &name, run, &processes[run], &kinds[run], &ports);
+        let (made, is_wrapped) = make_step(random, &name, run, &processes[run], &kinds[run], &ports, is_plain);
         for (output, kind) in &kinds[run] {
             let kind = if is_wrapped { Kind::List } else { *kind };
             ports.push(PortName { name: format!("{name}/{output}"), kind });
@@ -153,6 +156,7 @@ fn make_step(
     process: &Process,
     outputs: &[(&str, Kind)],
     ports: &[PortName],
+    is_plain: bool,
 ) -> (StepBuilder, bool) {
     let outputs: Vec<&str> = outputs.iter().map(|(id, _)| *id).collect();
     let mut made = step(name, run, &outputs);
@@ -162,6 +166,8 @@ fn make_step(
         let from = match *id {
             "l" => source(random, ports, |port| port.kind == Kind::List),
             "f" => random.pick(&ports.iter().filter(|port| port.kind == Kind::Flag).collect::<Vec<_>>()).name.clone(),
+            // Mostly the step before.
+            _ if is_plain && random.chance(60) => ports[ports.len() - 1].name.clone(),
             _ => source(random, ports, |_| true),
         };
         let is_list = ports.iter().any(|port| port.name == from && port.kind == Kind::List);
@@ -176,12 +182,12 @@ fn make_step(
             made = made.value_from(text);
         }
     }
-    if random.chance(25) {
+    if !is_plain && random.chance(25) {
         let flag = random.pick(&ports.iter().filter(|port| port.kind == Kind::Flag).collect::<Vec<_>>()).name.clone();
         made = made.input("go", &flag);
         made = made.when(random.pick::<&str>(&["$(inputs.go)", "$(inputs.go)", "$(flag of inputs)"]));
     }
-    if lists.is_empty() || random.chance(25) {
+    if is_plain || lists.is_empty() || random.chance(25) {
         return (made, false);
     }
     let method = match random.below(3) {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use weir_api::Phase;
 
 use super::{Planner, tell};
-use crate::action::{Action, Plan};
+use crate::action::{Action, Launch, Plan};
 use crate::event::{Event, Incarnation, Timestamp};
 use crate::plan::decide as plan;
 use crate::{Intent, Observed, State};
@@ -31,6 +31,8 @@ fn tell_all(seeds: u64) -> BTreeMap<String, u64> {
             *phases.entry(format!("{:?}", story.phase)).or_default() += 1;
             *phases.entry("restarts".to_owned()).or_default() += u64::from(story.restarts);
             *phases.entry("events".to_owned()).or_default() += story.events as u64;
+            *phases.entry("taken".to_owned()).or_default() += u64::from(story.taken);
+            *phases.entry("released".to_owned()).or_default() += u64::from(story.released);
         }
     };
     std::thread::scope(|scope| {
@@ -57,7 +59,10 @@ fn every_promise_holds_in_every_story() {
     let seeds = number("WEIR_SIM_SEEDS").unwrap_or(5000);
     let phases = tell_all(seeds);
     println!("{seeds} stories: {phases:?}");
-    // A world in which everything fails, or nothing does, would prove little.
+    // A world in which everything fails, or nothing does, or nothing is created ahead, would prove little.
+    for word in ["taken", "released"] {
+        assert!(phases[word] > seeds / 20, "{phases:?}");
+    }
     for phase in [Phase::Successful, Phase::Failed, Phase::Dismissed] {
         assert!(phases[&format!("{:?}", Some(phase))] > seeds / 100, "{phases:?}");
     }
@@ -243,6 +248,160 @@ fn a_finished_instance_that_starts_again_is_noticed() {
         })
     });
     assert!(message.contains("starts though it is Succeeded"), "{message}");
+}
+
+#[test]
+fn a_spare_that_runs_without_its_start_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            let spare = state.spares().next().and_then(|incarnation| crate::prepare_of(intent, state, incarnation));
+            actions.extend(spare.map(|spare| {
+                Action::Launch(Launch {
+                    incarnation: spare.incarnation,
+                    instance: crate::InstancePath::default(),
+                    step: spare.step,
+                    place: spare.place,
+                    attempt: 1,
+                    uncounted: 0,
+                    tool: spare.tool,
+                    requirements: spare.requirements,
+                    inputs: std::sync::Arc::default(),
+                    resources: spare.resources,
+                    log: String::new(),
+                })
+            }));
+        })
+    });
+    assert!(message.contains("without a StartAttempt"), "{message}");
+}
+
+#[test]
+fn a_spare_that_is_claimed_without_its_start_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            let claimed = |incarnation| Action::Record(Event::Claimed { incarnation, uid: "u".to_owned() });
+            actions.extend(state.spares().next().map(claimed));
+        })
+    });
+    assert!(message.contains("is claimed by the planner"), "{message}");
+}
+
+#[test]
+fn a_spare_that_serves_twice_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            let Some(spare) = state.spares().next() else { return };
+            for action in actions {
+                if let Action::Record(Event::StartAttempt { incarnation, .. }) = action {
+                    *incarnation = spare;
+                }
+            }
+        })
+    });
+    assert!(message.contains("is used again") || message.contains("of another place or size"), "{message}");
+}
+
+#[test]
+fn a_number_that_is_used_again_for_a_spare_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            for action in actions {
+                if let Action::Record(Event::Prepared { incarnation, .. }) = action {
+                    *incarnation = state.last_incarnation;
+                }
+            }
+        })
+    });
+    assert!(message.contains("is used again for a spare"), "{message}");
+}
+
+#[test]
+fn a_spare_for_what_is_not_certain_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            for action in actions {
+                if let Action::Record(Event::Prepared { place, .. }) = action {
+                    intent.graph.places[1].path.clone_into(place);
+                }
+            }
+        })
+    });
+    assert!(message.contains("not as many are certain to run"), "{message}");
+}
+
+#[test]
+fn a_second_spare_for_one_instance_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        let mut forgetful = state.clone();
+        forgetful.spares.clear();
+        let Plan { actions, .. } = plan(intent, &forgetful, observed, now);
+        broken(intent, state, observed, now, |known| {
+            known.extend(actions.into_iter().filter(|one| matches!(one, Action::Record(Event::Prepared { .. }))));
+        })
+    });
+    assert!(message.contains("is used again for a spare") || message.contains("not as many are certain"), "{message}");
+}
+
+#[test]
+fn a_spare_that_is_never_given_up_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        broken(intent, state, observed, now, |actions| {
+            actions.retain(|action| !matches!(action, Action::Record(Event::Released { .. })));
+        })
+    });
+    assert!(message.contains("stands by"), "{message}");
+}
+
+#[test]
+fn spares_that_come_and_go_are_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        let mut forgetful = state.clone();
+        forgetful.given_up.clear();
+        plan(intent, &forgetful, observed, now)
+    });
+    assert!(message.contains("in turn"), "{message}");
+}
+
+#[test]
+fn spares_in_the_way_of_others_are_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        let unbounded = Observed { capacity: crate::observed::Capacity::default(), ..observed.clone() };
+        let Plan { actions, .. } = plan(intent, state, &unbounded, now);
+        broken(intent, state, observed, now, |known| {
+            let is_spare = |one: &Action| matches!(one, Action::Record(Event::Prepared { .. }));
+            let starts = |actions: &[Action]| {
+                actions.iter().filter(|one| matches!(one, Action::Record(Event::StartAttempt { .. }))).count()
+            };
+            if !known.iter().any(is_spare) && starts(known) == starts(&actions) {
+                known.extend(actions.into_iter().filter(is_spare));
+            }
+        })
+    });
+    assert!(message.contains("beyond the capacity") || message.contains("waits for room"), "{message}");
+}
+
+#[test]
+fn a_spare_that_never_gets_its_work_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        let blind = Observed { unlaunched: std::collections::BTreeSet::new(), ..observed.clone() };
+        plan(intent, state, &blind, now)
+    });
+    assert!(message.contains("does not end"), "{message}");
+}
+
+#[test]
+fn a_spare_while_the_job_is_suspended_is_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        let mut eager = state.clone();
+        eager.suspended = false;
+        let Plan { actions, .. } = plan(intent, &eager, observed, now);
+        broken(intent, state, observed, now, |known| {
+            if state.suspended {
+                known.extend(actions.into_iter().filter(|one| matches!(one, Action::Record(Event::Prepared { .. }))));
+            }
+        })
+    });
+    assert!(message.contains("is created though none may"), "{message}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The world of one story: a journal, leaders, pods, mail between them, and everything that can go wrong.
 
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use weir_api::{FailureClass, Phase};
+use weir_api::Phase;
 use weir_cwl::expression::Context;
 use weir_cwl::{Record, Value, json};
 
@@ -11,12 +13,13 @@ use super::generate::{Case, case};
 use super::oracle;
 use super::random::Random;
 use super::tool::{Scripts, behaviour, try_tool};
-use crate::action::{Action, Launch, Plan};
-use crate::event::{Event, Failure, Incarnation, Outcome, Recorded, Timestamp, Usage};
+use super::witness::Facts;
+use crate::action::{Action, Launch, Plan, Prepare};
+use crate::event::{Event, Failure, Incarnation, Outcome, Recorded, Resources, Timestamp, Usage};
 use crate::intent::Intent;
-use crate::observed::{Capacity, Observed};
+use crate::observed::{Capacity, Lookahead, Observed};
 use crate::path::InstancePath;
-use crate::{State, check, fold};
+use crate::{State, check, fold, launch_of};
 
 /// What plans: the core, or a broken variant that the checks must catch.
 pub type Planner = fn(&Intent, &State, &Observed, Timestamp) -> Plan;
@@ -34,6 +37,10 @@ pub struct Story {
     pub restarts: u32,
     /// Events in the journal.
     pub events: usize,
+    /// Spares that were started.
+    pub taken: u32,
+    /// Spares that were given up.
+    pub released: u32,
 }
 
 /// Turns of the world that a job may take; a story takes some hundreds.
@@ -47,8 +54,14 @@ pub fn tell(seed: u64, planner: Planner, is_loud: bool) -> Story {
         Ok(intent) => intent,
         Err(error) => return Story::broken(format!("the generator made an invalid intent: {error}")),
     };
-    let capacity = Capacity { cores: Some(*random.pick(&[2.0, 4.0, 8.0])), ram_mib: None, incarnations: None };
+    let (cores, parallelism) = (*random.pick(&[2.0, 4.0, 8.0]), case.policy.parallelism);
+    let capacity = Capacity { cores: Some(cores), ram_mib: None, incarnations: None };
+    let lookaheads = [None, Some(Lookahead::default()), Some(Lookahead { cores_max: 4.0, ram_mib_max: 4096 })];
     let mut world = World {
+        lookahead: *random.pick(&lookaheads),
+        // Some leaders die after every single event.
+        is_restless: random.chance(4),
+        late: Vec::new(),
         intent,
         case,
         planner,
@@ -63,7 +76,7 @@ pub fn tell(seed: u64, planner: Planner, is_loud: bool) -> Story {
         mail: Vec::new(),
         last_uid: 0,
         runs: BTreeMap::new(),
-        facts: Facts::default(),
+        facts: Facts::new(cores, parallelism as usize),
         last_seen: Observed { capacity, ..Observed::default() },
         published: None,
         is_loud,
@@ -77,29 +90,44 @@ pub fn tell(seed: u64, planner: Planner, is_loud: bool) -> Story {
         lines: world.lines,
         restarts: world.restarts,
         events: world.journal.len(),
+        taken: world.facts.taken,
+        released: u32::try_from(world.facts.released.len()).unwrap_or(u32::MAX),
     }
 }
 
 impl Story {
     fn broken(message: String) -> Self {
-        Self { verdict: Err(message), phase: None, lines: Vec::new(), restarts: 0, events: 0 }
+        Self { verdict: Err(message), phase: None, lines: Vec::new(), restarts: 0, events: 0, taken: 0, released: 0 }
     }
 }
 
-type Kept = Result<(), String>;
+pub(crate) type Kept = Result<(), String>;
 
 #[derive(Debug, Clone, Default)]
 struct Leader {
     state: State,
     epoch: u64,
+    /// What it has launched. Lost when it dies.
+    orders: BTreeMap<Incarnation, Order>,
+}
+
+/// The work of an incarnation.
+#[derive(Debug, Clone)]
+struct Order {
+    instance: InstancePath,
+    place: String,
+    resources: Resources,
+    outcome: Outcome,
 }
 
 #[derive(Debug, Clone)]
 struct Pod {
     incarnation: Incarnation,
     uid: String,
-    instance: InstancePath,
-    outcome: Outcome,
+    /// Where it was made for, and how large: all that it knows before it has an order.
+    place: String,
+    resources: Resources,
+    order: Option<Order>,
     doing: Doing,
     /// A zombie works on, but nobody sees it.
     is_visible: bool,
@@ -116,21 +144,10 @@ enum Doing {
 #[derive(Debug, Clone)]
 enum Mail {
     Claim(Incarnation, String),
-    Granted(Incarnation, String),
+    Granted(Incarnation, String, Box<Order>),
     Superseded(Incarnation, String),
     Report(Incarnation, String, Box<Outcome>),
     Acknowledged(Incarnation, String),
-}
-
-/// What the journal says, read without the core.
-#[derive(Debug, Clone, Default)]
-struct Facts {
-    started: BTreeMap<Incarnation, (InstancePath, f64)>,
-    ended: BTreeSet<Incarnation>,
-    succeeded: BTreeSet<InstancePath>,
-    stop: Option<FailureClass>,
-    is_suspended: bool,
-    is_finished: bool,
 }
 
 struct World {
@@ -138,6 +155,10 @@ struct World {
     case: Case,
     planner: Planner,
     capacity: Capacity,
+    lookahead: Option<Lookahead>,
+    is_restless: bool,
+    /// Spares whose creation takes its time.
+    late: Vec<(Timestamp, Prepare)>,
     random: Random,
     /// What may still go wrong.
     faults: usize,
@@ -184,6 +205,7 @@ impl World {
             if self.facts.is_suspended && (self.faults == 0 || self.random.chance(5)) {
                 self.append(Event::Resumed)?;
             }
+            self.latecomers();
             self.pods_act();
             self.deliver()?;
             self.lead()?;
@@ -218,123 +240,20 @@ impl World {
 
     /// Writes as the leader.
     fn append(&mut self, event: Event) -> Kept {
-        self.witness(&event)?;
+        self.facts.take(&event)?;
         self.say(|| format!("journal {}", describe(&event)));
         let recorded = Recorded { at: self.now, event };
         fold(&self.intent, &mut self.leader.state, &recorded).map_err(|error| error.to_string())?;
+        let claimed = match &recorded.event {
+            Event::Claimed { incarnation, .. } => self.leader.state.claim(*incarnation).map(|_| *incarnation),
+            _ => None,
+        };
+        if let Some(incarnation) = claimed.filter(|incarnation| !self.facts.started.contains_key(incarnation)) {
+            return Err(format!("incarnation {} is claimed without a StartAttempt", incarnation.0));
+        }
+        let is_epoch = matches!(recorded.event, Event::Epoch { .. });
         self.journal.push(recorded);
-        Ok(())
-    }
-
-    /// What the journal must never say, checked without the core.
-    fn witness(&mut self, event: &Event) -> Kept {
-        let facts = &mut self.facts;
-        match event {
-            _ if facts.is_finished => {}
-            Event::StartAttempt { instance, incarnation, resources, .. } => {
-                if facts.succeeded.contains(instance) {
-                    return Err(format!("`{instance}` is finished and starts again"));
-                }
-                let is_live = |(number, (path, _)): (&Incarnation, &(InstancePath, f64))| {
-                    path == instance && !facts.ended.contains(number)
-                };
-                if facts.started.iter().any(is_live) {
-                    return Err(format!("`{instance}` has an incarnation that lives and starts another"));
-                }
-                if facts.started.insert(*incarnation, (instance.clone(), resources.cores)).is_some() {
-                    return Err(format!("incarnation {} is started twice", incarnation.0));
-                }
-                let live: Vec<f64> = facts
-                    .started
-                    .iter()
-                    .filter(|(number, _)| !facts.ended.contains(number))
-                    .map(|(_, (_, cores))| *cores)
-                    .collect();
-                let cores: f64 = live.iter().sum();
-                if live.len() > 1 && cores > self.capacity.cores.unwrap_or(f64::MAX) + 1e-6 {
-                    return Err(format!("{cores} cores are in use"));
-                }
-            }
-            Event::Ended { incarnation, outcome } => {
-                if facts.ended.insert(*incarnation)
-                    && outcome.outputs.is_some()
-                    && let Some((instance, _)) = facts.started.get(incarnation)
-                {
-                    facts.succeeded.insert(instance.clone());
-                }
-            }
-            Event::StopRequested { class, .. } => facts.stop = facts.stop.or(Some(*class)),
-            Event::Suspended => facts.is_suspended = true,
-            Event::Resumed => facts.is_suspended = false,
-            Event::Finished { .. } => {
-                facts.is_finished = true;
-                if facts.started.keys().any(|number| !facts.ended.contains(number)) {
-                    return Err("the job is finished while an incarnation lives".to_owned());
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn fault(&mut self) -> Kept {
-        match self.random.below(12) {
-            0..3 => self.restart(),
-            3 => {
-                if self.stale.is_none() {
-                    self.say(|| "fault: another leader takes over, the old one does not know".to_owned());
-                    self.stale = Some(self.leader.clone());
-                    self.restart()?;
-                }
-                Ok(())
-            }
-            4..6 => {
-                if !self.pods.is_empty() {
-                    let at = self.random.below(self.pods.len());
-                    let pod = self.pods.remove(at);
-                    self.say(|| format!("fault: pod {} of {} is lost", pod.uid, pod.incarnation.0));
-                }
-                Ok(())
-            }
-            6 => {
-                if !self.pods.is_empty() {
-                    let at = self.random.below(self.pods.len());
-                    self.pods[at].is_visible = false;
-                    let uid = self.pods[at].uid.clone();
-                    self.say(|| format!("fault: pod {uid} becomes a zombie"));
-                }
-                Ok(())
-            }
-            7 => {
-                // An event that was already written is written once more.
-                let at = self.random.below(self.journal.len());
-                let event = self.journal[at].event.clone();
-                let is_harmless =
-                    matches!(event, Event::Evaluated { .. } | Event::Ended { .. } | Event::Claimed { .. });
-                if is_harmless { self.append(event) } else { Ok(()) }
-            }
-            8 => {
-                // A report and a claim that come far too late, or from nowhere.
-                let incarnation = Incarnation(1 + self.random.below(20) as u64);
-                if self.facts.ended.contains(&incarnation) {
-                    let outputs = Some([("out".to_owned(), Value::String("from a zombie".to_owned()))].into());
-                    let outcome = Outcome { outputs, failure: None, exit_code: Some(0), usage: Usage::default() };
-                    self.append(Event::Ended { incarnation, outcome })?;
-                }
-                self.append(Event::Claimed { incarnation: Incarnation(1_000_000), uid: "nobody".to_owned() })
-            }
-            9 if self.random.chance(20) => {
-                self.append(Event::StopRequested { class: FailureClass::Dismissed, message: "a person".to_owned() })
-            }
-            10 if !self.facts.is_finished => self.append(Event::Suspended),
-            _ => {
-                let before = self.mail.len();
-                self.mail.retain(|(due, _)| due.0 % 2 == 0);
-                let lost = before - self.mail.len();
-                self.say(|| format!("fault: {lost} messages are lost"));
-                Ok(())
-            }
-        }
+        if self.is_restless && !is_epoch { self.restart() } else { Ok(()) }
     }
 
     /// The leader dies; the next one reads the journal and must know the same.
@@ -349,7 +268,7 @@ impl World {
             return Err("the journal gives another state than the one that was lost".to_owned());
         }
         let epoch = state.epoch() + 1;
-        self.leader = Leader { state, epoch };
+        self.leader = Leader { state, epoch, orders: BTreeMap::new() };
         self.append(Event::Epoch { epoch })
     }
 
@@ -368,7 +287,10 @@ impl World {
                     }
                     continue;
                 }
-                Doing::Reporting => Mail::Report(incarnation, uid, Box::new(pod.outcome.clone())),
+                Doing::Reporting => {
+                    let Some(order) = &pod.order else { continue };
+                    Mail::Report(incarnation, uid, Box::new(order.outcome.clone()))
+                }
                 Doing::Done => continue,
             };
             self.send(&mail);
@@ -400,7 +322,7 @@ impl World {
             match mail {
                 Mail::Claim(incarnation, uid) => self.claim(incarnation, uid)?,
                 Mail::Report(incarnation, uid, outcome) => self.report(incarnation, uid, *outcome)?,
-                Mail::Granted(incarnation, uid) => self.granted(incarnation, &uid)?,
+                Mail::Granted(incarnation, uid, order) => self.granted(incarnation, &uid, *order)?,
                 Mail::Superseded(incarnation, uid) => {
                     self.pods.retain(|pod| pod.incarnation != incarnation || pod.uid != uid);
                 }
@@ -420,18 +342,24 @@ impl World {
     fn claim(&mut self, incarnation: Incarnation, uid: String) -> Kept {
         let state = &self.leader.state;
         let is_open = state.is_live(incarnation) && state.claim(incarnation).is_none() && !self.facts.is_finished;
-        if is_open && self.random.chance(90) {
+        // It is to ask again: a spare is not started yet, an order is not made yet.
+        let must_wait = state.is_spare(incarnation) || (is_open && !self.leader.orders.contains_key(&incarnation));
+        if is_open && !must_wait && self.random.chance(90) {
             self.append(Event::Claimed { incarnation, uid: uid.clone() })?;
         }
         if self.leader.state.claim(incarnation) == Some(&uid) {
-            self.send(&Mail::Granted(incarnation, uid));
-        } else if !is_open {
+            let known = self.leader.orders.get(&incarnation).cloned();
+            // A leader that was started again makes the order once more.
+            let made = || launch_of(&self.intent, &self.leader.state, incarnation).map(|launch| self.order(&launch));
+            let order = known.or_else(made).ok_or("what is claimed has no order")?;
+            self.send(&Mail::Granted(incarnation, uid, Box::new(order)));
+        } else if !is_open && !must_wait {
             self.send(&Mail::Superseded(incarnation, uid));
         }
         Ok(())
     }
 
-    fn granted(&mut self, incarnation: Incarnation, uid: &str) -> Kept {
+    fn granted(&mut self, incarnation: Incarnation, uid: &str, order: Order) -> Kept {
         let until = Timestamp(self.now.0 + self.random.below(200) as u64);
         let is_it = |pod: &&mut Pod| pod.incarnation == incarnation && pod.uid == uid;
         let Some(pod) = self.pods.iter_mut().find(is_it) else { return Ok(()) };
@@ -439,7 +367,11 @@ impl World {
             return Ok(());
         }
         pod.doing = Doing::Running(until);
-        let instance = pod.instance.clone();
+        let instance = order.instance.clone();
+        if pod.place != order.place || pod.resources != order.resources {
+            return Err(format!("the pod made for `{}` is to run `{instance}`", pod.place));
+        }
+        pod.order = Some(order);
         let runs = self.runs.entry(incarnation).or_default();
         *runs += 1;
         if *runs > 1 {
@@ -462,9 +394,15 @@ impl World {
             // A cache that lags.
             return self.last_seen.clone();
         }
-        let present = self.pods.iter().filter(|pod| pod.is_visible).map(|pod| pod.incarnation).collect();
-        self.last_seen = Observed { present, capacity: self.capacity };
+        self.last_seen = self.seen_by(&self.leader);
         self.last_seen.clone()
+    }
+
+    fn seen_by(&self, leader: &Leader) -> Observed {
+        let visible = self.pods.iter().filter(|pod| pod.is_visible).map(|pod| pod.incarnation);
+        let present: BTreeSet<Incarnation> = visible.collect();
+        let unlaunched = present.iter().filter(|number| !leader.orders.contains_key(number)).copied().collect();
+        Observed { present, unlaunched, capacity: self.capacity, lookahead: self.lookahead }
     }
 
     fn lead(&mut self) -> Kept {
@@ -474,7 +412,11 @@ impl World {
         let observed = self.observe();
         let plan = (self.planner)(&self.intent, &self.leader.state, &observed, self.now);
         check_plan(&self.intent, &self.leader.state, &observed, &plan, self.now)?;
+        let restarts = self.restarts;
         for action in plan.actions {
+            if self.restarts > restarts {
+                return Ok(());
+            }
             if self.faults > 0 && self.random.chance(2) {
                 // It dies between two actions.
                 self.faults -= 1;
@@ -515,7 +457,12 @@ impl World {
                         self.append(Event::Ended { incarnation, outcome })?;
                     }
                 }
-                Action::Launch(launch) => self.launch(&launch),
+                Action::Launch(launch) => {
+                    let order = self.order(&launch);
+                    self.leader.orders.insert(launch.incarnation, order);
+                    self.launch(&launch);
+                }
+                Action::Prepare(spare) => self.prepare(spare),
                 Action::Remove { incarnation } => self.kill(incarnation),
             }
         }
@@ -528,8 +475,7 @@ impl World {
         if !self.random.chance(30) {
             return Ok(());
         }
-        let present = self.pods.iter().filter(|pod| pod.is_visible).map(|pod| pod.incarnation).collect();
-        let observed = Observed { present, capacity: self.capacity };
+        let observed = self.seen_by(stale);
         let plan = (self.planner)(&self.intent, &stale.state, &observed, self.now);
         for action in plan.actions {
             match action {
@@ -541,6 +487,7 @@ impl World {
                 Action::Publish { outputs } => self.publish(&outputs)?,
                 Action::Kill { incarnation, .. } | Action::Remove { incarnation } => self.kill(incarnation),
                 Action::Launch(launch) => self.launch(&launch),
+                Action::Prepare(spare) => self.prepare(spare),
             }
         }
         Ok(())
@@ -563,12 +510,43 @@ impl World {
     }
 
     fn launch(&mut self, launch: &Launch) {
-        if self.pods.iter().any(|pod| pod.incarnation == launch.incarnation && pod.is_visible) {
+        self.say(|| format!("launch {} of `{}`", launch.incarnation.0, launch.instance));
+        self.create(launch.incarnation, &launch.place, launch.resources);
+    }
+
+    /// Some are lost on the way, some take long.
+    fn prepare(&mut self, spare: Prepare) {
+        match self.random.below(100) {
+            0..10 => {}
+            10..30 => {
+                let delay_ms = *self.random.pick(&[100, 2000, 20_000]);
+                self.late.push((Timestamp(self.now.0 + delay_ms), spare));
+            }
+            _ => self.create(spare.incarnation, &spare.place, spare.resources),
+        }
+    }
+
+    fn latecomers(&mut self) {
+        let now = self.now;
+        let (due, late): (Vec<_>, Vec<_>) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
+        self.late = late;
+        for (_, spare) in due {
+            self.create(spare.incarnation, &spare.place, spare.resources);
+        }
+    }
+
+    fn create(&mut self, incarnation: Incarnation, place: &str, resources: Resources) {
+        if self.pods.iter().any(|pod| pod.incarnation == incarnation && pod.is_visible) {
             return;
         }
         self.last_uid += 1;
         let uid = format!("u{}", self.last_uid);
-        self.say(|| format!("launch {} of `{}` as {uid}", launch.incarnation.0, launch.instance));
+        self.say(|| format!("pod {uid} for {} of `{place}`", incarnation.0));
+        let (place, order, doing) = (place.to_owned(), None, Doing::Asking);
+        self.pods.push(Pod { incarnation, uid, place, resources, order, doing, is_visible: true });
+    }
+
+    fn order(&self, launch: &Launch) -> Order {
         let id = &self.case.package.processes[launch.tool.0].header().id;
         let behaviour = behaviour(id, &launch.inputs, self.case.trouble);
         let usage = Usage { cpu_seconds: 1.0, ..Usage::default() };
@@ -580,14 +558,8 @@ impl World {
                 Outcome { outputs: None, failure: Some(failure), exit_code: Some(1), usage }
             }
         };
-        self.pods.push(Pod {
-            incarnation: launch.incarnation,
-            uid,
-            instance: launch.instance.clone(),
-            outcome,
-            doing: Doing::Asking,
-            is_visible: true,
-        });
+        let (place, resources) = (launch.place.clone(), launch.resources);
+        Order { instance: launch.instance.clone(), place, resources, outcome }
     }
 }
 
@@ -603,6 +575,7 @@ fn describe(event: &Event) -> String {
         Event::StartAttempt { instance, attempt, incarnation, .. } => {
             format!("start `{instance}` attempt {attempt} incarnation {}", incarnation.0)
         }
+        Event::Prepared { incarnation, place, .. } => format!("reserve {} for `{place}`", incarnation.0),
         Event::Ended { incarnation, outcome } => match (&outcome.outputs, &outcome.failure) {
             (Some(outputs), _) => {
                 format!("ended {} with {}", incarnation.0, json::compact(&Value::Record(outputs.clone())))

@@ -212,22 +212,33 @@ impl World {
     }
 
     pub fn start_agent(&self) -> Child {
-        let mut agent = Command::new(env!("CARGO_BIN_EXE_weir-agent"));
-        agent.arg("run").env_clear();
+        let mut agent = self.agent(&self.url);
         if self.ca().exists() {
-            agent.env("WEIR_CA_FILE", self.ca()).env("WEIR_STORE_CA_FILE", self.ca());
+            let ca = std::fs::read_to_string(self.ca()).unwrap();
+            agent.env("WEIR_CA", ca).env("WEIR_STORE_CA_FILE", self.ca());
         } else {
             agent.arg("--allow-http");
         }
+        agent.spawn().unwrap()
+    }
+
+    /// An agent of another operator, which `ca` vouches for.
+    pub fn start_agent_of(&self, operator: &str, ca: &str) -> Child {
+        self.agent(operator).env("WEIR_CA", ca).spawn().unwrap()
+    }
+
+    fn agent(&self, operator: &str) -> Command {
+        let mut agent = Command::new(env!("CARGO_BIN_EXE_weir-agent"));
         agent
+            .arg("run")
+            .env_clear()
             .env("WEIR_FOLDER", self.folder())
-            .env("WEIR_OPERATOR_URL", &self.url)
+            .env("WEIR_OPERATOR_URL", operator)
             .env("WEIR_TOKEN_FILE", self.token())
             .env("WEIR_TERMINATION_LOG", self.folder().join("termination"))
             .envs([("WEIR_RUN_ID", "run-1"), ("WEIR_INCARNATION", "7"), ("WEIR_POD_UID", "uid-1")])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+            .stderr(Stdio::piped());
+        agent
     }
 
     pub fn start_shim(&self) -> Child {

@@ -1,0 +1,381 @@
+//! Fetching what other people's documents name: packages, imports, inputs. Every request goes through one guard.
+//!
+//! The guard resolves a name once and connects to an address that it has looked at, so that a name cannot lead elsewhere
+//! the second time; it looks at every redirect again; it bounds time and size.
+
+pub mod rules;
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, LOCATION, RANGE};
+use reqwest::{Method, Response, StatusCode, Url, redirect};
+use tokio::runtime::Handle;
+use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_FETCH_SECONDS_MAX};
+use weir_cwl::load::{Fetch, FetchError};
+
+use crate::limits::FETCH_REDIRECTS_MAX;
+use crate::settings::FetchSettings;
+use rules::{RuleError, Rules};
+
+/// Time to connect, name resolution included.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// The guarded client.
+#[derive(Debug, Clone)]
+pub struct Guarded {
+    client: reqwest::Client,
+    rules: Arc<Rules>,
+}
+
+/// A client that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    /// A setting is wrong.
+    #[error("cannot read what may be fetched: {0}")]
+    Rule(#[from] RuleError),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The client refuses its settings.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// Why something cannot be fetched. Messages name URLs without their query, which may be a signature.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchFailure {
+    /// Not a URL that is fetched.
+    #[error("`{0}` is no http or https URL")]
+    Url(String),
+    /// The guard says no.
+    #[error(
+        "`{url}` leads to {address}, which is no public address; the operator allows others by its setting fetch.allowed"
+    )]
+    Forbidden {
+        /// What was asked for.
+        url: String,
+        /// Where it leads.
+        address: IpAddr,
+    },
+    /// The server says that it is not there, or not for us.
+    #[error("`{url}` cannot be fetched: the server answers {status}")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// It moves on and on.
+    #[error("`{0}` is redirected more than {FETCH_REDIRECTS_MAX} times")]
+    Redirects(String),
+    /// It is larger than its use allows.
+    #[error("`{url}` has more than {bytes_max} bytes")]
+    TooLarge {
+        /// What was asked for.
+        url: String,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The server cannot give a part.
+    #[error("`{0}` cannot be read in parts: the server ignores byte ranges")]
+    NoRanges(String),
+    /// Not a text.
+    #[error("`{0}` is no text in UTF-8")]
+    NotText(String),
+    /// No answer in time.
+    #[error("`{0}` did not come within {DOCUMENT_FETCH_SECONDS_MAX} s")]
+    Time(String),
+    /// No connection, or a broken one.
+    #[error("`{url}` cannot be fetched: {reason}")]
+    Network {
+        /// What was asked for.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl FetchFailure {
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 425 | 429),
+            Self::Time(_) | Self::Network { .. } => true,
+            Self::Url(_)
+            | Self::Forbidden { .. }
+            | Self::Redirects(_)
+            | Self::TooLarge { .. }
+            | Self::NoRanges(_)
+            | Self::NotText(_) => false,
+        }
+    }
+}
+
+/// What a server says about something without sending it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its size in bytes, if the server tells.
+    pub size: Option<u64>,
+}
+
+impl Guarded {
+    /// A client that obeys the settings.
+    pub fn new(settings: &FetchSettings) -> Result<Self, GuardError> {
+        let rules = Arc::new(Rules::new(settings.allowed.iter().map(String::as_str))?);
+        // Said explicitly: the image of the operator has no certificates of a system.
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .dns_resolver(Names(Arc::clone(&rules)))
+            // A proxy would resolve names by itself.
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIME)
+            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, rules })
+    }
+
+    /// All bytes of a URL.
+    pub async fn get(&self, url: &str, bytes_max: usize) -> Result<Vec<u8>, FetchFailure> {
+        self.in_time(url, async {
+            let response = self.request(Method::GET, url, None).await?;
+            body(response, url, bytes_max).await
+        })
+        .await
+    }
+
+    /// A document: a text of bounded size.
+    pub async fn document(&self, url: &str) -> Result<String, FetchFailure> {
+        let bytes = self.get(url, DOCUMENT_BYTES_MAX).await?;
+        String::from_utf8(bytes).map_err(|_| FetchFailure::NotText(shown(url)))
+    }
+
+    /// Whether something is there, and how large it is. Servers that know no HEAD, and URLs that are signed for GET only,
+    /// are asked for one byte.
+    pub async fn head(&self, url: &str) -> Result<Head, FetchFailure> {
+        self.in_time(url, async {
+            match self.request(Method::HEAD, url, None).await {
+                Ok(response) => Ok(Head { size: content_length(&response) }),
+                Err(FetchFailure::Status { status: 400 | 403 | 405 | 501, .. }) => {
+                    let response = self.request(Method::GET, url, Some(0..1)).await?;
+                    let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+                    let size = if is_part { total(&response) } else { content_length(&response) };
+                    Ok(Head { size })
+                }
+                Err(failure) => Err(failure),
+            }
+        })
+        .await
+    }
+
+    /// The bytes of a range, fewer if the whole has fewer.
+    pub async fn read_range(&self, url: &str, range: Range<u64>) -> Result<Vec<u8>, FetchFailure> {
+        let wanted = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        if wanted == 0 {
+            return Ok(Vec::new());
+        }
+        self.in_time(url, async {
+            let response = match self.request(Method::GET, url, Some(range.clone())).await {
+                // Beyond the end, or of an empty file.
+                Err(FetchFailure::Status { status: 416, .. }) => return Ok(Vec::new()),
+                other => other?,
+            };
+            if response.status() != StatusCode::PARTIAL_CONTENT && range.start > 0 {
+                return Err(FetchFailure::NoRanges(shown(url)));
+            }
+            beginning(response, url, wanted).await
+        })
+        .await
+    }
+
+    /// Follows redirects, each looked at like the first URL.
+    async fn request(&self, method: Method, url: &str, range: Option<Range<u64>>) -> Result<Response, FetchFailure> {
+        let mut at = self.permitted(Url::parse(url).map_err(|_| FetchFailure::Url(shown(url)))?)?;
+        for _ in 0..=FETCH_REDIRECTS_MAX {
+            let mut request = self.client.request(method.clone(), at.clone()).header(ACCEPT_ENCODING, "identity");
+            if let Some(range) = &range {
+                request = request.header(RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+            }
+            let response = request.send().await.map_err(|error| failure(&at, &error))?;
+            let status = response.status();
+            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+            match location {
+                Some(location) if status.is_redirection() => {
+                    at = self.permitted(at.join(location).map_err(|_| FetchFailure::Url(shown(location)))?)?;
+                }
+                _ if status.is_success() => return Ok(response),
+                _ => return Err(FetchFailure::Status { url: shown(at.as_str()), status: status.as_u16() }),
+            }
+        }
+        Err(FetchFailure::Redirects(shown(url)))
+    }
+
+    /// Names are looked at when they are resolved; addresses in the URL itself here.
+    fn permitted(&self, url: Url) -> Result<Url, FetchFailure> {
+        let host = match url.scheme() {
+            "http" | "https" => url.host_str().unwrap_or_default(),
+            _ => return Err(FetchFailure::Url(shown(url.as_str()))),
+        };
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        match address {
+            Ok(address) if !self.rules.allow_address(address) => {
+                Err(FetchFailure::Forbidden { url: shown(url.as_str()), address })
+            }
+            _ => Ok(url),
+        }
+    }
+
+    async fn in_time<T>(
+        &self,
+        url: &str,
+        work: impl Future<Output = Result<T, FetchFailure>>,
+    ) -> Result<T, FetchFailure> {
+        let limit = Duration::from_secs(DOCUMENT_FETCH_SECONDS_MAX);
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(FetchFailure::Time(shown(url))))
+    }
+}
+
+/// Resolves names, and gives those addresses that may be reached.
+struct Names(Arc<Rules>);
+
+/// No address of a name may be reached.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is no public address")]
+struct Refused(IpAddr);
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let rules = Arc::clone(&self.0);
+        Box::pin(async move {
+            let host = name.as_str();
+            let anywhere = rules.allow_host(host);
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
+            let first = found.first().map(SocketAddr::ip);
+            let allowed: Vec<SocketAddr> =
+                found.into_iter().filter(|address| anywhere || rules.allow_address(address.ip())).collect();
+            match first {
+                Some(address) if allowed.is_empty() => Err(Refused(address).into()),
+                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+fn failure(url: &Url, error: &reqwest::Error) -> FetchFailure {
+    let url = shown(url.as_str());
+    let mut cause: &dyn std::error::Error = error;
+    loop {
+        if let Some(Refused(address)) = cause.downcast_ref() {
+            return FetchFailure::Forbidden { url, address: *address };
+        }
+        match cause.source() {
+            Some(source) => cause = source,
+            // The innermost cause is the one that says something.
+            None => return FetchFailure::Network { url, reason: cause.to_string() },
+        }
+    }
+}
+
+/// A URL without user, password, query and fragment.
+fn shown(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(mut url) => {
+            url.set_query(None);
+            url.set_fragment(None);
+            let _cannot_have_one = (url.set_username(""), url.set_password(None));
+            url.into()
+        }
+        Err(_) => url.chars().take_while(|c| !matches!(c, '?' | '#')).take(200).collect(),
+    }
+}
+
+/// By the header: the body of an answer to HEAD is empty, whatever it says.
+fn content_length(response: &Response) -> Option<u64> {
+    response.headers().get(reqwest::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// `Content-Range: bytes 0-0/1234`
+fn total(response: &Response) -> Option<u64> {
+    response.headers().get(CONTENT_RANGE)?.to_str().ok()?.rsplit_once('/')?.1.parse().ok()
+}
+
+/// The whole body.
+async fn body(response: Response, url: &str, bytes_max: usize) -> Result<Vec<u8>, FetchFailure> {
+    let bytes = beginning(response, url, bytes_max.saturating_add(1)).await?;
+    if bytes.len() > bytes_max {
+        return Err(FetchFailure::TooLarge { url: shown(url), bytes_max });
+    }
+    Ok(bytes)
+}
+
+/// The first bytes of the body; the rest is left where it is.
+async fn beginning(mut response: Response, url: &str, bytes: usize) -> Result<Vec<u8>, FetchFailure> {
+    let mut read = Vec::new();
+    let network = |error: reqwest::Error| FetchFailure::Network { url: shown(url), reason: error.to_string() };
+    while read.len() < bytes {
+        let Some(chunk) = response.chunk().await.map_err(network)? else { break };
+        read.extend_from_slice(&chunk[..chunk.len().min(bytes - read.len())]);
+    }
+    Ok(read)
+}
+
+/// The guard for the loader of packages, which is not async: to be used where blocking is allowed
+/// (`tokio::task::spawn_blocking`). Knows texts that are at hand, and remembers why it could not get others.
+#[derive(Debug)]
+pub struct Documents {
+    guarded: Guarded,
+    runtime: Handle,
+    at_hand: Option<(String, String)>,
+    failed: Mutex<Option<FetchFailure>>,
+}
+
+impl Documents {
+    /// Fetches through the guard; the runtime is that of the caller.
+    pub fn new(guarded: Guarded, runtime: Handle) -> Self {
+        Self { guarded, runtime, at_hand: None, failed: Mutex::default() }
+    }
+
+    /// The same, with a text for one URL.
+    #[must_use]
+    pub fn with_text(self, url: &str, text: &str) -> Self {
+        Self { at_hand: Some((url.to_owned(), text.to_owned())), ..self }
+    }
+
+    /// The first failure, if something could not be had.
+    pub fn failure(&self) -> Option<FetchFailure> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Fetch for &Documents {
+    fn fetch(&self, url: &str) -> Result<String, FetchError> {
+        match &self.at_hand {
+            Some((known, text)) if known == url => return Ok(text.clone()),
+            Some(_) if url.starts_with("weir:") => {
+                let message =
+                    "a package that stands in an object has no neighbours; name what it imports by its whole URL";
+                return Err(FetchError(message.to_owned()));
+            }
+            _ => {}
+        }
+        self.runtime.block_on(self.guarded.document(url)).map_err(|failure| {
+            let message = failure.to_string();
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+            FetchError(message)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

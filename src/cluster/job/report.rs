@@ -1,0 +1,60 @@
+//! What is left to do when the journal says that a job is over. Doing it again changes nothing.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use weir_api::Phase;
+use weir_api::kubernetes::conditions::STORE_UNAVAILABLE;
+use weir_plan::state::Finished;
+use weir_plan::{Action, Incarnation};
+
+use super::{Actor, Backoff, End, JobError};
+use crate::data;
+use crate::status::Waiting;
+
+impl Actor {
+    /// Writes the reports and the terminal status, and removes what nobody looks at.
+    pub(super) async fn finish(mut self) -> Result<End, JobError> {
+        let Some(finished) = self.state.finished().cloned() else { return Err(JobError::Restless) };
+        if self.record(&finished).await == End::Gone {
+            return Ok(End::Gone);
+        }
+        self.observe()?;
+        self.shown.is_stale = true;
+        self.show();
+        let leftovers: Vec<Incarnation> = self.works.keys().copied().collect();
+        for incarnation in leftovers {
+            self.perform(Action::Remove { incarnation });
+        }
+        let (phase, writer) = (finished.phase, self.shown.writer);
+        tokio::select! {
+            () = writer.finish() => {}
+            () = self.inbox.gone() => return Ok(End::Gone),
+        }
+        tracing::info!(job = %self.object, %phase, "the job is over");
+        Ok(End::Finished)
+    }
+
+    /// Writes the reports, however long the store is away.
+    async fn record(&mut self, finished: &Finished) -> End {
+        let mut backoff = Backoff::default();
+        let outputs = (finished.phase == Phase::Successful).then(|| Arc::new(finished.outputs.clone()));
+        let usage = Arc::new(self.ledger.usage.clone());
+        loop {
+            let (context, outputs, usage) = (Arc::clone(&self.context), outputs.clone(), Arc::clone(&usage));
+            let record = move || Handle::current().block_on(data::record(&context, outputs.as_deref(), &usage));
+            let error = match tokio::task::spawn_blocking(record).await {
+                Ok(Ok(())) => return End::Finished,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(job = %self.object, %error, "the reports cannot be written for now");
+            let message = format!("the reports cannot be written for now: {error}");
+            self.show_held_up(&Waiting { reason: STORE_UNAVAILABLE.to_owned(), message, incarnation: None });
+            tokio::select! {
+                () = backoff.wait() => {}
+                () = self.inbox.gone() => return End::Gone,
+            }
+        }
+    }
+}

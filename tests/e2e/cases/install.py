@@ -1,0 +1,91 @@
+"""Installing."""
+import json
+
+from harness import release
+from harness.case import FIRST, case, expect
+from harness.program import ROOT, helm, kubectl, run
+
+# Combinations of values that a site would choose.
+SITES = {
+    "defaults": {},
+    "tenants": {
+        "tenants": [
+            {"namespace": "weir-site-a", "tenant": "a", "users": [{"kind": "User", "name": "ada@example.org"},
+             {"kind": "ServiceAccount", "name": "robot", "namespace": "ci"}], "quota": {"pods": 10, "requests.cpu": 4}},
+            {"namespace": "weir-site-b"},
+        ],
+        "operator": {"watchNamespaces": ["weir-site-a", "weir-site-b"]},
+        "network": {"apiServer": ["203.0.113.7/32", "2001:db8::7/128"], "allowed": ["10.20.0.0/16"]},
+    },
+    "own store": {
+        "store": {"existingSecret": "s3", "external": {"endpoint": "https://s3.example.org", "ca": "-----BEGIN CERTIFICATE-----\n"},
+                  "resultsBucket": "results-{tenant}"},
+        "imagePullSecrets": ["registry"], "crds": {"install": False},
+    },
+    "OpenShift": {"runAsUser": None, "steps": {"runAsUser": None}},
+    "one small node": {"operator": {"replicas": 1, "tolerations": [{"operator": "Exists"}], "nodeSelector": {"disk": "ssd"}},
+                       "network": {"policies": False}},
+}
+
+# Values with a mistake, and the word that the complaint must have.
+MISTAKES = {
+    "operator.replica": ({"operator": {"replica": 3}}, "replica"),
+    "an external store without its Secret": ({"store": {"external": {"endpoint": "https://s3.example.org"}}}, "existingSecret"),
+    "a bucket per tenant in the bundled store": ({"store": {"resultsBucket": "results-{tenant}"}}, "resultsBucket"),
+    "start: later": ({"steps": {"start": "later"}}, "start"),
+    "a tenant without a namespace": ({"tenants": [{"tenant": "a"}]}, "namespace"),
+}
+
+
+def template(values):
+    return helm("template", "weir", release.CHART, "--namespace", "weir-site", "--kube-version", "1.33.0",
+                "--values", "-", stdin=json.dumps(values))
+
+
+@case(FIRST)
+def chart_renders(api):
+    """The chart renders for every kind of site, the API server takes the result, and mistakes in values are named."""
+    run(ROOT / "charts" / "update", "--check")
+    helm("lint", "--strict", release.CHART)
+    namespaces = ("weir-site", "weir-site-a", "weir-site-b")
+    try:
+        for namespace in namespaces:
+            api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        for site, values in SITES.items():
+            rendered = template(values)
+            kubectl("create", "--dry-run=server", "--validate=strict", "--filename", "-",
+                    stdin=without_namespaces(rendered))
+            expect("kind: Secret" not in rendered or "secret-key: \n" not in rendered, f"{site}: an empty secret key")
+    finally:
+        for namespace in namespaces:
+            api.delete(f"/api/v1/namespaces/{namespace}")
+    for mistake, (values, word) in MISTAKES.items():
+        try:
+            template(values)
+        except Exception as error:
+            expect(word in str(error), f"{mistake}: the complaint does not name `{word}`: {error}")
+        else:
+            raise AssertionError(f"{mistake} was accepted")
+
+
+def without_namespaces(rendered):
+    """The namespaces of tenants are there already: a dry run creates none for what is in them."""
+    documents = rendered.split("\n---\n")
+    return "\n---\n".join(one for one in documents if "\nkind: Namespace\n" not in one)
+
+
+@case(FIRST)
+def install(api):
+    """`helm install` ends with two ready replicas, one of which leads, and a ready store."""
+    if release.is_installed():
+        release.uninstall()
+    release.remove_rest()
+    release.install()
+    pods = api.get("/api/v1/namespaces/weir/pods?labelSelector=app.kubernetes.io/component=operator")["items"]
+    ready = [pod for pod in pods if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])]
+    expect(len(ready) == 2, f"{len(ready)} of 2 replicas are ready")
+    leaders = [pod["metadata"]["name"] for pod in ready if pod["metadata"]["labels"].get("weir.dev/leader") == "true"]
+    expect(len(leaders) == 1, f"leaders: {leaders}")
+    nodes = {pod["spec"]["nodeName"] for pod in ready}
+    count = len(api.get("/api/v1/nodes")["items"])
+    expect(len(nodes) == min(2, count), f"both replicas are on {nodes}")

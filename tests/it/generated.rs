@@ -1,0 +1,21 @@
+//! Files of the repository that are made by the program.
+
+use std::path::Path;
+
+use crate::support::Workshop;
+
+#[test]
+fn the_custom_resource_definitions_are_those_of_this_program() {
+    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    Workshop::new().weir_ok(&["generate", "crds", "--check", "--dir", checked_in.to_str().unwrap()]);
+}
+
+#[test]
+fn a_definition_that_was_edited_by_hand_is_told_with_the_command_that_mends_it() {
+    let workshop = Workshop::new();
+    workshop.weir_ok(&["generate", "crds"]);
+    workshop.write("crds/processes.yaml", "kind: CustomResourceDefinition\n");
+    let done = workshop.weir(&["generate", "crds", "--check"]);
+    insta::assert_snapshot!(done.stderr, @"weir: not what this program generates: crds/processes.yaml; mend it with `cargo run -- generate crds --dir crds`");
+    assert_eq!(done.code, Some(1));
+}
