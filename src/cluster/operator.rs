@@ -163,7 +163,7 @@ fn tasks(parts: &Parts, registry: Registry, synced: watch::Sender<bool>) -> Join
     let processes = process::run(Arc::clone(services), client.clone(), guarded.clone());
     tasks.spawn(async move { ("the controller of Processes", processes.await.map_err(|error| error.to_string())) });
     let sweep = sweep::run(Arc::clone(services), client.clone());
-    tasks.spawn(async move { ("the sweep", Ok(sweep.await)) });
+    tasks.spawn(async move { match sweep.await {} });
     if let Some(own_pod) = own_pod.clone() {
         tasks.spawn(async move {
             own_pod.leads().await;
