@@ -68,7 +68,11 @@ enum Answer {
 impl Results {
     /// Buckets in the service of `store`, with its key pair. A process-wide TLS provider must be installed.
     pub fn new(store: &S3Settings) -> Result<Self, ResultsError> {
-        let trusted = Certificate::from_pem_bundle(store.trusted.as_deref().unwrap_or_default())?;
+        let mut trusted = Certificate::from_pem_bundle(store.trusted.as_deref().unwrap_or_default())?;
+        // The operator's image has no certificates of a system.
+        for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+            trusted.push(Certificate::from_der(certificate)?);
+        }
         let client = Client::builder()
             .timeout(RESULT_REQUEST_TIME)
             .connect_timeout(Duration::from_secs(5))
