@@ -97,11 +97,8 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 /// How long a run's objects stay after nobody named it any more, and after the last of them was written.
 pub const SWEEP_AGE: Duration = Duration::from_hours(24);
 
-/// Objects that one look reads about at most; more are left to the next one.
+/// Runs, or objects of one run, that one look of the sweep reads about at most, 150 bytes each; more are left to the next one.
 pub const SWEEP_LISTED_MAX: usize = 200_000;
-
-/// Runs that one look remembers or removes at most.
-pub const SWEEP_RUNS_MAX: usize = 20_000;
 
 /// Redirects of one fetched URL. Archives need two or three; more is a loop.
 pub const FETCH_REDIRECTS_MAX: usize = 5;
@@ -163,7 +160,6 @@ pub const POD_QUIET_SECONDS: u64 = 20;
 
 /// Seconds that a node may prepare a pod without an error: images of 10 GiB exist, and slow links to their registries.
 pub const POD_START_SECONDS_MAX: u64 = 1800;
-
 
 /// Calls of agents that wait for one actor. Each pod has one call under way; whoever finds the mailbox full asks again.
 pub const MAILBOX_CALLS: usize = 1024;
@@ -228,9 +224,6 @@ pub const EVENT_NOTE_BYTES: usize = 1000;
 /// Objects of a deleted job that are removed from the store with one listing.
 pub const CLEANUPS_AT_ONCE: usize = 4;
 
-/// Connections to health and metrics at the same time; more wait to be accepted.
-pub const HEALTH_CONNECTIONS: usize = 16;
-
 /// Bytes of one argument of a tool: the kernel's limit (`MAX_ARG_STRLEN`, 32 pages). Checked for a better message than
 /// `E2BIG`.
 pub const ARGUMENT_BYTES_MAX: usize = 128 << 10;
@@ -263,7 +256,6 @@ pub const RESULT_REQUEST_TIME: Duration = Duration::from_mins(10);
 
 /// Bytes of an answer of the results' bucket that are read: an owner marker, or an error document.
 pub const RESULT_ANSWER_BYTES_MAX: usize = 64 << 10;
-
 
 /// Characters of the title and of the version of a Process: they stand in lists.
 pub const TITLE_CHARACTERS_MAX: usize = 1024;

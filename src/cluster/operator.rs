@@ -6,6 +6,7 @@
 //! pods of steps go on meanwhile.
 
 mod own_pod;
+mod remote;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
 
 use crate::agents;
 use crate::agents::auth::TokenReviewer;
@@ -142,7 +142,7 @@ async fn replica(
             lead(held, tasks(&parts, registry, synced), stop).await?;
         }
     }
-    agents.await.map_err(|error| ended("the agents' server", Err(error)))
+    agents.await.map_err(|error| OperatorError::Ended { what: "the agents' server", why: error.to_string() })
 }
 
 /// A task that goes on for ever, and why it did not.
@@ -163,7 +163,7 @@ fn tasks(parts: &Parts, registry: Registry, synced: watch::Sender<bool>) -> Join
     let processes = process::run(Arc::clone(services), client.clone(), guarded.clone());
     tasks.spawn(async move { ("the controller of Processes", processes.await.map_err(|error| error.to_string())) });
     let sweep = sweep::run(Arc::clone(services), client.clone());
-    tasks.spawn(async move { ("the sweep", Ok(sweep.await)) });
+    tasks.spawn(async move { match sweep.await {} });
     if let Some(own_pod) = own_pod.clone() {
         tasks.spawn(async move {
             own_pod.leads().await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use kube::Client;
+use object_store::ObjectStore;
 use tokio::time::sleep;
 use weir_script::WorkerCommand;
 use weir_store::probe::{ProbeError, probe};
@@ -12,6 +13,7 @@ use super::OperatorError;
 use super::own_pod::OwnPod;
 use crate::agents::tls::{AuthorityPem, Certificates, TlsError, names};
 use crate::context::Services;
+use crate::data::Results;
 use crate::fetch::Guarded;
 use crate::health::Health;
 use crate::limits::{API_CONNECT_TIME, API_READ_TIME, START_RETRY};
@@ -41,10 +43,12 @@ pub(super) async fn start(settings: Settings, health: &Health, metrics: Metrics)
     let own_pod = settings.pod_name.as_deref().map(|name| OwnPod::new(client.clone(), &settings.namespace, name));
     let ((), authority) = tokio::try_join!(
         reach_store(&*store, settings.single_replica, health),
-        reach_api_server(&client, &settings, own_pod.as_ref(), health),
+        reach_api_server(&client, &settings.namespace, own_pod.as_ref(), health),
     )?;
     let certificates = Certificates::new(&authority, names(&settings.agents_url)?, SystemTime::now())?;
     let services = Services {
+        results: Results::new(&settings.store).map_err(|error| of_store(&error))?,
+        remote: Arc::new(guarded.clone()),
         settings: Arc::new(settings),
         store,
         signer,
@@ -68,40 +72,39 @@ fn clients(mut config: kube::Config) -> Result<(Client, Client), OperatorError> 
     Ok((make(config)?, make(of_lease)?))
 }
 
-pub(super) async fn reach_store(
-    store: &dyn object_store::ObjectStore,
-    single_replica: bool,
-    health: &Health,
-) -> Result<(), OperatorError> {
-    loop {
-        match probe(store).await {
-            Ok(()) => break,
-            Err(ProbeError::Unconditional) if single_replica => {
-                tracing::warn!("the store ignores If-None-Match: a second replica would damage jobs");
-                break;
-            }
-            Err(error @ ProbeError::Unconditional) => return Err(OperatorError::Unconditional(error)),
-            Err(error @ ProbeError::Store { .. }) => {
-                tracing::warn!(%error, "the store cannot be reached");
-                health.store(Some(error.to_string()));
-                sleep(START_RETRY).await;
-            }
-        }
+async fn reach_store(store: &dyn ObjectStore, single_replica: bool, health: &Health) -> Result<(), OperatorError> {
+    while let Some(trouble) = usable(probe(store).await, single_replica)? {
+        tracing::warn!(error = trouble, "the store cannot be reached");
+        health.store(Some(trouble));
+        sleep(START_RETRY).await;
     }
     health.store(None);
     Ok(())
 }
 
+/// What a look at the store means: it serves (`None`), it may serve later, or it never will.
+pub(super) fn usable(probed: Result<(), ProbeError>, single_replica: bool) -> Result<Option<String>, OperatorError> {
+    match probed {
+        Ok(()) => Ok(None),
+        Err(ProbeError::Unconditional) if single_replica => {
+            tracing::warn!("the store ignores If-None-Match: a second replica would damage jobs");
+            Ok(None)
+        }
+        Err(error @ ProbeError::Unconditional) => Err(OperatorError::Unconditional(error)),
+        Err(error @ ProbeError::Store { .. }) => Ok(Some(error.to_string())),
+    }
+}
+
 pub(super) async fn reach_api_server(
     client: &Client,
-    settings: &Settings,
+    namespace: &str,
     own_pod: Option<&OwnPod>,
     health: &Health,
 ) -> Result<AuthorityPem, OperatorError> {
     let authority = loop {
-        match AuthorityPem::of_cluster(client, &settings.namespace, SystemTime::now()).await {
+        match AuthorityPem::of_cluster(client, namespace, SystemTime::now()).await {
             Ok(authority) => break authority,
-            Err(error @ (TlsError::Read { .. } | TlsError::Create { .. })) => {
+            Err(error @ (TlsError::Read { .. } | TlsError::Write { .. })) => {
                 tracing::warn!(%error, "the API server does not give what the operator needs");
                 health.api_server(Some(error.to_string()));
                 sleep(START_RETRY).await;
