@@ -1,12 +1,13 @@
 //! A job's data from its first order to its published results.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStoreExt as _};
 use weir_api::FailureClass;
-use weir_api::agent::{Complete, Contents, Ending, EntryKind, Hints, LinkTarget, ListedEntry, TerminationMessage};
+use weir_api::agent::{Complete, Ending, EntryKind, Hints, LinkTarget, ListedEntry, TerminationMessage};
 use weir_cwl::{Record, Value};
 use weir_plan::action::Launch;
 use weir_plan::drive::Job;
@@ -56,10 +57,16 @@ async fn water_bodies_goes_from_orders_to_published_results() {
     objects.sort_by(|a, b| a.location.cmp(&b.location));
     for object in objects {
         let got = results.get_opts(&object.location, GetOptions::default()).await.unwrap();
-        let media = got.attributes.get(&object_store::Attribute::ContentType).map(ToString::to_string);
+        let media = got.attributes.get(&object_store::Attribute::ContentType).map(|media| media.as_ref().to_owned());
         found.push(format!("{} {}", object.location.to_string().replace(ID, "ID"), media.unwrap_or_default()));
     }
-    insta::assert_snapshot!(found.join("\n"), @"");
+    insta::assert_snapshot!(found.join("\n"), @r"
+    ID/.weir-owner text/plain
+    ID/ID/collection.json application/geo+json
+    ID/ID/scene/otsu.tif image/tiff; application=geotiff
+    ID/ID/scene/scene.json application/geo+json
+    ID/catalog.json application/geo+json
+    ");
     let mask = results.get(&Path::from(format!("{ID}/{ID}/scene/otsu.tif"))).await.unwrap().bytes().await.unwrap();
     assert_eq!(mask, "north green\nnorth nir\nsouth green\nsouth nir\n");
 
@@ -101,7 +108,7 @@ fn files(files: &[(&str, &str)]) -> Files {
 
 const DATA: &str = "  data: {type: File, secondaryFiles: [.idx], outputBinding: {glob: data.tif}}\n  all: {type: \
                     'File[]', outputBinding: {glob: '*.txt', loadContents: true}}\n  n: {type: string, outputBinding: \
-                    {glob: a.txt, loadContents: true, outputEval: $(self[0].contents)}}\n";
+                    {glob: a.txt, loadContents: true, outputEval: '$(self[0].contents)'}}\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contents_are_asked_for_at_once_and_only_what_is_referred_to_is_stored_and_published() {
@@ -133,7 +140,7 @@ async fn contents_are_asked_for_at_once_and_only_what_is_referred_to_is_stored_a
 
     let published = publish(&context, outputs).await.unwrap();
     let text = weir_cwl::json::compact(&Value::Record(published)).replace(ID, "ID");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"{"data":{"class":"File","location":"s3://results/ID/data/data.tif","basename":"data.tif","size":6,"secondaryFiles":[{"class":"File","location":"s3://results/ID/data/data.tif.idx","basename":"data.tif.idx","size":5}]},"all":[{"class":"File","location":"s3://results/ID/all/a.txt","basename":"a.txt","size":1,"contents":"A"},{"class":"File","location":"s3://results/ID/all/b.txt","basename":"b.txt","size":1,"contents":"B"}],"n":"A"}"#);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -207,7 +214,15 @@ async fn every_failure_says_which_step_and_why() {
         said
     })
     .await;
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+    ToolFailed: step `t`: the tool ended with exit code 1
+    OutOfMemory: step `t`: the kernel killed the tool for want of memory (it asked for 512 MiB)
+    TimeLimit: step `t`: the tool ran longer than its ToolTimeLimit of 60 s
+    OutputInvalid: step `t`: output `o`: nothing in the output directory matches `o`; there is nothing at all
+    Disrupted: step `t`: the pod has ended, and the agent's report did not arrive: gave up
+    Disrupted: step `t`: the tool succeeded, and the agent's report did not arrive: gave up
+    ToolFailed: step `t`: the tool ended with exit code 2
+    ");
 }
 
 fn entry(path: &str, kind: EntryKind) -> ListedEntry {
@@ -249,7 +264,12 @@ async fn links_within_a_directory_are_followed_and_links_out_of_it_are_refused()
     .await;
     let members: Vec<_> =
         manifest.as_object().unwrap().iter().map(|(path, m)| format!("{path} {}", m["object"])).collect();
-    insta::assert_snapshot!(members.join("\n"), @"");
+    insta::assert_snapshot!(members.join("\n"), @r#"
+    d/a "att/1/0"
+    d/e/b "att/1/1"
+    d/empty null
+    d/same "att/1/0"
+    "#);
 }
 
 fn with_input(type_: &str) -> String {
@@ -287,13 +307,19 @@ async fn inputs_behind_urls_are_left_to_the_agent_and_what_cannot_be_had_is_said
     let order = prepared(url).await.unwrap();
     assert_eq!(order.argv, ["t", "/weir/work/in/1/a b.tif"]);
     let placed = serde_json::to_string(&order.placements).unwrap();
-    insta::assert_snapshot!(placed, @"");
+    insta::assert_snapshot!(placed, @r#"[{"path":"/weir/work/in/1/a b.tif","content":{"url":{"url":"https://example.org/a%20b.tif"}},"writable":false}]"#);
     let mut said = Vec::new();
     for location in ["https://example.org/busy", "https://example.org/none", "s3://bucket/a", "file:///a", "weir:9/a"] {
         let Refusal { class, message } = prepared(location).await.unwrap_err();
         said.push(format!("{class}: {message}"));
     }
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+    Platform: input `i`: https://example.org/busy: the server answers 503
+    StageIn: input `i`: there is no File at https://example.org/none
+    StageIn: input `i`: `s3://bucket/a` cannot be read in a cluster; give an http(s) URL of the object, presigned if it is not public
+    StageIn: input `i`: `file:///a` cannot be read in a cluster; files of one machine are not seen here: give an http(s) URL, or the text itself as `contents`
+    StageIn: input `i`: there is no File at weir:9/a
+    ");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

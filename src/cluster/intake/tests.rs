@@ -37,6 +37,7 @@ fn tenant() -> Tenant {
     "acme".parse().unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a literal at each call")]
 fn job(name: &str, spec: Json) -> ProcessJob {
     serde_json::from_value(json!({
         "apiVersion": "weir.dev/v1alpha1",
@@ -55,6 +56,7 @@ fn own(mut spec: Json) -> ProcessJob {
     job("olinda", spec)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a literal at each call")]
 fn process(digest: &str, spec: Json, ready: (&str, &str)) -> Process {
     serde_json::from_value(json!({
         "apiVersion": "weir.dev/v1alpha1",

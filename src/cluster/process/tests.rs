@@ -26,7 +26,8 @@ outputs: {}
 struct World {
     api: FakeApi,
     store: Arc<InMemory>,
-    _tasks: JoinSet<()>,
+    /// Ended with the world.
+    tasks: JoinSet<()>,
 }
 
 impl World {
@@ -37,13 +38,13 @@ impl World {
         }))
         .unwrap();
         api.insert(&namespace);
-        Self { api, store, _tasks: JoinSet::new() }
+        Self { api, store, tasks: JoinSet::new() }
     }
 
     fn started(mut self) -> Self {
         let guarded = Guarded::new(&FetchSettings { allowed: vec!["localhost".to_owned()] }).unwrap();
         let keeper = Keeper::new(Arc::clone(&self.store) as Arc<dyn ObjectStore>, self.api.client(), guarded);
-        self._tasks.spawn(keep(Api::all(self.api.client()), keeper));
+        self.tasks.spawn(keep(Api::all(self.api.client()), keeper));
         self
     }
 

@@ -1,7 +1,7 @@
 //! What a Process's status says. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use serde_json::{Value, json};
 use weir_api::kubernetes::conditions::{ID_TAKEN, READY, RESOLVED, SPEC_INVALID};
 use weir_api::kubernetes::process::Package;
@@ -149,6 +149,7 @@ pub fn patch(status: &ProcessStatus) -> Value {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "a literal at each call")]
     fn process(name: &str, created: &str, spec: Value) -> Process {
         serde_json::from_value(json!({
             "apiVersion": "weir.dev/v1alpha1", "kind": "Process",
@@ -173,11 +174,14 @@ mod tests {
     fn of_two_processes_with_one_id_the_younger_yields() {
         let (old, young) = (water("b", "01"), water("a", "02"));
         let all = [old.clone(), young.clone()];
-        assert_eq!(older_namesake(&young, &all).map(|one| one.name_any()), Some("b".to_owned()));
+        assert_eq!(older_namesake(&young, &all).map(ResourceExt::name_any), Some("b".to_owned()));
         assert_eq!(older_namesake(&old, &all), None);
         // Of the same second: by name, so that exactly one of them has it.
         let twin = water("c", "01");
-        assert_eq!(older_namesake(&twin, &[old.clone(), twin.clone()]).map(|one| one.name_any()), Some("b".to_owned()));
+        assert_eq!(
+            older_namesake(&twin, &[old.clone(), twin.clone()]).map(ResourceExt::name_any),
+            Some("b".to_owned())
+        );
         assert_eq!(older_namesake(&old, &[old.clone(), twin]), None);
         // A name is an id where none is stated; other namespaces are other tenants.
         let named = process("water", "03", json!({"package": {"inline": "x"}}));
