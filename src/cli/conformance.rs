@@ -9,7 +9,7 @@ use weir_local::{JobSpec, LocalBackend, Settings};
 
 use super::documents::{self, Documents};
 use super::progress::Display;
-use super::{CwlRunnerArgs, execution, findings, inputs, paths, summary};
+use super::{CwlRunnerArgs, execution, findings, inputs, summary};
 
 /// Runs one process in a state directory of its own, which is removed at the end.
 pub fn run(args: &CwlRunnerArgs) -> Result<ExitCode> {
@@ -27,7 +27,7 @@ pub fn run(args: &CwlRunnerArgs) -> Result<ExitCode> {
     settings.keep_attempts = true;
     let backend = LocalBackend::open(settings)?;
     let id = execution::new_id(None)?;
-    let mut spec = JobSpec::new(entry, texts, inputs.values, paths::absolute(&args.outdir)?);
+    let mut spec = JobSpec::new(entry, texts, inputs.values, execution::absolute(&args.outdir)?);
     spec.job.requirements = inputs.requirements;
     let finished = execution::run(&backend, &id, Some(&spec), &mut Display::new(args.quiet))?;
     summary::print_outputs(&finished);

@@ -1,5 +1,6 @@
 //! One job on the embedded backend, from its specification to its end: signals, progress, exit code.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -104,4 +105,9 @@ pub fn id_to_resume(asked: &str, backend: &LocalBackend) -> Result<RunId> {
         None if asked.is_empty() => bail!("there is no job to resume in {state}"),
         None => bail!("--resume: there is no job `{asked}` in {state}"),
     }
+}
+
+/// A path as an absolute one, whether it exists or not.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
 }

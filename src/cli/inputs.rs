@@ -6,10 +6,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use weir_cwl::job::{InputObject, Inputs};
 use weir_cwl::load::Fetch as _;
 use weir_cwl::source::Source;
-use weir_cwl::{Package, Record, Type, Value};
+use weir_cwl::{Package, Type};
 
 use super::documents::{self, Documents};
-use super::paths;
 
 /// The input object of somebody who gave none.
 const NOTHING: &str = "{}";
@@ -35,20 +34,6 @@ pub fn read(file: Option<&Path>, assignments: &[String], package: &Package) -> R
         }
         found.into()
     })
-}
-
-/// Looks whether every file and folder of this machine is there, so that a wrong path is told now and not when the step
-/// that reads it starts.
-#[cfg(feature = "embedded")]
-pub fn present(values: &Record) -> Result<()> {
-    let checked = Value::Record(values.clone()).map_entries(&mut |entry| {
-        let path = entry.location().and_then(weir_cwl::uri::to_path);
-        match path.filter(|path| !Path::new(path).exists()) {
-            Some(path) => bail!("there is no input {}", paths::shown(path.as_ref())),
-            None => Ok(entry),
-        }
-    });
-    checked.map(drop)
 }
 
 /// Relative locations on the command line resolve against the working directory.

@@ -41,6 +41,7 @@ pub mod exit {
 }
 
 /// Whether this program was called by the given name.
+#[cfg(feature = "embedded")]
 pub fn called_as(name: &str) -> bool {
     let called = std::env::args_os().next().unwrap_or_default();
     std::path::Path::new(&called).file_name().is_some_and(|file| file == name)

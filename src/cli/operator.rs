@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum, value_parser};
@@ -130,7 +129,12 @@ pub struct PodArgs {
     #[arg(long, value_name = "NAME", env = "WEIR_OWN_IMAGES", value_delimiter = ',', default_value = "weir-eo")]
     pub own_images: Vec<String>,
     /// Image of a tool that names none
-    #[arg(long, value_name = "IMAGE", env = "WEIR_DEFAULT_IMAGE", default_value = "docker.io/library/debian:stable-slim")]
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        env = "WEIR_DEFAULT_IMAGE",
+        default_value = "docker.io/library/debian:stable-slim"
+    )]
     pub default_image: String,
     /// When images are pulled
     #[arg(long, value_name = "POLICY", env = "WEIR_IMAGE_PULL_POLICY", value_enum, default_value_t = PullPolicy::IfNotPresent)]

@@ -1,14 +1,6 @@
-//! Paths as people type and read them.
+//! Paths as people read them.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context as _, Result};
-
-/// A path as an absolute one, whether it exists or not.
-#[cfg(feature = "embedded")]
-pub fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
-}
+use std::path::Path;
 
 /// A path below the working directory is shown relative to it.
 pub fn shown(path: &Path) -> String {

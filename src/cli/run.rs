@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use weir_cwl::stage_out::StageOut;
+use weir_cwl::{Record, Value};
 use weir_local::spec::pin;
 use weir_local::{JobSpec, LocalBackend};
 use weir_store::RunId;
@@ -42,7 +43,7 @@ pub fn start(
     }
     let inputs = inputs::read(inputs_file, assignments, &loaded)?;
     findings::warn(&inputs.warnings);
-    inputs::present(&inputs.values)?;
+    present(&inputs.values)?;
     let id = execution::new_id(args.job_id.as_deref())?;
     let outdir = match &args.outdir {
         Some(outdir) => {
@@ -51,7 +52,7 @@ pub fn start(
         }
         None => std::path::Path::new(RESULTS).join(id.as_str()),
     };
-    let mut spec = JobSpec::new(entry, texts, inputs.values, paths::absolute(&outdir)?);
+    let mut spec = JobSpec::new(entry, texts, inputs.values, execution::absolute(&outdir)?);
     spec.job.requirements = inputs.requirements;
     spec.job.time_limit_ms = args.time_limit.map(|seconds| seconds * 1000);
     spec.job.stage_out = args.stage_out.as_deref().map(|to| stage_out(to, &id)).transpose()?;
@@ -87,6 +88,19 @@ fn finish(
     Ok(execution::exit_code(&finished))
 }
 
+/// Looks whether every file and folder of this machine is there, so that a wrong path is told now and not when the step
+/// that reads it starts.
+fn present(values: &Record) -> Result<()> {
+    let checked = Value::Record(values.clone()).map_entries(&mut |entry| {
+        let path = entry.location().and_then(weir_cwl::uri::to_path);
+        match path.filter(|path| !std::path::Path::new(path).exists()) {
+            Some(path) => bail!("there is no input {}", paths::shown(path.as_ref())),
+            None => Ok(entry),
+        }
+    });
+    checked.map(drop)
+}
+
 /// Makes the folder that the outputs were asked into: that it cannot be made is told before the first step, not after
 /// the last one.
 fn make_folder(folder: &std::path::Path) -> Result<()> {
@@ -99,7 +113,7 @@ fn stage_out(to: &str, id: &RunId) -> Result<StageOut> {
         Some(("s3", _)) => to.to_owned(),
         Some((scheme, _)) => bail!("--stage-out {to}: weir publishes to directories and s3://, not to {scheme}://"),
         None => {
-            let directory = paths::absolute(std::path::Path::new(to))?;
+            let directory = execution::absolute(std::path::Path::new(to))?;
             make_folder(&directory)?;
             directory.to_str().with_context(|| format!("the path {} is not UTF-8", directory.display()))?.to_owned()
         }

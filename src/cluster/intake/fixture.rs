@@ -11,6 +11,9 @@ pub(crate) fn settings() -> Settings {
     Settings {
         namespace: "weir".to_owned(),
         pod_name: None,
+        lease: "weir-operator".to_owned(),
+        lease_timing: crate::lease::Timing::default(),
+        single_replica: false,
         namespaces: Vec::new(),
         agents_listen: ([127, 0, 0, 1], 0).into(),
         agents_url: "https://weir-agents.weir.svc:8443".to_owned(),

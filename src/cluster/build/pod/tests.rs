@@ -39,6 +39,9 @@ pub(crate) fn settings() -> Settings {
     Settings {
         namespace: "weir-system".to_owned(),
         pod_name: None,
+        lease: "weir-operator".to_owned(),
+        lease_timing: crate::lease::Timing::default(),
+        single_replica: false,
         namespaces: Vec::new(),
         agents_listen: ([0, 0, 0, 0], 8443).into(),
         agents_url: "https://weir-agents.weir-system.svc:8443".to_owned(),
