@@ -18,8 +18,8 @@ use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
-use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
@@ -118,7 +118,12 @@ fn heard<T>(seen: Option<watcher::Result<T>>, what: &'static str) -> Result<Opti
 /// One watch for each namespace, or one for all; each event with the number of its watch.
 fn watches<K>(client: &Client, namespaces: &[String], config: &Config) -> Watch<K>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + 'static,
 {
     let apis: Vec<Api<K>> = if namespaces.is_empty() {
         vec![Api::all(client.clone())]

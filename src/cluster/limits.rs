@@ -180,7 +180,7 @@ pub const CREATE_WAIT: Duration = Duration::from_mins(10);
 pub const REPORT_WAIT: Duration = Duration::from_secs(2);
 
 /// Between the order to stop and the moment from which a pod's silence is taken for its end. Longer than the grace.
-pub const STOP_WAIT: Duration = Duration::from_secs(60);
+pub const STOP_WAIT: Duration = Duration::from_mins(1);
 
 /// Failed pods that one job keeps for people to look at.
 pub const FAILED_PODS_KEPT: usize = 20;

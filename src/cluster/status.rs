@@ -92,7 +92,8 @@ pub fn refused(
     now: Timestamp,
 ) -> ProcessJobStatus {
     let message = cut(message);
-    let wanted = [(ACCEPTED, false, reason.to_owned(), message.clone()), (FAILED, true, reason.to_owned(), message.clone())];
+    let wanted =
+        [(ACCEPTED, false, reason.to_owned(), message.clone()), (FAILED, true, reason.to_owned(), message.clone())];
     ProcessJobStatus {
         phase: Some(Phase::Failed),
         message: Some(message.clone()),

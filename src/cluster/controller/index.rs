@@ -12,6 +12,7 @@ use kube::runtime::watcher::Event;
 use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
+use weir_api::Phase;
 use weir_api::kubernetes::ProcessJob;
 use weir_api::kubernetes::names::{RUN, TENANT};
 
@@ -73,6 +74,8 @@ struct Job {
     uid: String,
     run_id: String,
     stage: Stage,
+    /// As its status says, for the metrics.
+    phase: Option<Phase>,
     /// Its status says that it is over since then, and when it is to be deleted.
     over: Option<Over>,
     /// How its actor failed, and what that means for the next.
@@ -318,6 +321,7 @@ impl Controller {
             uid: object.uid.clone(),
             run_id: run_id.clone(),
             stage: Stage::Waiting(None),
+            phase: None,
             over: None,
             failures: Backoff::default(),
             trouble: None,
@@ -332,6 +336,11 @@ impl Controller {
         }
         // A run that another object has already is not this one's: its life will say so.
         self.runs.entry(known.run_id.clone()).or_insert_with(|| key.clone());
+        let phase = job.status.as_ref().and_then(|status| status.phase);
+        let had_phase = std::mem::replace(&mut known.phase, phase);
+        if had_phase != phase {
+            self.shared.services.metrics.job_changed(had_phase, phase);
+        }
         let had = std::mem::replace(&mut known.over, over);
         match &mut known.stage {
             Stage::Acting(inbox) => inbox.put(|seen| seen.job = Some(Arc::new(job))),
@@ -364,6 +373,7 @@ impl Controller {
             uid: uid.clone(),
             run_id: uid,
             stage: Stage::Malformed(generation),
+            phase: None,
             over: None,
             failures: Backoff::default(),
             trouble: None,
@@ -376,6 +386,7 @@ impl Controller {
 
     fn job_gone(&mut self, key: &Key) {
         let Some(job) = self.jobs.remove(key) else { return };
+        self.shared.services.metrics.job_changed(job.phase, None);
         if self.runs.get(&job.run_id) != Some(key) {
             return;
         }
@@ -436,7 +447,7 @@ impl Controller {
         };
         if self.leaving.values().any(|leaving| leaving.run_id == job.run_id) {
             // Two actors of one run would fight for its journal.
-            self.timers.insert((Instant::now() + job.failures.next(), Timer::Restart(key.clone())));
+            self.timers.insert((Instant::now() + job.failures.advance(), Timer::Restart(key.clone())));
             return;
         }
         let inbox = Inbox::default();
@@ -532,7 +543,7 @@ impl Controller {
         let Some(job) = self.jobs.get_mut(key) else { return };
         job.stage = Stage::Resting;
         job.trouble = Some(trouble.to_owned());
-        self.timers.insert((Instant::now() + job.failures.next(), Timer::Restart(key.clone())));
+        self.timers.insert((Instant::now() + job.failures.advance(), Timer::Restart(key.clone())));
     }
 
     fn fire(&mut self, timer: Timer) {
@@ -585,7 +596,7 @@ impl Controller {
         let doomed: Vec<Arc<Pod>> = pods.values().filter(|pod| !leave(pod)).cloned().collect();
         for pod in doomed {
             if self.deleting.insert(pod.uid().unwrap_or_default()) {
-                tidy::delete_pod(&self.shared, pod);
+                tidy::delete_pod(&self.shared, &pod);
             }
         }
     }

@@ -12,9 +12,9 @@ use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use weir_api::Phase;
-use weir_api::kubernetes::{Process, ProcessJob};
 use weir_api::kubernetes::conditions::{JOURNAL_LOST, SPEC_INVALID, STORE_UNAVAILABLE};
 use weir_api::kubernetes::names::{FIELD_MANAGER, RUN_ID, SPEC_DIGEST};
+use weir_api::kubernetes::{Process, ProcessJob};
 use weir_plan::{Event, Recorded};
 use weir_store::{JobKeys, Journal, JournalError};
 
@@ -63,7 +63,12 @@ pub(super) async fn live(mut birth: Birth) -> Result<End, JobError> {
     let Some(mut job) = birth.look().await else { return Ok(End::Gone) };
     let writer = birth.writer(&job);
     if let Some(trouble) = birth.trouble.take() {
-        writer.write(status::waits(&waiting(INTERNAL_ERROR, trouble), job.metadata.generation, &writer.latest(), now()));
+        writer.write(status::waits(
+            &waiting(INTERNAL_ERROR, trouble),
+            job.metadata.generation,
+            &writer.latest(),
+            now(),
+        ));
     }
     drop(permit);
     let mut backoff = Backoff::default();
@@ -82,18 +87,24 @@ pub(super) async fn live(mut birth: Birth) -> Result<End, JobError> {
                 tracing::info!(job = %birth.name, reason, message, "refused");
                 let type_ = kube::runtime::events::EventType::Warning;
                 birth.shared.announcer.tell(&birth.name, type_, reason.to_owned(), message.clone());
-                return Ok(birth.refuse(writer, status::refused(
-                    reason,
-                    &message,
-                    job.metadata.generation,
-                    job.status.as_ref().unwrap_or(&weir_api::kubernetes::ProcessJobStatus::default()),
-                    now(),
-                )).await);
+                return Ok(birth
+                    .refuse(
+                        writer,
+                        status::refused(
+                            reason,
+                            &message,
+                            job.metadata.generation,
+                            job.status.as_ref().unwrap_or(&weir_api::kubernetes::ProcessJobStatus::default()),
+                            now(),
+                        ),
+                    )
+                    .await);
             }
             Accepted::Later(waiting) => waiting,
         };
         if job.spec.dismiss && !job.annotations().contains_key(RUN_ID) {
-            let mut dismissed = status::refused("Dismissed", "dismissed before it began", None, &writer.latest(), now());
+            let mut dismissed =
+                status::refused("Dismissed", "dismissed before it began", None, &writer.latest(), now());
             dismissed.phase = Some(Phase::Dismissed);
             return Ok(birth.refuse(writer, dismissed).await);
         }

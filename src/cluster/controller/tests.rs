@@ -13,9 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use weir_api::Phase;
-use weir_api::agent::{
-    Claim, ClaimAnswer, Claimant, Ending, Exited, ExitedAnswer, Hints, Listing, Usage,
-};
+use weir_api::agent::{Claim, ClaimAnswer, Claimant, Ending, Exited, ExitedAnswer, Hints, Listing, Usage};
 use weir_api::kubernetes::names::{INCARNATION, RUN, RUN_ID};
 use weir_api::kubernetes::{ProcessJob, ProcessJobStatus};
 use weir_plan::{Event, Recorded};
@@ -78,7 +76,8 @@ impl World {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let api = FakeApi::new();
         let namespace: Namespace =
-            serde_json::from_value(json!({"metadata": {"name": NAMESPACE, "labels": {"weir.dev/tenant": "acme"}}})).unwrap();
+            serde_json::from_value(json!({"metadata": {"name": NAMESPACE, "labels": {"weir.dev/tenant": "acme"}}}))
+                .unwrap();
         api.insert(&namespace);
         let mut world = Self {
             api,
@@ -154,9 +153,7 @@ impl World {
     }
 
     async fn status(&self, is_it: impl Fn(&ProcessJobStatus) -> bool) -> ProcessJobStatus {
-        self.api
-            .until(|api| api.get::<ProcessJob>(NAMESPACE, NAME)?.status.filter(|status| is_it(status)))
-            .await
+        self.api.until(|api| api.get::<ProcessJob>(NAMESPACE, NAME)?.status.filter(|status| is_it(status))).await
     }
 
     async fn over(&self) -> ProcessJobStatus {
@@ -229,7 +226,9 @@ impl Agent {
         }
         let key = (self.claimant.incarnation, self.claimant.pod_uid.clone());
         *self.orders.lock().unwrap().entry(key).or_default() += 1;
-        let Ok(script) = self.script.wait_for(|script| *script != Script::Runs).await.map(|script| *script) else { return };
+        let Ok(script) = self.script.wait_for(|script| *script != Script::Runs).await.map(|script| *script) else {
+            return;
+        };
         let Script::Ends(code) = script else { return };
         let exited = Exited {
             claimant: self.claimant.clone(),

@@ -58,10 +58,10 @@ pub(super) fn has_failed(pod: &Pod) -> bool {
 }
 
 /// Deletes a pod in the background.
-pub(super) fn delete_pod(shared: &Shared, pod: Arc<Pod>) {
+pub(super) fn delete_pod(shared: &Shared, pod: &Pod) {
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
     let api = Api::namespaced(shared.client.clone(), &namespace);
-    tokio::spawn(delete(api, Pod::clone(&pod), None, Arc::clone(&shared.pod_requests)));
+    tokio::spawn(delete(api, pod.clone(), None, Arc::clone(&shared.pod_requests)));
 }
 
 /// Deletes a ProcessJob whose time is over. The watch tells when it is gone.

@@ -16,7 +16,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The next wait; the one after it is twice as long.
-    pub fn next(&mut self) -> Duration {
+    pub fn advance(&mut self) -> Duration {
         let now = self.0;
         self.0 = (now * 2).min(BACKOFF_MAX);
         now
@@ -24,6 +24,6 @@ impl Backoff {
 
     /// Waits.
     pub async fn wait(&mut self) {
-        tokio::time::sleep(self.next()).await;
+        tokio::time::sleep(self.advance()).await;
     }
 }

@@ -81,11 +81,8 @@ impl Creation {
     /// The pod under our name, if it is ours. One that is not is deleted, and the incarnation has failed.
     async fn taken(&self) -> Result<Option<Pod>, (FailureClass, String)> {
         let name = self.pod.name_any();
-        let found = match in_time(self.api.get_opt(&name)).await {
-            Ok(Some(found)) => found,
-            // Gone again, or not to be seen for now: the next try tells.
-            Ok(None) | Err(_) => return Ok(None),
-        };
+        // Gone again, or not to be seen for now: the next try tells.
+        let Ok(Some(found)) = in_time(self.api.get_opt(&name)).await else { return Ok(None) };
         match ours(&found, &self.pod, None) {
             Adoption::Ours => Ok(Some(found)),
             Adoption::Foreign(why) => {

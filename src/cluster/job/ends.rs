@@ -37,7 +37,7 @@ impl Actor {
             }
             News::Prepared(incarnation, Ok(order)) => {
                 if let Some(work) = self.works.get_mut(&incarnation) {
-                    work.order = OrderState::Ready(std::sync::Arc::new(order));
+                    work.order = OrderState::Ready(std::sync::Arc::from(order));
                 }
                 self.serve_claim(incarnation)?;
                 self.serve_report(incarnation);
@@ -56,8 +56,7 @@ impl Actor {
             }
             News::PublishDelayed(message) => {
                 let message = format!("the outputs cannot be published for now: {message}");
-                self.held_up =
-                    Some(Waiting { reason: STORE_UNAVAILABLE.to_owned(), message, incarnation: None });
+                self.held_up = Some(Waiting { reason: STORE_UNAVAILABLE.to_owned(), message, incarnation: None });
                 self.shown.is_stale = true;
                 Ok(())
             }
@@ -114,7 +113,8 @@ impl Actor {
     pub(super) fn due(&mut self) -> Result<(), JobError> {
         let (now, at) = (Instant::now(), self.clock.now());
         let is_due = |work: &super::Work| {
-            work.due().is_some_and(|at| at <= now) || work.waiting.as_ref().is_some_and(|waiting| waiting.deadline <= at)
+            work.due().is_some_and(|at| at <= now)
+                || work.waiting.as_ref().is_some_and(|waiting| waiting.deadline <= at)
         };
         let due = self.works.iter().filter(|(_, work)| is_due(work));
         let due: Vec<Incarnation> = due.map(|(incarnation, _)| *incarnation).collect();

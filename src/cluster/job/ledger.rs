@@ -6,7 +6,6 @@ use weir_plan::event::Resources;
 use weir_plan::{Event, FoldError, Incarnation, InstancePath, Intent, Recorded, State, Timestamp, fold};
 use weir_store::usage::Report;
 
-
 /// Derived from the events so far.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {

@@ -35,7 +35,7 @@ pub(super) enum News {
     /// The pod cannot be created for now.
     Delayed(Incarnation, FailureClass, String),
     /// The order can be handed out, or not be made.
-    Prepared(Incarnation, Result<Order, Refusal>),
+    Prepared(Incarnation, Result<Box<Order>, Refusal>),
     /// A report was looked at.
     Collected(Incarnation, Result<Collected, Unavailable>),
     /// A completion was looked at.
@@ -171,7 +171,7 @@ impl Actor {
         }
         work.order = OrderState::Preparing;
         let context = Arc::clone(&self.context);
-        let task = move || data::prepare(&context, &launch);
+        let task = move || data::prepare(&context, &launch).map(Box::new);
         let defect = |message| Err(Refusal { class: FailureClass::Platform, message });
         in_background(&self.sender, task, defect, move |result| News::Prepared(incarnation, result));
     }
@@ -202,7 +202,7 @@ impl Actor {
         work.stop = Some((class, Instant::now() + wait));
         // What was never claimed is removed once its end is recorded.
         if is_claimed && let Some(pod) = work.seen().cloned() {
-            self.delete(pod, None);
+            self.delete(&pod, None);
         }
     }
 
@@ -228,7 +228,7 @@ impl Actor {
                 let is_kept = is_failed && kept < FAILED_PODS_KEPT && (work.ended.is_some() || is_over(&pod));
                 work.pod = PodState::There(Arc::clone(&pod));
                 if !is_kept && pod.metadata.deletion_timestamp.is_none() {
-                    self.delete(pod, None);
+                    self.delete(&pod, None);
                 }
             }
             PodState::None => {
@@ -237,9 +237,9 @@ impl Actor {
         }
     }
 
-    pub(super) fn delete(&self, pod: Arc<Pod>, grace: Option<u32>) {
+    pub(super) fn delete(&self, pod: &Pod, grace: Option<u32>) {
         let api = self.object.pods(&self.shared.client);
-        tokio::spawn(delete(api, Pod::clone(&pod), grace, Arc::clone(&self.shared.pod_requests)));
+        tokio::spawn(delete(api, pod.clone(), grace, Arc::clone(&self.shared.pod_requests)));
     }
 
     fn evaluate(&self, evaluation: Evaluation) {
@@ -289,7 +289,7 @@ fn publish(
             }
             Err(error) => return Err((FailureClass::OutputInvalid, error.to_string())),
         }
-        std::thread::sleep(backoff.next());
+        std::thread::sleep(backoff.advance());
     }
 }
 
@@ -303,7 +303,7 @@ fn load(context: &JobContext, asked: &Load, is_given_up: impl Fn() -> bool) -> R
             (Err(_), Some(trouble)) if !is_given_up() => tracing::warn!(trouble, "a file cannot be read for now"),
             _ => return result,
         }
-        std::thread::sleep(backoff.next());
+        std::thread::sleep(backoff.advance());
     }
 }
 

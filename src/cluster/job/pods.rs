@@ -90,7 +90,7 @@ impl Actor {
             None if self.is_adoptable(incarnation, &pod) => {}
             // One of the same name that is not ours. The one that is has its own events.
             _ => {
-                self.delete(pod, Some(0));
+                self.delete(&pod, Some(0));
                 return Ok(());
             }
         }
@@ -131,7 +131,7 @@ impl Actor {
     /// The pod was created, or found to be ours.
     pub(super) fn created(&mut self, incarnation: Incarnation, pod: Arc<Pod>) -> Result<(), JobError> {
         let Some(work) = self.works.get_mut(&incarnation) else {
-            self.delete(pod, None);
+            self.delete(&pod, None);
             return Ok(());
         };
         work.delayed = None;

@@ -26,7 +26,12 @@ pub struct Writer {
 
 impl Writer {
     /// Writes for `object`, whose status is `known`.
-    pub fn new(client: &kube::Client, object: &Object, known: ProcessJobStatus, writes: impl Fn() + Send + 'static) -> Self {
+    pub fn new(
+        client: &kube::Client,
+        object: &Object,
+        known: ProcessJobStatus,
+        writes: impl Fn() + Send + 'static,
+    ) -> Self {
         let (latest, receiver) = watch::channel(Arc::new(known));
         let task = tokio::spawn(write(object.jobs(client), object.clone(), receiver, writes));
         Self { latest, task }
@@ -75,7 +80,9 @@ async fn write(
                 Err(kube::Error::Api(answer)) if answer.code == 404 => return,
                 Err(kube::Error::Api(answer)) if answer.code == 409 => {
                     let found = in_time(api.get_metadata_opt(&object.name)).await;
-                    if found.is_ok_and(|found| found.is_none_or(|found| found.metadata.uid.as_ref() != Some(&object.uid))) {
+                    if found
+                        .is_ok_and(|found| found.is_none_or(|found| found.metadata.uid.as_ref() != Some(&object.uid)))
+                    {
                         return;
                     }
                 }

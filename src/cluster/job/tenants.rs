@@ -64,7 +64,7 @@ impl Share {
             // The sender lives as long as `self.tenant`.
             let _ = self.freed.changed().await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
