@@ -127,11 +127,14 @@ pub fn job(store: &Store, package: &str, inputs: &str, web: Web) -> Arc<JobConte
         results: Results::new(&store.settings).unwrap(),
         remote: Arc::new(web),
         scripts: Pool::new(&WorkerCommand::this_program().unwrap()),
+        metrics: crate::metrics::Metrics::default(),
     };
     Arc::new(JobContext {
         services: Arc::new(services),
         keys: JobKeys::new("acme".parse().unwrap(), "run".parse().unwrap()),
         spec: ClusterJob {
+            format: crate::spec::FORMAT,
+            job: weir_plan::pinned::PinnedJob::new(String::new(), BTreeMap::new(), Record::new()),
             namespace: "acme".into(),
             name: ID.into(),
             uid: "run".into(),
@@ -163,6 +166,9 @@ fn settings(store: &S3Settings) -> Settings {
     Settings {
         namespace: "weir".into(),
         pod_name: None,
+        lease: "weir-operator".into(),
+        lease_timing: crate::lease::Timing::default(),
+        single_replica: false,
         namespaces: Vec::new(),
         agents_listen: nowhere,
         agents_url: "https://weir-agents.weir.svc:8443".into(),
