@@ -25,6 +25,7 @@ use weir_api::kubernetes::ProcessJob;
 use weir_api::kubernetes::names::RUN;
 
 use crate::context::Services;
+use crate::fetch::{GuardError, Guarded};
 use crate::job::{Announcer, JobError, Shared, Tenants};
 use crate::limits::POD_REQUESTS_AT_ONCE;
 use crate::registry::Registry;
@@ -36,6 +37,9 @@ pub enum ControllerError {
     /// Another leader writes the journals.
     #[error("another leader has taken over: {0}")]
     Superseded(JobError),
+    /// The settings for fetching are wrong.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// Cannot happen: watches go on for ever.
     #[error("the watch of {0} has ended")]
     WatchEnded(&'static str),
@@ -56,10 +60,12 @@ pub async fn run(
     let mut jobs = watches::<DeserializeGuard<ProcessJob>>(&client, &namespaces, &Config::default());
     let mut pods = watches::<Pod>(&client, &namespaces, &Config::default().labels(RUN));
     let mut tenants = namespace_watches(&client, &namespaces);
+    let guarded = Arc::new(Guarded::new(&services.settings.fetch)?);
     let announcer = Announcer::new(client.clone(), services.settings.pod_name.clone());
     let shared = Shared {
         services,
         client,
+        guarded,
         agents_ca: agents_ca.into(),
         tenants: Tenants::default(),
         announcer,

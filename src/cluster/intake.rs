@@ -104,17 +104,32 @@ pub fn pin(settings: &Settings, request: Request<'_>, gathered: Gathered) -> Res
     let pinned = PinnedJob {
         requirements: inputs.requirements,
         stage_out: Some(StageOut { to: format!("s3://{results_bucket}"), id: result_id.clone(), lays_out: true }),
-        time_limit_ms: spec.timeout_seconds.map(|seconds| within("timeoutSeconds", seconds, 1, i64::MAX)).transpose()?
+        time_limit_ms: spec
+            .timeout_seconds
+            .map(|seconds| within("timeoutSeconds", seconds, 1, i64::MAX))
+            .transpose()?
             .map(|seconds| seconds.saturating_mul(1000)),
         attempts_max: attempts(spec)?,
         continue_on_failure: spec.retry.as_ref().is_some_and(|retry| retry.continue_on_failure),
-        parallelism: spec.parallelism.map(|steps| within("parallelism", steps.into(), 1, i32::MAX.into())).transpose()?
+        parallelism: spec
+            .parallelism
+            .map(|steps| within("parallelism", steps.into(), 1, i32::MAX.into()))
+            .transpose()?
             .map(|steps| u32::try_from(steps).unwrap_or(u32::MAX)),
         ..PinnedJob::new(stored.entry, stored.documents, inputs.values)
     };
     let pod_template = spec.pod_template.clone().unwrap_or_default();
-    let job =
-        ClusterJob { format: FORMAT, namespace, name, uid, result_id, results_bucket, digest, pod_template, job: pinned };
+    let job = ClusterJob {
+        format: FORMAT,
+        namespace,
+        name,
+        uid,
+        result_id,
+        results_bucket,
+        digest,
+        pod_template,
+        job: pinned,
+    };
     // What the planner would refuse is refused now.
     job.intent(settings)?;
     Ok(Accepted { job, warnings })
@@ -184,7 +199,8 @@ fn ready(process: &Process) -> Result<(&str, Option<&str>), IntakeError> {
         let (name, message) = (process.name_any(), message.to_owned());
         Err(IntakeError::ProcessNotReady { name, message })
     };
-    let Some(status) = process.status.as_ref().filter(|status| status.observed_generation == process.metadata.generation)
+    let Some(status) =
+        process.status.as_ref().filter(|status| status.observed_generation == process.metadata.generation)
     else {
         return not_ready("its package has not been looked at yet");
     };
@@ -211,7 +227,8 @@ fn inline_inputs(inputs: &serde_json::Value) -> Result<InputText, IntakeError> {
 
 /// Inputs that stand in the tenant's own part of the store (invariant I9).
 async fn stored_inputs(store: &dyn ObjectStore, tenant: &Tenant, reference: &str) -> Result<InputText, IntakeError> {
-    let path = reference.starts_with(INPUTS_PREFIX).then(|| Path::parse(format!("{tenant}/{reference}")).ok()).flatten();
+    let path =
+        reference.starts_with(INPUTS_PREFIX).then(|| Path::parse(format!("{tenant}/{reference}")).ok()).flatten();
     let Some(path) = path else {
         return Err(IntakeError::Spec(format!(
             "spec.inputsRef: `{reference}` is no key of an input object: it begins with `{INPUTS_PREFIX}` and has no empty, `.` or `..` part"

@@ -25,8 +25,6 @@ mod pods;
 mod report;
 mod show;
 mod tenants;
-#[cfg(test)]
-mod tests;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,18 +36,20 @@ use tokio::time::Instant;
 use weir_api::kubernetes::ProcessJob;
 use weir_api::kubernetes::conditions::STORE_UNAVAILABLE;
 use weir_plan::event::Slot;
-use weir_plan::{Action, Event, FoldError, Incarnation, InstancePath, Observed, Recorded, State, Timestamp, fold, plan};
+use weir_plan::{Action, Event, FoldError, Incarnation, InstancePath, Observed, Recorded, State, Timestamp, plan};
 use weir_store::{Journal, JournalError};
 
 use crate::context::{JobContext, Services};
+use crate::fetch::Guarded;
 use crate::limits::{ACTOR_WAIT, API_REQUEST_TIME};
 use crate::registry::{Inbox, Message};
 use crate::status::Waiting;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
-pub use object::Object;
-pub use open::{Opened, open};
+pub use create::delete;
+pub use object::{Object, run_id, spec_digest};
+pub use open::{OpenError, Opened, open};
 pub use show::{Announcer, Writer};
 pub use tenants::{Share, Tenants};
 
@@ -69,6 +69,8 @@ pub struct Shared {
     pub services: Arc<Services>,
     /// The API server.
     pub client: kube::Client,
+    /// Fetches packages.
+    pub guarded: Arc<Guarded>,
     /// The certificate authority of the agents' server (PEM), for pods.
     pub agents_ca: Arc<str>,
     /// What each tenant uses.
@@ -346,7 +348,7 @@ impl Actor {
 }
 
 /// A request to the API server that does not answer counts as failed.
-async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+pub(crate) async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
     match tokio::time::timeout(API_REQUEST_TIME, request).await {
         Ok(answer) => answer,
         Err(_) => Err(kube::Error::Service("the API server does not answer".into())),

@@ -161,7 +161,6 @@ pub const POD_QUIET_SECONDS: u64 = 20;
 /// Seconds that a node may prepare a pod without an error: images of 10 GiB exist, and slow links to their registries.
 pub const POD_START_SECONDS_MAX: u64 = 1800;
 
-
 /// Calls of agents that wait for one actor. Each pod has one call under way; whoever finds the mailbox full asks again.
 pub const MAILBOX_CALLS: usize = 1024;
 
@@ -257,3 +256,15 @@ pub const RESULT_REQUEST_TIME: Duration = Duration::from_mins(10);
 
 /// Bytes of an answer of the results' bucket that are read: an owner marker, or an error document.
 pub const RESULT_ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// Characters of the title and of the version of a Process: they stand in lists.
+pub const TITLE_CHARACTERS_MAX: usize = 1024;
+
+/// Seconds that one look after a Process may take: a package with many imports from slow servers.
+pub const PROCESS_SECONDS_MAX: u64 = 300;
+
+/// Seconds after which a Process whose id is taken is looked at again: the older one may be gone.
+pub const TAKEN_ID_SECONDS: u64 = 30;
+
+/// Runs that one look remembers or removes at most.
+pub const SWEEP_RUNS_MAX: usize = 20_000;

@@ -63,11 +63,7 @@ impl ClusterJob {
 
 /// The rules of execution of jobs that state none.
 fn policy(settings: &Settings) -> Policy {
-    Policy {
-        parallelism: settings.parallelism.max(1),
-        memory_cap_mib: settings.pods.ram_mib_max,
-        ..Policy::default()
-    }
+    Policy { parallelism: settings.parallelism.max(1), memory_cap_mib: settings.pods.ram_mib_max, ..Policy::default() }
 }
 
 #[cfg(test)]

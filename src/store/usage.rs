@@ -180,7 +180,7 @@ mod tests {
             event: Event::Ended {
                 incarnation: Incarnation(n),
                 outcome: Outcome {
-                    outputs: Some(Default::default()),
+                    outputs: serde_json::from_str("{}").ok(),
                     failure: None,
                     exit_code: Some(0),
                     usage: Usage { started: Timestamp(from), finished: Timestamp(to), ..Usage::default() },

@@ -180,13 +180,10 @@ fn order() -> AgentOrder {
 }
 
 async fn next_claim(messages: &mut mpsc::Receiver<Message>) -> oneshot::Sender<ClaimAnswer> {
-    match messages.recv().await.unwrap() {
-        Message::Agent(AgentCall::Claim(claim, answer)) => {
-            assert_eq!((claim.claimant.incarnation, claim.claimant.pod_uid.as_str()), (7, "uid-1"));
-            answer
-        }
-        other => panic!("not a claim: {other:?}"),
-    }
+    let Message::Agent(call) = messages.recv().await.unwrap();
+    let AgentCall::Claim(claim, answer) = call else { panic!("not a claim: {call:?}") };
+    assert_eq!((claim.claimant.incarnation, claim.claimant.pod_uid.as_str()), (7, "uid-1"));
+    answer
 }
 
 #[tokio::test(flavor = "multi_thread")]

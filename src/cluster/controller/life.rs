@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use weir_api::Phase;
-use weir_api::kubernetes::ProcessJob;
+use weir_api::kubernetes::{Process, ProcessJob};
 use weir_api::kubernetes::conditions::{JOURNAL_LOST, SPEC_INVALID, STORE_UNAVAILABLE};
 use weir_api::kubernetes::names::{FIELD_MANAGER, RUN_ID, SPEC_DIGEST};
 use weir_plan::{Event, Recorded};
@@ -24,7 +24,6 @@ use crate::job::{
 };
 use crate::limits::{MAILBOX_CALLS, PROCESS_WAIT};
 use crate::registry::{Inbox, Registry};
-use crate::spec::ClusterJob;
 use crate::status::{self, Waiting};
 
 /// What a life begins with.
@@ -44,6 +43,9 @@ pub(super) struct Birth {
 
 /// Reason of the condition Waiting after the operator itself failed.
 const INTERNAL_ERROR: &str = "InternalError";
+
+/// Reason of the condition Waiting while the API server does not answer.
+const API_UNAVAILABLE: &str = "ApiUnavailable";
 
 /// How acceptance went.
 enum Accepted {
@@ -192,12 +194,26 @@ impl Birth {
         if !events.is_empty() {
             return Ok(None);
         }
-        let pinned: ClusterJob = match intake::intake(services, &self.shared.client, job, keys).await {
-            Ok(pinned) => pinned,
+        let process = match &job.spec.process_ref {
+            None => None,
+            Some(name) => {
+                let api = Api::<Process>::namespaced(self.shared.client.clone(), &self.name.namespace);
+                match in_time(api.get_opt(name)).await {
+                    Ok(process) => process,
+                    Err(error) => {
+                        let message = format!("Process `{name}` cannot be looked up: {error}");
+                        return Ok(Some(Accepted::Later(waiting(API_UNAVAILABLE, message))));
+                    }
+                }
+            }
+        };
+        let request = intake::Request { tenant: keys.tenant(), job, process: process.as_ref() };
+        let pinned = match intake::accept(services, &self.shared.guarded, request).await {
+            Ok(accepted) => accepted.job,
             Err(error) => {
-                let (reason, message) = (error.reason(), error.to_string());
+                let (reason, message) = (error.reason(), error.message());
                 let is_late = began.elapsed() >= PROCESS_WAIT && reason != STORE_UNAVAILABLE;
-                return Ok(Some(if error.is_temporary() && !is_late {
+                return Ok(Some(if error.is_transient() && !is_late {
                     Accepted::Later(waiting(reason, message))
                 } else {
                     Accepted::Refused(reason, message)
@@ -231,7 +247,7 @@ impl Birth {
             }
             Err(error) => {
                 let message = format!("the job cannot be marked as accepted: {error}");
-                Some(Accepted::Later(waiting("ApiUnavailable", message)))
+                Some(Accepted::Later(waiting(API_UNAVAILABLE, message)))
             }
         }
     }

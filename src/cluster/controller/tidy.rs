@@ -7,7 +7,6 @@ use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy};
-use object_store::ObjectStoreExt as _;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;

@@ -84,6 +84,7 @@ mod tests {
 
     const RESOURCES: Resources = Resources { cores: 1.0, ram_mib: 512, tmpdir_mib: 10, outdir_mib: 20 };
 
+    #[expect(clippy::needless_pass_by_value, reason = "calls read better")]
     fn judged(ending: Ending, hints: Hints) -> String {
         let codes = Codes { success: &[0, 3], temporary: &[75] };
         match judge(&ending, &hints, codes, &RESOURCES, Some(60)) {
@@ -112,6 +113,21 @@ mod tests {
             judged(Ending::Code(1), Hints { disk_full: true, ..none }),
             judged(Ending::Failed { class: FailureClass::StageIn, message: "no".to_owned() }, oom),
         ];
-        insta::assert_snapshot!(ended.join("\n"), @"");
+        insta::assert_snapshot!(ended.join("\n"), @r"
+    success 3
+    success 0
+    success 0
+    TimeLimit Some(0): the tool ran longer than its ToolTimeLimit of 60 s
+    ToolFailed Some(1): the tool ended with exit code 1
+    ToolFailedTemporarily Some(75): the tool ended with exit code 75, one of its temporaryFailCodes
+    OutOfMemory Some(75): the kernel killed the tool for want of memory (it asked for 512 MiB)
+    OutOfMemory None: the kernel killed the tool for want of memory (it asked for 512 MiB)
+    ToolFailed None: the tool was killed by signal 9
+    TimeLimit None: the tool ran longer than its ToolTimeLimit of 60 s
+    Disrupted None: the tool was killed by signal 15 after its pod was told to end
+    Disrupted Some(143): the tool ended with exit code 143 after its pod was told to end
+    OutOfDisk Some(1): the tool ended with exit code 1 and its volume is full (it asked for 20 MiB for outputs and 10 MiB for temporary files)
+    StageIn None: no
+    ");
     }
 }

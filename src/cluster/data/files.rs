@@ -87,14 +87,13 @@ impl<'a> StoreFiles<'a> {
         if !is_http(location) {
             return Err(unreadable(location));
         }
-        let size = match self.remote.get(location) {
-            Some(size) => *size,
-            None => {
-                let asked = self.runtime.block_on(self.context.services.remote.size(location));
-                let size = asked.map_err(|error| self.remote_trouble(&error))?;
-                self.remote.insert(location.to_owned(), size);
-                size
-            }
+        let size = if let Some(size) = self.remote.get(location) {
+            *size
+        } else {
+            let asked = self.runtime.block_on(self.context.services.remote.size(location));
+            let size = asked.map_err(|error| self.remote_trouble(&error))?;
+            self.remote.insert(location.to_owned(), size);
+            size
         };
         Ok(size.map(|size| Source::Remote { url: location.to_owned(), size }))
     }

@@ -121,17 +121,17 @@ impl Bucket<'_> {
     pub async fn put(&self, key: &str, bytes: &[u8], content_type: &str) -> Result<(), RequestError> {
         let terms = PutTerms { content_type: Some(content_type.to_owned()), ..PutTerms::default() };
         let sign = |now| self.signer.put(key, &terms, now, SIGNED);
-        self.stored("write", key, self.request("write", key, Method::PUT, sign, bytes).await?)
+        self.stored("write", key, &self.request("write", key, Method::PUT, sign, bytes).await?)
     }
 
     /// Copies an object of the store's bucket to a key, replacing what is there. It keeps its media type unless another
     /// one is given.
     pub async fn copy(&self, from: &str, key: &str, content_type: Option<&str>) -> Result<(), RequestError> {
         let sign = |now| self.signer.copy((self.store, from), key, content_type, now, SIGNED);
-        self.stored("copy to", key, self.request("copy to", key, Method::PUT, sign, &[]).await?)
+        self.stored("copy to", key, &self.request("copy to", key, Method::PUT, sign, &[]).await?)
     }
 
-    fn stored(&self, doing: &'static str, key: &str, answer: Answer) -> Result<(), RequestError> {
+    fn stored(&self, doing: &'static str, key: &str, answer: &Answer) -> Result<(), RequestError> {
         match answer {
             Answer::Done(_) => Ok(()),
             Answer::NotFound => Err(self.error(doing, key, "what is to be copied is gone from the store", false)),

@@ -96,7 +96,8 @@ mod tests {
         ] {
             assert!(is_allowed(allowed, &settings), "{allowed}");
         }
-        for refused in ["ghcr.io/organisation/tool", "ghcr.io/other", "evil/alpine", "alpine2", "weir-eo2", "quay.io/team/tools"]
+        for refused in
+            ["ghcr.io/organisation/tool", "ghcr.io/other", "evil/alpine", "alpine2", "weir-eo2", "quay.io/team/tools"]
         {
             assert!(!is_allowed(refused, &settings), "{refused}");
         }

@@ -173,6 +173,9 @@ outputs: {}
     fn inputs_win_over_the_defaults_of_the_process_and_those_over_the_package() {
         let defaults = inline(r#"{"aoi": "d", "bands": ["nir"], "count": 1}"#);
         let inputs = checked(Some(&defaults), &inline(r#"{"count": 2}"#), &package()).unwrap();
-        assert_eq!(weir_cwl::json::compact(&Value::Record(inputs.values)), r#"{"aoi":"d","bands":["nir"],"count":2,"scene":null}"#);
+        assert_eq!(
+            weir_cwl::json::compact(&Value::Record(inputs.values)),
+            r#"{"aoi":"d","bands":["nir"],"count":2,"scene":null}"#
+        );
     }
 }

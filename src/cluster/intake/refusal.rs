@@ -104,9 +104,8 @@ mod tests {
         assert!(IntakeError::NoProcess("a".to_owned()).is_transient());
         assert!(!IntakeError::Inputs("a".to_owned()).is_transient());
         let failure = |status| FetchFailure::Status { url: "https://a/".to_owned(), status };
-        let status = |status| {
-            IntakeError::Resolve(ResolveError::Unavailable { told: String::new(), failure: failure(status) })
-        };
+        let status =
+            |status| IntakeError::Resolve(ResolveError::Unavailable { told: String::new(), failure: failure(status) });
         assert!(status(503).is_transient() && !status(404).is_transient());
         assert_eq!(status(404).reason(), "PackageUnavailable");
     }

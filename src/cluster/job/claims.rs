@@ -161,13 +161,13 @@ impl Actor {
             Some(Report::Exited(exited, reply)) => {
                 work.answering = Some(Answer::Exited(reply));
                 let task = move || data::exited(&context, &launch, &order, &exited);
-                let defect = |message| Ok(Collected::Over(defect(message)));
+                let defect = move |message| Ok(Collected::Over(defect(message)));
                 in_background(&self.sender, task, defect, move |result| News::Collected(incarnation, result));
             }
             Some(Report::Complete(complete, reply)) => {
                 work.answering = Some(Answer::Complete(reply));
                 let task = move || data::completed(&context, &launch, &order, &complete);
-                let defect = |message| Ok(defect(message));
+                let defect = move |message| Ok(defect(message));
                 in_background(&self.sender, task, defect, move |result| News::Completed(incarnation, result));
             }
         }

@@ -10,7 +10,7 @@ use weir_plan::{Event, Incarnation, Outcome};
 use super::perform::{News, ends_words};
 use super::work::{OrderState, PodState};
 use super::{Actor, JobError};
-use crate::data::{self, PublishError};
+use crate::data;
 use crate::status::Waiting;
 
 impl Actor {
@@ -65,15 +65,15 @@ impl Actor {
         }
     }
 
-    fn published(&mut self, result: Result<Record, PublishError>) -> Result<(), JobError> {
+    fn published(&mut self, result: Result<Record, (FailureClass, String)>) -> Result<(), JobError> {
         self.held_up = None;
-        let error = match result {
+        let (class, reason) = match result {
             Ok(outputs) => {
                 return self.happened(Event::Finished { phase: Phase::Successful, outputs, failure: None });
             }
-            Err(error) => error,
+            Err(failed) => failed,
         };
-        let (class, message) = (error.class(), format!("the outputs cannot be published: {error}"));
+        let message = format!("the outputs cannot be published: {reason}");
         let failure = Failure { class, message, instance: None, exit_code: None, stderr_tail: None };
         let (phase, outputs) = (Phase::Failed, Record::new());
         self.happened(Event::Finished { phase, outputs, failure: Some(failure) })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use weir_api::FailureClass;
@@ -20,7 +21,7 @@ use super::{Actor, Backoff};
 use crate::build::{BuildError, PodRequest, build};
 use crate::context::JobContext;
 use crate::data::files::StoreFiles;
-use crate::data::{self, Collected, Order, PublishError, Refusal, Unavailable};
+use crate::data::{self, Collected, Order, Refusal, Unavailable};
 use crate::limits::{FAILED_PODS_KEPT, STOP_WAIT};
 use crate::settings::PodStart;
 
@@ -42,7 +43,7 @@ pub(super) enum News {
     /// A script or a load has a result.
     Evaluated(InstancePath, Slot, Result<Value, String>),
     /// The outputs are published, or not.
-    Published(Result<Record, PublishError>),
+    Published(Result<Record, (FailureClass, String)>),
     /// They cannot be published for now.
     PublishDelayed(String),
 }
@@ -267,35 +268,28 @@ impl Actor {
     /// Publishes, as long as it takes the store to be there.
     fn publish(&self, outputs: Record) {
         let (context, sender) = (Arc::clone(&self.context), self.sender.clone());
-        let task = tokio::spawn({
-            let sender = sender.clone();
-            async move {
-                let mut backoff = Backoff::default();
-                loop {
-                    match data::publish(&context, outputs.clone()).await {
-                        Err(error) if error.is_temporary() => {
-                            let _ = sender.send(News::PublishDelayed(error.to_string()));
-                            tokio::select! {
-                                () = backoff.wait() => {}
-                                () = sender.closed() => return,
-                            }
-                        }
-                        result => {
-                            let _ = sender.send(News::Published(result));
-                            return;
-                        }
-                    }
-                }
+        let task = move || publish(&context, &outputs, &sender);
+        in_background(&self.sender, task, |message| Err((FailureClass::Platform, message)), News::Published);
+    }
+}
+
+/// Publishes the outputs, however long their bucket cannot be written. Blocks.
+fn publish(
+    context: &JobContext,
+    outputs: &Record,
+    sender: &mpsc::UnboundedSender<News>,
+) -> Result<Record, (FailureClass, String)> {
+    let mut backoff = Backoff::default();
+    loop {
+        match Handle::current().block_on(data::publish(context, outputs.clone())) {
+            Ok(published) => return Ok(published),
+            Err(error) if error.is_retryable() && !sender.is_closed() => {
+                // Nobody listens any more when the actor has ended.
+                let _ = sender.send(News::PublishDelayed(error.to_string()));
             }
-        });
-        tokio::spawn(async move {
-            if let Err(error) = task.await
-                && error.is_panic()
-            {
-                let message = format!("publishing failed inside weir: {error}");
-                let _ = sender.send(News::Published(Err(PublishError::Defect(message))));
-            }
-        });
+            Err(error) => return Err((FailureClass::OutputInvalid, error.to_string())),
+        }
+        std::thread::sleep(backoff.next());
     }
 }
 

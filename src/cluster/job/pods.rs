@@ -222,9 +222,10 @@ impl Actor {
         let launch = self.works.get(&incarnation).and_then(|work| work.launch.as_ref());
         let process = launch.and_then(|launch| self.context.intent.package().processes.get(launch.tool.0));
         match process {
-            Some(Process::CommandLineTool(tool)) => {
+            Some(Process::CommandLineTool(tool)) if !tool.success_codes.is_empty() => {
                 (tool.success_codes.clone(), tool.temporary_fail_codes.clone())
             }
+            Some(Process::CommandLineTool(tool)) => (vec![0], tool.temporary_fail_codes.clone()),
             _ => (vec![0], Vec::new()),
         }
     }

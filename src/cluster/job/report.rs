@@ -2,30 +2,22 @@
 
 use std::sync::Arc;
 
-use object_store::path::Path;
-use object_store::{ObjectStoreExt as _, PutPayload};
+use tokio::runtime::Handle;
 use weir_api::Phase;
 use weir_api::kubernetes::conditions::STORE_UNAVAILABLE;
-use weir_cwl::Value;
+use weir_plan::state::Finished;
 use weir_plan::{Action, Incarnation};
 
 use super::{Actor, Backoff, End, JobError};
+use crate::data;
 use crate::status::Waiting;
 
 impl Actor {
     /// Writes the reports and the terminal status, and removes what nobody looks at.
     pub(super) async fn finish(mut self) -> Result<End, JobError> {
         let Some(finished) = self.state.finished().cloned() else { return Err(JobError::Restless) };
-        let usage = self.ledger.usage.to_json(0.0, 0);
-        let mut reports = vec![(self.context.keys.usage(), format!("{usage:#}\n"))];
-        if finished.phase == Phase::Successful {
-            let results = weir_cwl::json::pretty(&Value::Record(finished.outputs));
-            reports.push((self.context.keys.results(), format!("{results}\n")));
-        }
-        for (key, text) in reports {
-            if self.put(&key, &text).await == End::Gone {
-                return Ok(End::Gone);
-            }
+        if self.record(&finished).await == End::Gone {
+            return Ok(End::Gone);
         }
         self.observe()?;
         self.shown.is_stale = true;
@@ -43,17 +35,21 @@ impl Actor {
         Ok(End::Finished)
     }
 
-    /// Puts a report, however long the store is away.
-    async fn put(&mut self, key: &Path, text: &str) -> End {
+    /// Writes the reports, however long the store is away.
+    async fn record(&mut self, finished: &Finished) -> End {
         let mut backoff = Backoff::default();
-        let store = Arc::clone(&self.context.services.store);
+        let outputs = (finished.phase == Phase::Successful).then(|| Arc::new(finished.outputs.clone()));
+        let usage = Arc::new(self.ledger.usage.clone());
         loop {
-            let error = match store.put(key, PutPayload::from(text.to_owned())).await {
-                Ok(_) => return End::Finished,
-                Err(error) => error,
+            let (context, outputs, usage) = (Arc::clone(&self.context), outputs.clone(), Arc::clone(&usage));
+            let record = move || Handle::current().block_on(data::record(&context, outputs.as_deref(), &usage));
+            let error = match tokio::task::spawn_blocking(record).await {
+                Ok(Ok(())) => return End::Finished,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
             };
-            tracing::warn!(job = %self.object, %error, "a report cannot be written for now");
-            let message = format!("the store cannot be reached: {error}");
+            tracing::warn!(job = %self.object, %error, "the reports cannot be written for now");
+            let message = format!("the reports cannot be written for now: {error}");
             self.show_held_up(&Waiting { reason: STORE_UNAVAILABLE.to_owned(), message, incarnation: None });
             tokio::select! {
                 () = backoff.wait() => {}

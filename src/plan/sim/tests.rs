@@ -353,6 +353,16 @@ fn a_spare_that_is_never_given_up_is_noticed() {
 }
 
 #[test]
+fn spares_that_come_and_go_are_noticed() {
+    let (_, message) = complaint(|intent, state, observed, now| {
+        let mut forgetful = state.clone();
+        forgetful.given_up.clear();
+        plan(intent, &forgetful, observed, now)
+    });
+    assert!(message.contains("in turn"), "{message}");
+}
+
+#[test]
 fn spares_in_the_way_of_others_are_noticed() {
     let (_, message) = complaint(|intent, state, observed, now| {
         let unbounded = Observed { capacity: crate::observed::Capacity::default(), ..observed.clone() };

@@ -16,6 +16,8 @@ pub(crate) struct Facts {
     pub started: BTreeMap<Incarnation, (InstancePath, f64)>,
     prepared: BTreeMap<Incarnation, (String, Resources)>,
     pub released: BTreeSet<Incarnation>,
+    /// Places that gave up a spare since anything was started.
+    quiet: BTreeSet<String>,
     /// Spares that were started.
     pub taken: u32,
     pub ended: BTreeSet<Incarnation>,
@@ -48,6 +50,7 @@ impl Facts {
                 if self.started.insert(*incarnation, (instance.clone(), resources.cores)).is_some() {
                     return Err(format!("incarnation {} is started twice", incarnation.0));
                 }
+                self.quiet.clear();
                 if let Some((place, size)) = self.prepared.get(incarnation) {
                     self.taken += 1;
                     if self.released.contains(incarnation) {
@@ -65,6 +68,9 @@ impl Facts {
                 if self.prepared.insert(*incarnation, (place.clone(), *resources)).is_some() || is_known {
                     return Err(format!("incarnation {} is reserved twice", incarnation.0));
                 }
+                if self.quiet.contains(place) {
+                    return Err(format!("a spare of `{place}` is created and given up in turn"));
+                }
                 if self.is_suspended || self.stop.is_some() {
                     return Err(format!("a spare of `{place}` while nothing new may start"));
                 }
@@ -72,8 +78,8 @@ impl Facts {
             }
             Event::Released { incarnation } => {
                 let is_spare = self.prepared.contains_key(incarnation) && !self.started.contains_key(incarnation);
-                if is_spare {
-                    self.released.insert(*incarnation);
+                if is_spare && self.released.insert(*incarnation) {
+                    self.quiet.insert(self.prepared[incarnation].0.clone());
                 }
             }
             Event::Ended { incarnation, outcome } => {

@@ -39,7 +39,8 @@ def called():
             continue
         resource = "/".join(target[part] for part in ("resource", "subresource") if part in target)
         asked.add(f"{event['verb']} {resource}")
-        if event["responseStatus"].get("code") == 403 and "forbidden: User" in event["responseStatus"].get("message", ""):
+        # By authorization; quotas and admission say 403 too.
+        if event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid":
             refused.add(f"{event['verb']} {resource}")
     return asked, refused
 

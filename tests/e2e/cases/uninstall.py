@@ -4,10 +4,10 @@ from harness.api import ApiError
 from harness.case import LAST, case, expect
 from harness.namespace import Namespace
 from harness.program import kubectl
+from harness.wait import until
 
-# What `helm uninstall` keeps: the notes and manifests/failure-modes.md say so.
-KEPT = {"persistentvolumeclaim/data-weir-store-0", "configmap/kube-root-ca.crt",
-        "serviceaccount/default"}
+# What `helm uninstall` keeps, as its notes say, and what every namespace has.
+KEPT = {"persistentvolumeclaim/data-weir-store-0", "configmap/kube-root-ca.crt", "serviceaccount/default"}
 
 PACKAGE = """\
 cwlVersion: v1.2
@@ -21,6 +21,14 @@ outputs: {}
 """
 
 
+def objects():
+    """`kind/name` of all that is in the release's namespace."""
+    kinds = "pods,services,deployments,replicasets,statefulsets,configmaps,secrets,serviceaccounts,leases,roles," \
+            "rolebindings,networkpolicies,poddisruptionbudgets,persistentvolumeclaims"
+    names = kubectl("--namespace", "weir", "get", kinds, "--output", "name").split()
+    return {name.split("/")[0].split(".")[0] + "/" + name.split("/")[1] for name in names}
+
+
 @case(LAST)
 def uninstall(api):
     """`helm uninstall` with a job in flight leaves what it promises to keep and nothing else; no namespace hangs."""
@@ -28,11 +36,8 @@ def uninstall(api):
         jobs.create(api, namespace, jobs.of_package("sleeper", PACKAGE, {}))
         jobs.wait(api, namespace, "sleeper", phases=("Running",))
         release.uninstall()
-        kinds = "pods,services,deployments,statefulsets,configmaps,secrets,serviceaccounts,leases,roles,rolebindings," \
-                "networkpolicies,poddisruptionbudgets,persistentvolumeclaims"
-        left = kubectl("--namespace", "weir", "get", kinds, "--output", "name").split()
-        left = {name.split("/")[0].split(".")[0] + "/" + name.split("/")[1] for name in left}
-        expect(left <= KEPT, f"left in the namespace: {sorted(left - KEPT)}")
+        # The last pods go a few seconds after their Deployment.
+        until(f"the namespace to hold {sorted(KEPT)} alone", 60, lambda: objects() <= KEPT)
         cluster = kubectl("get", "clusterroles,clusterrolebindings", "--selector", "app.kubernetes.io/name=weir",
                           "--output", "name").split()
         expect(not cluster, f"left in the cluster: {cluster}")
