@@ -338,6 +338,7 @@ async fn a_store_that_does_not_answer_decides_nothing() {
         results: Results::new(&good.settings).unwrap(),
         remote: Arc::new(Web::default()),
         scripts: context.services.scripts.clone(),
+        metrics: crate::metrics::Metrics::default(),
     };
     let context = JobContext { services: Arc::new(services), ..again(&context, "run") };
     blocking(move || {

@@ -127,6 +127,7 @@ pub fn job(store: &Store, package: &str, inputs: &str, web: Web) -> Arc<JobConte
         results: Results::new(&store.settings).unwrap(),
         remote: Arc::new(web),
         scripts: Pool::new(&WorkerCommand::this_program().unwrap()),
+        metrics: crate::metrics::Metrics::default(),
     };
     Arc::new(JobContext {
         services: Arc::new(services),
