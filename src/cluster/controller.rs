@@ -8,6 +8,8 @@
 
 mod index;
 mod life;
+#[cfg(test)]
+mod tests;
 mod tidy;
 
 use std::sync::Arc;

@@ -107,7 +107,9 @@ pub(super) async fn live(mut birth: Birth) -> Result<End, JobError> {
         }
     };
     let (sender, mailbox) = mpsc::channel(MAILBOX_CALLS);
-    birth.inbox.put(|seen| drop(seen.job.get_or_insert(Arc::clone(&job))));
+    birth.inbox.put(|seen| {
+        seen.job.get_or_insert(Arc::clone(&job));
+    });
     drop(job);
     let run = opened.context.keys.run().to_string();
     let actor = match Actor::new(birth.shared, birth.name.clone(), opened, birth.inbox, mailbox, writer) {

@@ -1,0 +1,485 @@
+//! Jobs over an API server and a store in memory, with agents that play their part.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::ResourceExt;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use weir_api::Phase;
+use weir_api::agent::{
+    Claim, ClaimAnswer, Claimant, Ending, Exited, ExitedAnswer, Hints, Listing, Usage,
+};
+use weir_api::kubernetes::names::{INCARNATION, RUN, RUN_ID};
+use weir_api::kubernetes::{ProcessJob, ProcessJobStatus};
+use weir_plan::{Event, Recorded};
+use weir_store::{JobKeys, journal};
+
+use super::{ControllerError, run};
+use crate::context::Services;
+use crate::data::Results;
+use crate::fetch::Guarded;
+use crate::intake::fixture;
+use crate::metrics::Metrics;
+use crate::registry::{AgentCall, Message, Registry};
+use crate::settings::Settings;
+use crate::testing::{FakeApi, Fault};
+
+const NAMESPACE: &str = "eo";
+const NAME: &str = "job";
+
+/// Two tools, the second after the first; no files, so that no store has to be served.
+const PACKAGE: &str = "cwlVersion: v1.2
+$graph:
+- class: Workflow
+  id: main
+  inputs: {a: string}
+  outputs: {o: {type: string, outputSource: two/out}}
+  steps:
+    one: {run: '#tool', in: {a: a}, out: [out]}
+    two: {run: '#tool', in: {a: one/out}, out: [out]}
+- class: CommandLineTool
+  id: tool
+  baseCommand: t
+  inputs: {a: string}
+  outputs: {out: {type: string, outputBinding: {outputEval: $(inputs.a)}}}
+";
+
+/// What agents do with the order that they got.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Script {
+    /// The tool ends at once with this code.
+    Ends(i32),
+    /// It runs for ever.
+    Runs,
+}
+
+struct World {
+    api: FakeApi,
+    store: Arc<InMemory>,
+    registry: Registry,
+    settings: Settings,
+    /// Orders given, by pod uid and incarnation.
+    orders: Arc<Mutex<BTreeMap<(u64, String), u32>>>,
+    script: watch::Sender<Script>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+type Leader = JoinHandle<Result<(), ControllerError>>;
+
+impl World {
+    fn new() -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let api = FakeApi::new();
+        let namespace: Namespace =
+            serde_json::from_value(json!({"metadata": {"name": NAMESPACE, "labels": {"weir.dev/tenant": "acme"}}})).unwrap();
+        api.insert(&namespace);
+        let mut world = Self {
+            api,
+            store: Arc::new(InMemory::new()),
+            registry: Registry::default(),
+            settings: Settings { lookahead: false, ..fixture::settings() },
+            orders: Arc::default(),
+            script: watch::channel(Script::Ends(0)).0,
+            tasks: Vec::new(),
+        };
+        world.tasks.push(world.api.kubelet().run_everything());
+        world.tasks.push(world.agents());
+        world
+    }
+
+    fn submit(&self, spec: &Value) {
+        let mut job = json!({
+            "apiVersion": "weir.dev/v1alpha1", "kind": "ProcessJob",
+            "metadata": {"name": NAME, "namespace": NAMESPACE, "generation": 1},
+            "spec": {"process": {"inline": PACKAGE}, "inputs": {"a": "water"}}
+        });
+        for (name, value) in spec.as_object().into_iter().flatten() {
+            job["spec"][name] = value.clone();
+        }
+        self.api.insert(&serde_json::from_value::<ProcessJob>(job).unwrap());
+    }
+
+    fn lead(&self) -> Leader {
+        self.lead_with(self.api.client())
+    }
+
+    fn lead_with(&self, client: kube::Client) -> Leader {
+        let command = weir_script::WorkerCommand::this_program().unwrap();
+        let services = Services {
+            store: Arc::clone(&self.store) as Arc<dyn ObjectStore>,
+            signer: self.settings.store.signer().unwrap(),
+            results: Results::new(&self.settings.store).unwrap(),
+            remote: Arc::new(Guarded::new(&self.settings.fetch).unwrap()),
+            scripts: weir_script::Pool::new(&command),
+            metrics: Metrics::new(),
+            settings: Arc::new(self.settings.clone()),
+        };
+        let (synced, _) = watch::channel(false);
+        tokio::spawn(run(Arc::new(services), client, self.registry.clone(), "PEM".to_owned(), synced))
+    }
+
+    /// One agent for each pod, as the agents' server passes their words on.
+    fn agents(&self) -> JoinHandle<()> {
+        let (api, registry) = (self.api.clone(), self.registry.clone());
+        let (orders, script) = (Arc::clone(&self.orders), self.script.subscribe());
+        tokio::spawn(async move {
+            let mut known = std::collections::BTreeSet::new();
+            loop {
+                let new = api
+                    .until(|api| api.list::<Pod>("").into_iter().find(|pod| !known.contains(&pod.uid().unwrap())))
+                    .await;
+                known.insert(new.uid().unwrap());
+                let agent = Agent {
+                    claimant: Claimant {
+                        run_id: new.labels()[RUN].clone(),
+                        incarnation: new.labels()[INCARNATION].parse().unwrap(),
+                        pod_uid: new.uid().unwrap(),
+                    },
+                    pod: new.name_any(),
+                    api: api.clone(),
+                    registry: registry.clone(),
+                    orders: Arc::clone(&orders),
+                    script: script.clone(),
+                };
+                tokio::spawn(agent.run());
+            }
+        })
+    }
+
+    async fn status(&self, is_it: impl Fn(&ProcessJobStatus) -> bool) -> ProcessJobStatus {
+        self.api
+            .until(|api| api.get::<ProcessJob>(NAMESPACE, NAME)?.status.filter(|status| is_it(status)))
+            .await
+    }
+
+    async fn over(&self) -> ProcessJobStatus {
+        self.status(|status| status.phase.is_some_and(Phase::is_final)).await
+    }
+
+    fn keys(&self) -> JobKeys {
+        let job: ProcessJob = self.api.get(NAMESPACE, NAME).unwrap();
+        let run = job.annotations().get(RUN_ID).cloned().unwrap_or_else(|| job.uid().unwrap());
+        JobKeys::new("acme".parse().unwrap(), run.parse().unwrap())
+    }
+
+    async fn journal(&self) -> Vec<Recorded> {
+        journal::read(self.store.as_ref(), &self.keys()).await.unwrap()
+    }
+
+    async fn segments(&self) -> usize {
+        let listed: Vec<_> = self.store.list(None).try_collect().await.unwrap();
+        listed.iter().filter(|object| object.location.as_ref().contains("/journal/")).count()
+    }
+
+    fn condition(status: &ProcessJobStatus, type_: &str) -> Option<(String, String)> {
+        let found = status.conditions.iter().find(|condition| condition.type_ == type_)?;
+        Some((found.status.clone(), found.reason.clone()))
+    }
+
+    /// I2: no incarnation gave its order to two pods, and no claim was made twice.
+    async fn check_claims(&self) {
+        let mut given: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        for (incarnation, uid) in self.orders.lock().unwrap().keys() {
+            given.entry(*incarnation).or_default().push(uid.clone());
+        }
+        let mut claims = BTreeMap::new();
+        for recorded in self.journal().await {
+            if let Event::Claimed { incarnation, uid } = recorded.event {
+                assert!(claims.insert(incarnation.0, uid).is_none(), "claimed twice: {incarnation:?}");
+            }
+        }
+        for (incarnation, uids) in given {
+            assert_eq!(uids.len(), 1, "two pods got the order of {incarnation}");
+            assert_eq!(claims.get(&incarnation), Some(&uids[0]), "an order without a claim");
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+struct Agent {
+    claimant: Claimant,
+    pod: String,
+    api: FakeApi,
+    registry: Registry,
+    orders: Arc<Mutex<BTreeMap<(u64, String), u32>>>,
+    script: watch::Receiver<Script>,
+}
+
+impl Agent {
+    async fn run(mut self) {
+        loop {
+            let claim = Claim { claimant: self.claimant.clone() };
+            match self.ask(|reply| AgentCall::Claim(claim.clone(), reply)).await {
+                Some(ClaimAnswer::Order(_)) => break,
+                Some(ClaimAnswer::Superseded {}) | None => return self.leave(1),
+                Some(ClaimAnswer::Wait {}) => {}
+            }
+        }
+        let key = (self.claimant.incarnation, self.claimant.pod_uid.clone());
+        *self.orders.lock().unwrap().entry(key).or_default() += 1;
+        let Ok(script) = self.script.wait_for(|script| *script != Script::Runs).await.map(|script| *script) else { return };
+        let Script::Ends(code) = script else { return };
+        let exited = Exited {
+            claimant: self.claimant.clone(),
+            ending: Ending::Code(code),
+            hints: Hints::default(),
+            usage: Usage { started_ms: 1, finished_ms: 2, ..Usage::default() },
+            stderr_tail: Some("tail".to_owned()),
+            listing: Listing::default(),
+            contents: BTreeMap::new(),
+            log_bytes: None,
+        };
+        match self.ask(|reply| AgentCall::Exited(Box::new(exited.clone()), reply)).await {
+            Some(ExitedAnswer::Done {} | ExitedAnswer::Superseded {}) | None => self.leave(code),
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+
+    /// Asks until there is an answer; `None` once the pod is gone.
+    async fn ask<T>(&self, call: impl Fn(oneshot::Sender<T>) -> AgentCall) -> Option<T> {
+        loop {
+            let there = self.api.get::<Pod>(NAMESPACE, &self.pod);
+            there.filter(|pod| pod.uid().as_ref() == Some(&self.claimant.pod_uid))?;
+            if let Some(mailbox) = self.registry.find(&self.claimant.run_id) {
+                let (reply, answer) = oneshot::channel();
+                if mailbox.send(Message::Agent(call(reply))).await.is_ok()
+                    && let Ok(Ok(answer)) = tokio::time::timeout(Duration::from_millis(500), answer).await
+                {
+                    return Some(answer);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn leave(&self, code: i32) {
+        if self.api.get::<Pod>(NAMESPACE, &self.pod).is_some() {
+            let kubelet = self.api.kubelet();
+            kubelet.exit(NAMESPACE, &self.pod, "tool", code);
+            kubelet.exit(NAMESPACE, &self.pod, "agent", 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_of_two_steps_runs_to_its_end() {
+    let world = World::new();
+    world.submit(&json!({}));
+    let leader = world.lead();
+    let status = world.over().await;
+    assert_eq!(status.phase, Some(Phase::Successful), "{status:?}");
+    assert_eq!((status.progress, status.step_count.as_deref()), (100, Some("2/2")));
+    assert_eq!(World::condition(&status, "Complete"), Some(("True".into(), "Successful".into())));
+    assert_eq!(status.results, Some(json!({"o": "water"})));
+    world.check_claims().await;
+    world.api.until(|api| api.list::<Pod>("").is_empty().then_some(())).await;
+    assert!(world.registry.find(world.keys().run().as_str()).is_none());
+    assert!(!leader.is_finished());
+}
+
+#[tokio::test]
+async fn killed_after_any_append_the_next_leader_ends_the_job_with_the_same_outputs_i1_i2() {
+    let mut most = 0;
+    for kill_at in 1.. {
+        let world = World::new();
+        world.submit(&json!({}));
+        let leader = world.lead();
+        let mut was_over = false;
+        while world.segments().await < kill_at {
+            let status = world.api.get::<ProcessJob>(NAMESPACE, NAME).unwrap().status.unwrap_or_default();
+            if status.phase.is_some_and(Phase::is_final) {
+                was_over = true;
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        leader.abort();
+        let _ = leader.await;
+        let leader = world.lead();
+        let status = world.over().await;
+        assert_eq!(status.phase, Some(Phase::Successful), "killed at {kill_at}: {status:?}");
+        assert_eq!(status.results, Some(json!({"o": "water"})));
+        world.check_claims().await;
+        let ends = world.journal().await.into_iter().filter(|one| matches!(one.event, Event::Ended { .. })).count();
+        assert_eq!(ends, 2, "no finished step runs again");
+        leader.abort();
+        if was_over {
+            break;
+        }
+        most = kill_at;
+    }
+    assert!(most >= 6, "only {most} points");
+}
+
+#[tokio::test]
+async fn a_stale_leader_learns_that_it_is_one() {
+    let world = World::new();
+    world.script.send_replace(Script::Runs);
+    world.submit(&json!({}));
+    let first = world.lead();
+    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    let second = world.lead();
+    while !world.journal().await.iter().any(|one| matches!(one.event, Event::Epoch { epoch: 2 })) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.suspend = true);
+    let error = tokio::time::timeout(Duration::from_secs(30), first).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, ControllerError::Superseded(_)), "{error}");
+    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.suspend = false);
+    world.script.send_replace(Script::Ends(0));
+    assert_eq!(world.over().await.phase, Some(Phase::Successful));
+    world.check_claims().await;
+    assert!(!second.is_finished());
+}
+
+#[tokio::test]
+async fn a_pod_that_somebody_deletes_is_replaced() {
+    let world = World::new();
+    world.script.send_replace(Script::Runs);
+    world.submit(&json!({}));
+    let _leader = world.lead();
+    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    let pod = world.api.list::<Pod>("").pop().unwrap();
+    world.api.kubelet().remove(NAMESPACE, &pod.name_any());
+    world.api.until(|_| (world.orders.lock().unwrap().len() == 2).then_some(())).await;
+    world.script.send_replace(Script::Ends(0));
+    let status = world.over().await;
+    assert_eq!(status.phase, Some(Phase::Successful));
+    assert_eq!(status.steps[0].retries, 1);
+    world.check_claims().await;
+}
+
+#[tokio::test]
+async fn a_quota_is_waited_for_and_shown() {
+    let world = World::new();
+    let message = "pods \"a\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1";
+    world.api.fail(Fault::on("create", "pods").with(403, "Forbidden", message).forever());
+    world.submit(&json!({}));
+    let _leader = world.lead();
+    let status = world.status(|status| World::condition(status, "Waiting").is_some()).await;
+    assert_eq!(World::condition(&status, "Waiting"), Some(("True".into(), "QuotaExceeded".into())));
+    world.api.heal();
+    let status = world.over().await;
+    assert_eq!(status.phase, Some(Phase::Successful));
+    assert_eq!(World::condition(&status, "Waiting"), None);
+}
+
+#[tokio::test]
+async fn a_pod_that_is_refused_for_good_fails_the_job_with_the_words_of_admission() {
+    let world = World::new();
+    let message = "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\": runAsNonRoot != true";
+    world.api.fail(Fault::on("create", "pods").with(403, "Forbidden", message).forever());
+    world.submit(&json!({}));
+    let _leader = world.lead();
+    let status = world.over().await;
+    assert_eq!(World::condition(&status, "Failed"), Some(("True".into(), "Rejected".into())));
+    let failure = status.failure.unwrap();
+    assert!(failure.message.contains("PodSecurity"), "{failure:?}");
+    assert_eq!(failure.step.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn a_tool_that_fails_fails_the_job_and_its_pod_is_kept() {
+    let world = World::new();
+    world.script.send_replace(Script::Ends(3));
+    world.submit(&json!({}));
+    let _leader = world.lead();
+    let status = world.over().await;
+    assert_eq!(World::condition(&status, "Failed"), Some(("True".into(), "ToolFailed".into())));
+    let failure = status.failure.unwrap();
+    assert_eq!((failure.exit_code, failure.log.as_deref()), (Some(3), Some("one")));
+    assert_eq!(failure.stderr.as_deref(), Some("tail"));
+    let kept = world.api.list::<Pod>("").pop().unwrap();
+    assert_eq!(failure.pod, Some(kept.name_any()));
+    assert!(kept.metadata.deletion_timestamp.is_none());
+}
+
+#[tokio::test]
+async fn a_dismissed_job_ends_its_pods() {
+    let world = World::new();
+    world.script.send_replace(Script::Runs);
+    world.submit(&json!({}));
+    let _leader = world.lead();
+    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.dismiss = true);
+    let status = world.over().await;
+    assert_eq!(status.phase, Some(Phase::Dismissed));
+    assert_eq!(World::condition(&status, "Failed"), Some(("True".into(), "Dismissed".into())));
+    world.api.until(|api| api.list::<Pod>("").is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_suspended_job_starts_nothing_until_it_is_resumed_and_other_changes_are_told_as_ignored() {
+    let world = World::new();
+    world.submit(&json!({"suspend": true}));
+    let _leader = world.lead();
+    let status = world.status(|status| status.message.as_deref() == Some("suspended")).await;
+    assert_eq!(status.phase, Some(Phase::Accepted));
+    assert_eq!(world.api.count("create", "pods"), 0);
+    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| {
+        job.spec.suspend = false;
+        job.spec.inputs = Some(json!({"a": "fire"}));
+    });
+    let status = world.over().await;
+    assert_eq!(status.results, Some(json!({"o": "water"})));
+    assert!(World::condition(&status, "SpecChangeIgnored").is_some());
+}
+
+#[tokio::test]
+async fn a_deleted_job_leaves_neither_pods_nor_objects_in_the_store() {
+    let world = World::new();
+    world.script.send_replace(Script::Runs);
+    world.submit(&json!({}));
+    let leader = world.lead();
+    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    world.api.remove::<ProcessJob>(NAMESPACE, NAME);
+    world.api.until(|api| api.list::<Pod>("").is_empty().then_some(())).await;
+    while world.segments().await > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!leader.is_finished());
+}
+
+#[tokio::test]
+async fn a_job_whose_journal_is_lost_says_so_and_a_malformed_one_harms_nobody_i11() {
+    let world = World::new();
+    let copy: ProcessJob = serde_json::from_value(json!({
+        "apiVersion": "weir.dev/v1alpha1", "kind": "ProcessJob",
+        "metadata": {"name": "restored", "namespace": NAMESPACE, "annotations": {"weir.dev/run-id": "gone"}},
+        "spec": {"process": {"inline": PACKAGE}, "inputs": {"a": "water"}}
+    }))
+    .unwrap();
+    world.api.insert(&copy);
+    world.submit(&json!({"inputs": {"a": 7}}));
+    let _leader = world.lead();
+    let status = world.over().await;
+    assert_eq!(World::condition(&status, "Accepted").unwrap().0, "False");
+    let lost = world
+        .api
+        .until(|api| api.get::<ProcessJob>(NAMESPACE, "restored")?.status.filter(|status| status.phase.is_some()))
+        .await;
+    assert_eq!(World::condition(&lost, "Failed"), Some(("True".into(), "JournalLost".into())));
+}
+
+#[tokio::test]
+async fn a_finished_job_is_deleted_after_its_time() {
+    let world = World::new();
+    world.submit(&json!({"ttlSecondsAfterFinished": 0}));
+    let _leader = world.lead();
+    world.api.until(|api| api.get::<ProcessJob>(NAMESPACE, NAME).is_none().then_some(())).await;
+    while world.segments().await > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
