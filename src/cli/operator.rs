@@ -406,7 +406,16 @@ mod tests {
                 refused(&["--image-pull-policy", "Sometimes"]),
             ]
             .join("\n"),
-            @""
+            @"
+        --agents-url http://weir: write it as https://HOST:PORT
+        --store-endpoint weir-store:9000: write it as https://HOST[:PORT] or http://HOST[:PORT]
+        --memory-headroom 0.5: it must be 1 or more
+        --cores-max NaN: it must be more than 0
+        error: invalid value '0' for '--run-as-user <UID>': 0 is root, which the restricted standard refuses; take another user
+        error: invalid value 'root' for '--run-as-user <UID>': it must be a number, or empty to let the platform choose
+        error: invalid value '0' for '--parallelism <N>': 0 is not in 1..=4294967295
+        error: invalid value 'Sometimes' for '--image-pull-policy <POLICY>'
+        "
         );
     }
 }
