@@ -570,9 +570,7 @@ impl Controller {
         }
         if let Some(over) = job.over {
             self.timers.insert((over.expires, Timer::Expire(key.clone())));
-            if self.pods.contains_key(&job.run_id) {
-                self.timers.insert((over.pods_until, Timer::Pods(job.run_id.clone())));
-            }
+            self.timers.insert((over.pods_until, Timer::Pods(job.run_id.clone())));
         }
     }
 
