@@ -316,13 +316,14 @@ fn bucket(args: &OperatorStoreArgs) -> Result<S3Settings> {
         Some(dir) => (secret(dir, "access-key")?, secret(dir, "secret-key")?),
         None => {
             let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-            match (variable("WEIR_STORE_ACCESS_KEY"), variable("WEIR_STORE_SECRET_KEY")) {
-                (Some(access_key), Some(secret_key)) => (access_key, secret_key),
-                _ => bail!(
+            let pair = (variable("WEIR_STORE_ACCESS_KEY"), variable("WEIR_STORE_SECRET_KEY"));
+            let (Some(access_key), Some(secret_key)) = pair else {
+                bail!(
                     "no keys of the store: set WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY, or name a mounted \
                      Secret with --store-credentials-dir"
-                ),
-            }
+                )
+            };
+            (access_key, secret_key)
         }
     };
     let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));

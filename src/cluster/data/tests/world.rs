@@ -133,6 +133,7 @@ pub fn job(store: &Store, package: &str, inputs: &str, web: Web) -> Arc<JobConte
         services: Arc::new(services),
         keys: JobKeys::new("acme".parse().unwrap(), "run".parse().unwrap()),
         spec: ClusterJob {
+            format: crate::spec::FORMAT,
             namespace: "acme".into(),
             name: ID.into(),
             uid: "run".into(),
@@ -140,6 +141,7 @@ pub fn job(store: &Store, package: &str, inputs: &str, web: Web) -> Arc<JobConte
             results_bucket: "results".into(),
             digest: String::new(),
             pod_template: weir_api::kubernetes::process_job::PodTemplate::default(),
+            job: weir_plan::PinnedJob::new(String::new(), BTreeMap::new(), Record::new()),
         },
         intent: Arc::new(intent),
         documents: BTreeMap::new(),
@@ -162,6 +164,9 @@ pub fn again(context: &JobContext, run: &str) -> JobContext {
 fn settings(store: &S3Settings) -> Settings {
     let nowhere: SocketAddr = "127.0.0.1:0".parse().unwrap();
     Settings {
+        lease: "weir".into(),
+        lease_timing: crate::lease::Timing::default(),
+        single_replica: true,
         namespace: "weir".into(),
         pod_name: None,
         namespaces: Vec::new(),
