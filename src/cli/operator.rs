@@ -314,17 +314,7 @@ fn bucket(args: &OperatorStoreArgs) -> Result<S3Settings> {
     );
     let (access_key, secret_key) = match &args.store_credentials_dir {
         Some(dir) => (secret(dir, "access-key")?, secret(dir, "secret-key")?),
-        None => {
-            let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-            let pair = (variable("WEIR_STORE_ACCESS_KEY"), variable("WEIR_STORE_SECRET_KEY"));
-            let (Some(access_key), Some(secret_key)) = pair else {
-                bail!(
-                    "no keys of the store: set WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY, or name a mounted \
-                     Secret with --store-credentials-dir"
-                )
-            };
-            (access_key, secret_key)
-        }
+        None => keys_of_environment()?,
     };
     let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     Ok(S3Settings {
@@ -336,6 +326,17 @@ fn bucket(args: &OperatorStoreArgs) -> Result<S3Settings> {
         allow_http,
         trusted: args.store_ca_file.as_ref().map(read).transpose()?,
     })
+}
+
+fn keys_of_environment() -> Result<(String, String)> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (variable("WEIR_STORE_ACCESS_KEY"), variable("WEIR_STORE_SECRET_KEY")) {
+        (Some(access_key), Some(secret_key)) => Ok((access_key, secret_key)),
+        _ => bail!(
+            "no keys of the store: set WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY, or name a mounted Secret with \
+             --store-credentials-dir"
+        ),
+    }
 }
 
 /// A file of a mounted Secret.
