@@ -12,6 +12,7 @@ use weir_cluster::lease::Timing;
 use weir_cluster::settings::{FetchSettings, PodSettings, PodStart, Settings};
 use weir_store::S3Settings;
 
+use super::exit;
 use super::telemetry::{self, Format};
 
 const STORE: &str = "Object store";
@@ -225,14 +226,14 @@ impl FromStr for User {
 
 /// Runs until SIGTERM, or until this replica must not go on.
 pub fn operator(args: &OperatorArgs) -> Result<ExitCode> {
-    telemetry::formatted("info", args.log_format);
+    telemetry::formatted("info,object_store=warn", args.log_format);
     let settings = settings(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     let ended = runtime.block_on(weir_cluster::operator::run(settings));
     // Work that blocks a thread is as good as after a crash.
     runtime.shutdown_background();
-    ended?;
-    Ok(ExitCode::SUCCESS)
+    // The log has said why.
+    Ok(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILURE) })
 }
 
 fn settings(args: &OperatorArgs) -> Result<Settings> {

@@ -83,8 +83,16 @@ pub enum OperatorError {
     },
 }
 
-/// Runs a replica until SIGTERM or SIGINT (`Ok`), or until it must not go on.
+/// Runs a replica until SIGTERM or SIGINT (`Ok`), or until it must not go on; the log says why.
 pub async fn run(settings: Settings) -> Result<(), OperatorError> {
+    let ended = live(settings).await;
+    if let Err(error) = &ended {
+        tracing::error!(%error, "this replica ends");
+    }
+    ended
+}
+
+async fn live(settings: Settings) -> Result<(), OperatorError> {
     let mut stop = stop_signal()?;
     let (health, metrics) = (Health::new(), Metrics::new());
     let listener = listen("health and metrics", settings.health_listen).await?;
@@ -101,7 +109,6 @@ pub async fn run(settings: Settings) -> Result<(), OperatorError> {
     };
     if let Err(error) = &ended {
         health.ends(&error.to_string());
-        tracing::error!(%error, "this replica ends");
     }
     ended
 }

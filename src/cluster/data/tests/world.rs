@@ -134,6 +134,7 @@ pub fn job(store: &Store, package: &str, inputs: &str, web: Web) -> Arc<JobConte
         keys: JobKeys::new("acme".parse().unwrap(), "run".parse().unwrap()),
         spec: ClusterJob {
             format: crate::spec::FORMAT,
+            job: weir_plan::pinned::PinnedJob::new(String::new(), BTreeMap::new(), Record::new()),
             namespace: "acme".into(),
             name: ID.into(),
             uid: "run".into(),
@@ -141,7 +142,6 @@ pub fn job(store: &Store, package: &str, inputs: &str, web: Web) -> Arc<JobConte
             results_bucket: "results".into(),
             digest: String::new(),
             pod_template: weir_api::kubernetes::process_job::PodTemplate::default(),
-            job: weir_plan::PinnedJob::new(String::new(), BTreeMap::new(), Record::new()),
         },
         intent: Arc::new(intent),
         documents: BTreeMap::new(),
@@ -164,11 +164,11 @@ pub fn again(context: &JobContext, run: &str) -> JobContext {
 fn settings(store: &S3Settings) -> Settings {
     let nowhere: SocketAddr = "127.0.0.1:0".parse().unwrap();
     Settings {
-        lease: "weir".into(),
-        lease_timing: crate::lease::Timing::default(),
-        single_replica: true,
         namespace: "weir".into(),
         pod_name: None,
+        lease: "weir-operator".into(),
+        lease_timing: crate::lease::Timing::default(),
+        single_replica: false,
         namespaces: Vec::new(),
         agents_listen: nowhere,
         agents_url: "https://weir-agents.weir.svc:8443".into(),
