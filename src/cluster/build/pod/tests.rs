@@ -172,7 +172,7 @@ fn a_whole_pod() {
               command:
               - /weir-agent
               - install
-              - /weir/shim
+              - /weir
         name: agent
         resources:
           limits:
@@ -259,7 +259,7 @@ fn an_init_container_can_deliver_the_shim_instead_of_a_hook() {
     let pod = built(|request| request.start = PodStart::Init);
     assert_eq!(container(&pod, "agent").lifecycle, None);
     let installer = &pod.spec.unwrap().init_containers.unwrap()[0];
-    assert_eq!(installer.command.as_deref().unwrap(), ["/weir-agent", "install", "/weir/shim"]);
+    assert_eq!(installer.command.as_deref().unwrap(), ["/weir-agent", "install", "/weir"]);
     assert_eq!(installer.volume_mounts.as_ref().unwrap().len(), 1, "it has no token");
 }
 
