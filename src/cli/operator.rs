@@ -12,6 +12,7 @@ use weir_cluster::lease::Timing;
 use weir_cluster::settings::{FetchSettings, PodSettings, PodStart, Settings};
 use weir_store::S3Settings;
 
+use super::exit;
 use super::telemetry::{self, Format};
 
 const STORE: &str = "Object store";
@@ -225,14 +226,14 @@ impl FromStr for User {
 
 /// Runs until SIGTERM, or until this replica must not go on.
 pub fn operator(args: &OperatorArgs) -> Result<ExitCode> {
-    telemetry::formatted("info", args.log_format);
+    telemetry::formatted("info,object_store=warn", args.log_format);
     let settings = settings(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     let ended = runtime.block_on(weir_cluster::operator::run(settings));
     // Work that blocks a thread is as good as after a crash.
     runtime.shutdown_background();
-    ended?;
-    Ok(ExitCode::SUCCESS)
+    // The log has said why.
+    Ok(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILURE) })
 }
 
 fn settings(args: &OperatorArgs) -> Result<Settings> {
@@ -314,16 +315,7 @@ fn bucket(args: &OperatorStoreArgs) -> Result<S3Settings> {
     );
     let (access_key, secret_key) = match &args.store_credentials_dir {
         Some(dir) => (secret(dir, "access-key")?, secret(dir, "secret-key")?),
-        None => {
-            let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-            match (variable("WEIR_STORE_ACCESS_KEY"), variable("WEIR_STORE_SECRET_KEY")) {
-                (Some(access_key), Some(secret_key)) => (access_key, secret_key),
-                _ => bail!(
-                    "no keys of the store: set WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY, or name a mounted \
-                     Secret with --store-credentials-dir"
-                ),
-            }
-        }
+        None => keys_of_environment()?,
     };
     let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     Ok(S3Settings {
@@ -335,6 +327,17 @@ fn bucket(args: &OperatorStoreArgs) -> Result<S3Settings> {
         allow_http,
         trusted: args.store_ca_file.as_ref().map(read).transpose()?,
     })
+}
+
+fn keys_of_environment() -> Result<(String, String)> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (variable("WEIR_STORE_ACCESS_KEY"), variable("WEIR_STORE_SECRET_KEY")) {
+        (Some(access_key), Some(secret_key)) => Ok((access_key, secret_key)),
+        _ => bail!(
+            "no keys of the store: set WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY, or name a mounted Secret with \
+             --store-credentials-dir"
+        ),
+    }
 }
 
 /// A file of a mounted Secret.

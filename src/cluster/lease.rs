@@ -209,7 +209,7 @@ impl Held {
             }
         };
         let done = timeout_at(end, tries).await;
-        done.unwrap_or_else(|_| Err(Lost::Expired { lease, after: deadline, trouble }))
+        done.unwrap_or(Err(Lost::Expired { lease, after: deadline, trouble }))
     }
 
     async fn try_to_renew(&mut self) -> Result<(), Trouble> {
@@ -262,7 +262,7 @@ impl Held {
             Ok(())
         };
         match timeout(time, released).await {
-            Ok(Ok(())) | Ok(Err(Trouble::Lost(_))) => {}
+            Ok(Ok(()) | Err(Trouble::Lost(_))) => {}
             Ok(Err(Trouble::Passing(error))) => tracing::warn!(%error, "cannot release the lease; it will run out"),
             Err(_) => tracing::warn!("cannot release the lease: no answer; it will run out"),
         }

@@ -83,8 +83,16 @@ pub enum OperatorError {
     },
 }
 
-/// Runs a replica until SIGTERM or SIGINT (`Ok`), or until it must not go on.
+/// Runs a replica until SIGTERM or SIGINT (`Ok`), or until it must not go on; the log says why.
 pub async fn run(settings: Settings) -> Result<(), OperatorError> {
+    let ended = live(settings).await;
+    if let Err(error) = &ended {
+        tracing::error!(%error, "this replica ends");
+    }
+    ended
+}
+
+async fn live(settings: Settings) -> Result<(), OperatorError> {
     let mut stop = stop_signal()?;
     let (health, metrics) = (Health::new(), Metrics::new());
     let listener = listen("health and metrics", settings.health_listen).await?;
@@ -101,7 +109,6 @@ pub async fn run(settings: Settings) -> Result<(), OperatorError> {
     };
     if let Err(error) = &ended {
         health.ends(&error.to_string());
-        tracing::error!(%error, "this replica ends");
     }
     ended
 }
@@ -131,7 +138,13 @@ async fn replica(
         // Unique to this process, readable for people.
         let pod = settings.pod_name.as_deref().unwrap_or("weir");
         let identity = format!("{pod}_{}", uuid::Uuid::new_v4());
-        Candidate::new(parts.lease_client.clone(), &settings.namespace, &settings.lease, &identity, settings.lease_timing)
+        Candidate::new(
+            parts.lease_client.clone(),
+            &settings.namespace,
+            &settings.lease,
+            &identity,
+            settings.lease_timing,
+        )
     };
     tracing::info!("ready; waiting for the lease");
     tokio::select! {
@@ -152,13 +165,8 @@ type Task = (&'static str, Result<(), String>);
 fn tasks(parts: &Parts, registry: Registry, synced: watch::Sender<bool>) -> JoinSet<Task> {
     let mut tasks = JoinSet::new();
     let Parts { services, client, certificates, own_pod, guarded, .. } = parts;
-    let jobs = controller::run(
-        Arc::clone(services),
-        client.clone(),
-        registry,
-        certificates.trusted_pem().to_owned(),
-        synced,
-    );
+    let jobs =
+        controller::run(Arc::clone(services), client.clone(), registry, certificates.trusted_pem().to_owned(), synced);
     tasks.spawn(async move { ("the controller of jobs", jobs.await.map_err(|error| error.to_string())) });
     let processes = process::run(Arc::clone(services), client.clone(), guarded.clone());
     tasks.spawn(async move { ("the controller of Processes", processes.await.map_err(|error| error.to_string())) });

@@ -240,7 +240,9 @@ async fn named(client: &Client, namespaces: &[String]) -> Result<Named, SweepErr
         let mut tenants = BTreeSet::new();
         for name in namespaces {
             let failed = |source| SweepError::List { what: "namespaces", source: Box::new(source) };
-            if let Some(namespace) = Api::<Namespace>::all(client.clone()).get_metadata_opt(name).await.map_err(failed)? {
+            if let Some(namespace) =
+                Api::<Namespace>::all(client.clone()).get_metadata_opt(name).await.map_err(failed)?
+            {
                 tenants.insert(namespace.labels().get(TENANT).unwrap_or(name).clone());
             }
         }
@@ -254,10 +256,7 @@ async fn last_written(store: &dyn ObjectStore, keys: &JobKeys) -> Result<Option<
     let root = keys.root();
     let failed = |source| SweepError::Store { doing: "list", key: root.clone(), source };
     let objects = store.list(Some(&root)).take(SWEEP_LISTED_MAX);
-    objects
-        .try_fold(None, async |newest, object| Ok(newest.max(Some(time(&object)))))
-        .await
-        .map_err(failed)
+    objects.try_fold(None, async |newest, object| Ok(newest.max(Some(time(&object))))).await.map_err(failed)
 }
 
 async fn remove(store: &dyn ObjectStore, keys: &JobKeys) -> Result<(), SweepError> {

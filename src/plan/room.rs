@@ -38,7 +38,8 @@ impl Room {
 
     /// Takes the room if there is some. A step beyond the whole capacity runs alone rather than never.
     pub fn admit(&mut self, resources: Resources) -> bool {
-        let is_admitted = self.is_empty || self.fits(resources);
+        // Where others of the tenant use every incarnation, not even a first one may start.
+        let is_admitted = (self.is_empty && self.incarnations > 0) || self.fits(resources);
         if is_admitted {
             self.take(resources);
         }

@@ -599,9 +599,7 @@ impl Controller {
         }
         if let Some(over) = job.over {
             self.timers.insert((over.expires, Timer::Expire(key.clone())));
-            if self.pods.contains_key(&job.place(key)) {
-                self.timers.insert((over.pods_until, Timer::Pods(job.place(key))));
-            }
+            self.timers.insert((over.pods_until, Timer::Pods(job.place(key))));
         }
     }
 

@@ -75,6 +75,10 @@ type Leader = JoinHandle<Result<(), ControllerError>>;
 
 impl World {
     fn new() -> Self {
+        Self::with_lookahead(false)
+    }
+
+    fn with_lookahead(lookahead: bool) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let api = FakeApi::new();
         let namespace: Namespace =
@@ -85,7 +89,7 @@ impl World {
             api,
             store: Arc::new(InMemory::new()),
             registry: Registry::default(),
-            settings: Settings { lookahead: false, ..fixture::settings() },
+            settings: Settings { lookahead, ..fixture::settings() },
             orders: Arc::default(),
             script: watch::channel(Script::Ends(0)).0,
             tasks: Vec::new(),
@@ -310,10 +314,28 @@ async fn a_job_of_two_steps_runs_to_its_end() {
 }
 
 #[tokio::test]
+async fn with_lookahead_the_second_pod_waits_for_its_step() {
+    let world = World::with_lookahead(true);
+    world.script.send_replace(Script::Runs);
+    world.submit(&json!({}));
+    let leader = world.lead();
+    world.api.until(|api| (api.list::<Pod>("").len() == 2).then_some(())).await;
+    assert_eq!(world.orders.lock().unwrap().len(), 1, "a spare gets no order");
+    leader.abort();
+    let _ = leader.await;
+    world.script.send_replace(Script::Ends(0));
+    let _leader = world.lead();
+    let status = world.over().await;
+    assert_eq!(status.phase, Some(Phase::Successful));
+    assert_eq!(world.api.count("create", "pods"), 2, "the spare is taken over and used");
+    world.check_claims().await;
+}
+
+#[tokio::test]
 async fn killed_after_any_append_the_next_leader_ends_the_job_with_the_same_outputs_i1_i2() {
     let mut most = 0;
     for kill_at in 1.. {
-        let world = World::new();
+        let world = World::with_lookahead(kill_at % 2 == 0);
         world.submit(&json!({}));
         let leader = world.lead();
         let mut was_over = false;
@@ -473,7 +495,7 @@ async fn a_deleted_job_leaves_neither_pods_nor_objects_in_the_store() {
 }
 
 #[tokio::test]
-async fn a_job_whose_journal_is_lost_says_so_and_a_malformed_one_harms_nobody_i11() {
+async fn a_job_whose_journal_is_lost_and_one_with_wrong_inputs_say_so() {
     let world = World::new();
     let copy: ProcessJob = serde_json::from_value(json!({
         "apiVersion": "weir.dev/v1alpha1", "kind": "ProcessJob",

@@ -17,7 +17,7 @@ impl Actor {
     /// Takes what background work found out.
     pub(super) fn take(&mut self, news: News) -> Result<(), JobError> {
         match news {
-            News::Created(incarnation, pod) => self.created(incarnation, pod),
+            News::Created(incarnation, pod) => self.created(incarnation, &pod),
             News::NotCreated(incarnation, class, message) => {
                 if let Some(work) = self.works.get_mut(&incarnation) {
                     work.pod = PodState::None;

@@ -86,7 +86,10 @@ impl Actor {
         match known {
             Some(known) if Some(&known) == pod.metadata.uid.as_ref() => {}
             // Our own creation tells which pod is ours.
-            None if self.is_creating(incarnation) => return Ok(()),
+            None if self.is_creating(incarnation) => {
+                self.works.entry(incarnation).or_default().early = Some(PodSeen::There(pod));
+                return Ok(());
+            }
             None if self.is_adoptable(incarnation, &pod) => {}
             // One of the same name that is not ours. The one that is has its own events.
             _ => {
@@ -129,16 +132,22 @@ impl Actor {
     }
 
     /// The pod was created, or found to be ours.
-    pub(super) fn created(&mut self, incarnation: Incarnation, pod: Arc<Pod>) -> Result<(), JobError> {
+    pub(super) fn created(&mut self, incarnation: Incarnation, pod: &Arc<Pod>) -> Result<(), JobError> {
         let Some(work) = self.works.get_mut(&incarnation) else {
-            self.delete(&pod, None);
+            self.delete(pod, None);
             return Ok(());
         };
         work.delayed = None;
         self.shown.is_stale = true;
-        work.pod = PodState::There(Arc::clone(&pod));
+        work.pod = PodState::There(Arc::clone(pod));
+        match work.early.take() {
+            // What was seen is newer than the answer.
+            Some(PodSeen::There(seen)) if seen.uid() == pod.uid() => return self.pod_is(seen),
+            Some(PodSeen::Gone(seen)) if seen.uid() == pod.uid() => return self.pod_gone(&seen),
+            _ => {}
+        }
         if self.ledger.is_awaited(incarnation) {
-            self.judged(incarnation, &pod)?;
+            self.judged(incarnation, pod)?;
             self.serve_claim(incarnation)?;
         } else if !work.is_dismissed {
             self.observed.present.insert(incarnation);
@@ -149,6 +158,10 @@ impl Actor {
     fn pod_gone(&mut self, pod: &Arc<Pod>) -> Result<(), JobError> {
         let Some(incarnation) = sight::incarnation(pod) else { return Ok(()) };
         let Some(work) = self.works.get_mut(&incarnation) else { return Ok(()) };
+        if matches!(work.pod, PodState::Creating(_)) {
+            work.early = Some(PodSeen::Gone(Arc::clone(pod)));
+            return Ok(());
+        }
         if work.pod_uid() != pod.uid() {
             return Ok(());
         }

@@ -14,6 +14,7 @@ use weir_plan::{Incarnation, Outcome};
 
 use crate::data::Order;
 use crate::observe;
+use crate::registry::PodSeen;
 use crate::status::Waiting;
 
 /// One incarnation.
@@ -22,6 +23,8 @@ pub(super) struct Work {
     /// What it runs; `None` while it waits for a step instance, or while nobody has asked since a restart.
     pub launch: Option<Arc<Launch>>,
     pub pod: PodState,
+    /// What was seen of a pod of its name before its creation was answered.
+    pub early: Option<PodSeen>,
     pub order: OrderState,
     /// A claim that cannot be answered yet, and by which pod.
     pub claim: Option<(String, oneshot::Sender<ClaimAnswer>)>,
