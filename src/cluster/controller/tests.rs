@@ -309,7 +309,9 @@ async fn a_job_of_two_steps_runs_to_its_end() {
     assert_eq!(status.results, Some(json!({"o": "water"})));
     world.check_claims().await;
     world.api.until(|api| api.list::<Pod>("").is_empty().then_some(())).await;
-    assert!(world.registry.find(NAMESPACE, world.keys().run().as_str()).is_none());
+    while world.registry.is_expected(NAMESPACE, world.keys().run().as_str()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     assert!(!leader.is_finished());
 }
 

@@ -280,6 +280,15 @@ fn with_input(type_: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_output_is_published_outside_of_its_place_i5() {
+    let context = job(&Store::in_memory(), &with_input("string"), r#"{"i": "x"}"#, Web::default());
+    for name in ["..", "a/b", ""] {
+        let error = publish(&context, Record::from_iter([(name.to_owned(), literal("x"))])).await.unwrap_err();
+        assert!(matches!(&error, PublishError::Name { .. }) && !error.is_retryable(), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tool_that_runs_is_not_ended_for_an_input_that_cannot_be_looked_at_any_more_i1() {
     let store = Store::in_memory();
     let gone = "https://example.org/presigned?expired";

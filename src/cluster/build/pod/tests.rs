@@ -62,8 +62,9 @@ fn job() -> ClusterJob {
     pod_template.labels.insert("team".to_owned(), "water".to_owned());
     pod_template.annotations.insert("cost-centre".to_owned(), "7".to_owned());
     serde_json::from_value(serde_json::json!({
-        "namespace": "eo", "name": "olinda", "uid": "5b1c", "resultId": "5b1c", "resultsBucket": "results",
-        "digest": "00", "podTemplate": pod_template,
+        "format": crate::spec::FORMAT, "namespace": "eo", "name": "olinda", "uid": "5b1c", "resultId": "5b1c",
+        "resultsBucket": "results", "digest": "00", "podTemplate": pod_template,
+        "job": {"entry": "weir:a.cwl", "documents": {}, "inputs": {}, "attemptsMax": 3, "continueOnFailure": false},
     }))
     .unwrap()
 }
