@@ -38,7 +38,7 @@ pub mod results;
 #[cfg(test)]
 mod tests;
 
-pub use order::{Order, Refusal, prepare};
+pub use order::{Order, Refusal, prepare, prepare_again};
 pub use outputs::{Collected, Unavailable, completed, exited, from_termination, refused};
 pub use publish::{PublishError, publish, record};
 pub use remote::{Remote, RemoteError};

@@ -257,7 +257,6 @@ impl Actor {
     fn happened(&mut self, event: Event) -> Result<(), JobError> {
         let recorded = Recorded { at: self.clock.now(), event };
         self.ledger.fold(&self.context.intent, &mut self.state, &recorded)?;
-        self.announce(&recorded.event);
         self.batch.push(recorded);
         self.shown.is_stale = true;
         Ok(())
@@ -308,6 +307,7 @@ impl Actor {
             match self.journal.append(&batch).await {
                 Ok(()) => {
                     self.shared.services.metrics.journal_append(began.elapsed());
+                    batch.iter().for_each(|recorded| self.announce(&recorded.event));
                     return Ok(None);
                 }
                 Err(error @ JournalError::Store { .. }) => {

@@ -268,3 +268,6 @@ pub const TAKEN_ID_SECONDS: u64 = 30;
 
 /// Runs that one look remembers or removes at most.
 pub const SWEEP_RUNS_MAX: usize = 20_000;
+
+/// How long the kubelet may take to say how a tool's container ended that its agent lost (invariant I3).
+pub const KUBELET_WAIT: Duration = Duration::from_secs(10);

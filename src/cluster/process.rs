@@ -80,7 +80,8 @@ pub async fn run(services: Arc<Services>, client: Client, guarded: Guarded) -> R
     for namespace in namespaces {
         watches.spawn(keeper(Api::namespaced(client.clone(), namespace)));
     }
-    while watches.join_next().await.is_some() {}
+    // They go on for ever: one that ended has failed, and the process starts anew rather than leave a namespace alone.
+    let _ended = watches.join_next().await;
     Ok(())
 }
 

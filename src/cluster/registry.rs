@@ -29,25 +29,43 @@ pub enum AgentCall {
 /// Sends to one actor. Bounded: see [`crate::limits`].
 pub type Mailbox = mpsc::Sender<Message>;
 
-/// The mailboxes of all actors, by run id.
+/// The mailboxes of all actors; none where a job that is not over has no actor for now. A run is found in its own
+/// namespace only (invariant I9).
 #[derive(Debug, Clone, Default)]
-pub struct Registry(Arc<RwLock<HashMap<String, Mailbox>>>);
+pub struct Registry(Arc<RwLock<HashMap<Run, Option<Mailbox>>>>);
+
+/// Namespace and run id.
+type Run = (String, String);
 
 impl Registry {
     /// The actor of a run, if it has one.
-    pub fn find(&self, run_id: &str) -> Option<Mailbox> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(run_id).cloned()
+    pub fn find(&self, namespace: &str, run_id: &str) -> Option<Mailbox> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&run(namespace, run_id)).cloned().flatten()
+    }
+
+    /// Whether the job of a run is not over, so far as is known: its actor is there or will be.
+    pub fn is_expected(&self, namespace: &str, run_id: &str) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(&run(namespace, run_id))
+    }
+
+    /// A run whose job is not over: its agents are to ask again until its actor is there.
+    pub fn expect(&self, namespace: &str, run_id: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).entry(run(namespace, run_id)).or_default();
     }
 
     /// Makes an actor known.
-    pub fn insert(&self, run_id: &str, mailbox: Mailbox) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(run_id.to_owned(), mailbox);
+    pub fn insert(&self, namespace: &str, run_id: &str, mailbox: Mailbox) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(run(namespace, run_id), Some(mailbox));
     }
 
-    /// Forgets an actor.
-    pub fn remove(&self, run_id: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(run_id);
+    /// Forgets a run: its job is over, or gone.
+    pub fn remove(&self, namespace: &str, run_id: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&run(namespace, run_id));
     }
+}
+
+fn run(namespace: &str, run_id: &str) -> Run {
+    (namespace.to_owned(), run_id.to_owned())
 }
 
 /// What the controller sees of one job and its actor has not yet looked at. It holds the latest only, one entry a pod:

@@ -8,6 +8,7 @@
 //! deleted once the pack is durable. Bytes stay linear in the number of events, and a reader needs one object for 256
 //! appends. A crash between the pack and the deletions leaves segments that the pack covers; the next writer deletes them.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
@@ -97,8 +98,8 @@ pub struct Journal {
     next: u64,
     /// First sequence number that no pack covers.
     unpacked: u64,
-    /// Bytes of the segments since `unpacked`, each with its header.
-    tail: Vec<u8>,
+    /// The segments since `unpacked`, each with its header.
+    tail: VecDeque<bytes::Bytes>,
 }
 
 impl Journal {
@@ -118,7 +119,7 @@ impl Journal {
             reader.read(&key, &text, last)?;
         }
         let unpacked = reader.next;
-        let mut tail = Vec::new();
+        let mut tail = VecDeque::new();
         for seq in segments {
             let key = keys.journal_object(JournalObject::Segment(seq));
             if seq < unpacked {
@@ -130,11 +131,11 @@ impl Journal {
             }
             let text = get(store.as_ref(), &key).await?;
             reader.read(&key, &text, seq)?;
-            tail.extend_from_slice(&text);
+            tail.push_back(text);
         }
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         let mut journal = Self { store, keys, nonce, epoch: reader.epoch, next: reader.next, unpacked, tail };
-        if journal.next - journal.unpacked >= PACK_SEGMENTS {
+        while journal.next - journal.unpacked >= PACK_SEGMENTS {
             journal.pack().await?;
         }
         Ok((journal, reader.events))
@@ -157,11 +158,12 @@ impl Journal {
         }
         let body = bytes::Bytes::from(body);
         self.put_segment(&key, &body).await?;
-        self.tail.extend_from_slice(&body);
+        self.tail.push_back(body);
         self.epoch = epoch;
         self.next += 1;
         if self.next - self.unpacked >= PACK_SEGMENTS {
-            self.pack().await?;
+            // The events are durable whatever becomes of the merge: the next append, or the next reader, tries it again.
+            let _ = self.pack().await;
         }
         Ok(())
     }
@@ -199,20 +201,20 @@ impl Journal {
         }
     }
 
-    /// Merges the tail into a pack and deletes its segments. Whether it succeeds changes nothing that a reader sees.
+    /// Merges the oldest [`PACK_SEGMENTS`] segments into a pack and deletes them. Whether it succeeds changes nothing that a
+    /// reader sees. A put that failed may have arrived all the same, so it is always the same segments that are tried again.
     async fn pack(&mut self) -> Result<(), JournalError> {
-        let (first, last) = (self.unpacked, self.next - 1);
+        let (first, last) = (self.unpacked, self.unpacked + PACK_SEGMENTS - 1);
         let key = self.keys.journal_object(JournalObject::Pack { first, last });
-        let body = bytes::Bytes::from(std::mem::take(&mut self.tail));
-        match create(self.store.as_ref(), &key, body.clone()).await {
+        let count = usize::try_from(PACK_SEGMENTS).unwrap_or(usize::MAX).min(self.tail.len());
+        let segments: Vec<&[u8]> = self.tail.range(..count).map(AsRef::as_ref).collect();
+        match create(self.store.as_ref(), &key, segments.concat().into()).await {
             // The name says which segments it holds, and segments never change: one that exists is equal.
             Ok(()) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
-            Err(source) => {
-                self.tail = body.into();
-                return Err(store_error("write", &key, source));
-            }
+            Err(source) => return Err(store_error("write", &key, source)),
         }
-        self.unpacked = self.next;
+        self.tail.drain(..count);
+        self.unpacked = last + 1;
         for seq in first..=last {
             delete(self.store.as_ref(), &self.keys.journal_object(JournalObject::Segment(seq))).await?;
         }

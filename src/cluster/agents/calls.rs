@@ -237,16 +237,18 @@ impl<R: Review> Calls<R> {
         Ok((question, room))
     }
 
-    /// Passes a question to the actor of its job.
-    async fn ask<Q: Question>(&self, question: Q) -> Result<Q::Answer, Refusal> {
+    /// Passes a question of a pod in `namespace` to the actor of its job.
+    async fn ask<Q: Question>(&self, namespace: &str, question: Q) -> Result<Q::Answer, Refusal> {
         let run_id = question.claimant().map_err(|reason| Refusal::Malformed(reason.to_owned()))?.run_id.clone();
         // Looked at before the registry: what is known now was complete then.
         let knows_all_jobs = *self.knows_all_jobs.borrow();
-        let Some(mailbox) = self.registry.find(&run_id) else {
-            return Err(if knows_all_jobs {
-                Refusal::Superseded(run_id)
-            } else {
+        let Some(mailbox) = self.registry.find(namespace, &run_id) else {
+            return Err(if !knows_all_jobs {
                 Refusal::NotNow("this operator does not lead, or does not know all jobs yet")
+            } else if self.registry.is_expected(namespace, &run_id) {
+                Refusal::NotNow("the job is being taken up")
+            } else {
+                Refusal::Superseded(run_id)
             });
         };
         let deadline = Instant::now() + Q::HOLD;
@@ -276,7 +278,7 @@ async fn answer<R: Review, Q: Question>(
     let mut stopping = calls.stopping.clone();
     let can_wait = Q::meanwhile().is_some();
     tokio::select! {
-        answered = calls.ask(question) => answered.map(Json),
+        answered = calls.ask(&identity.namespace, question) => answered.map(Json),
         // Reports under way are worth the grace; a claim asks somebody else.
         _ = stopping.wait_for(|stopping| *stopping), if can_wait => Err(Refusal::NotNow("this operator stops")),
     }
@@ -318,29 +320,44 @@ mod tests {
     async fn a_claim_that_nobody_answers_is_told_to_wait() {
         let (mailbox, mut messages) = mpsc::channel(1);
         let registry = Registry::default();
-        registry.insert("r", mailbox);
+        registry.insert("n", "r", mailbox);
         let calls = calls(registry);
         let begin = Instant::now();
-        assert_eq!(calls.ask(claim()).await.unwrap(), ClaimAnswer::Wait {});
+        assert_eq!(calls.ask("n", claim()).await.unwrap(), ClaimAnswer::Wait {});
         assert_eq!(begin.elapsed(), CLAIM_HOLD);
         // The mailbox is full now, which is no different.
-        assert_eq!(calls.ask(claim()).await.unwrap(), ClaimAnswer::Wait {});
+        assert_eq!(calls.ask("n", claim()).await.unwrap(), ClaimAnswer::Wait {});
         let Some(Message::Agent(AgentCall::Claim(_, answer))) = messages.recv().await else { panic!("no claim") };
         // An actor sees who has left.
         assert!(answer.is_closed());
+    }
+
+    #[tokio::test]
+    async fn an_agent_of_a_job_that_is_being_taken_up_asks_again_i1() {
+        let registry = Registry::default();
+        let calls = calls(registry.clone());
+        let asked = async || calls.ask("n", claim()).await.unwrap_err().status();
+        assert_eq!(asked().await, StatusCode::GONE);
+        registry.expect("n", "r");
+        assert_eq!(asked().await, StatusCode::SERVICE_UNAVAILABLE);
+        // A pod of another namespace is nobody's.
+        let stranger = calls.ask("other", claim()).await.unwrap_err().status();
+        assert_eq!(stranger, StatusCode::GONE);
+        registry.remove("n", "r");
+        assert_eq!(asked().await, StatusCode::GONE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_report_that_nobody_answers_is_refused_for_now() {
         let (mailbox, _messages) = mpsc::channel(1);
         let registry = Registry::default();
-        registry.insert("r", mailbox);
+        registry.insert("n", "r", mailbox);
         let report = serde_json::json!({"claimant": claim().claimant, "ending": {"code": 0}, "hints": {},
             "usage": {"cpuSeconds": 0.0, "memoryPeakBytes": 0, "startedMs": 1, "finishedMs": 2, "stageInMs": 0},
             "listing": {"entries": []}});
         let report: Exited = serde_json::from_value(report).unwrap();
         let begin = Instant::now();
-        let refusal = calls(registry).ask(report).await.unwrap_err();
+        let refusal = calls(registry).ask("n", report).await.unwrap_err();
         assert_eq!((refusal.status(), begin.elapsed()), (StatusCode::SERVICE_UNAVAILABLE, REPORT_HOLD));
     }
 

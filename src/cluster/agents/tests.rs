@@ -105,7 +105,7 @@ impl World {
     /// An actor for the job [`RUN`]: what it is told.
     fn actor(&self) -> mpsc::Receiver<Message> {
         let (mailbox, messages): (Mailbox, _) = mpsc::channel(16);
-        self.registry.insert(RUN, mailbox);
+        self.registry.insert("tenant", RUN, mailbox);
         messages
     }
 
@@ -240,7 +240,7 @@ async fn a_restart_in_the_middle_of_a_long_poll_is_invisible() {
     world.stop().await;
     assert!(held.is_closed());
     // For a while there is nobody, then an operator that knows nothing yet, then one that does.
-    world.registry.remove(RUN);
+    world.registry.remove("tenant", RUN);
     world.knows_all_jobs.send_replace(false);
     tokio::time::sleep(Duration::from_millis(300)).await;
     world.start().await;

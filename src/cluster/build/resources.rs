@@ -57,7 +57,7 @@ pub fn of_tool(resources: &Resources, requirements: &Effective, settings: &PodSe
     if let Some(disk) = disk_mib(resources, requirements) {
         requests.insert("ephemeral-storage".to_owned(), mebibytes(disk));
     }
-    let most = resources.ram_mib.max(ram_max_mib(requirements).unwrap_or(0));
+    let most = resources.ram_mib.max(ram_max_mib(resources, requirements).unwrap_or(0));
     let limit = scaled(most, settings.memory_headroom.max(1.0)).max(TOOL_MEMORY_LIMIT_MIB_MIN);
     let limits = BTreeMap::from([("memory".to_owned(), mebibytes(limit))]);
     ResourceRequirements { requests: Some(requests), limits: Some(limits), ..ResourceRequirements::default() }
@@ -82,12 +82,19 @@ pub fn disk_mib(resources: &Resources, requirements: &Effective) -> Option<u64> 
     is_stated.then(|| resources.outdir_mib.saturating_add(resources.tmpdir_mib))
 }
 
-/// `ramMax`, mebibytes. One that is computed may differ between the instances of a step, of which a pod knows nothing.
-fn ram_max_mib(requirements: &Effective) -> Option<u64> {
-    match &requirements.resource()?.ram_max {
+/// `ramMax`, mebibytes, raised as the request was after the tool ran out of memory: or its limit would stay as it was. One
+/// that is computed may differ between the instances of a step, of which a pod knows nothing.
+fn ram_max_mib(resources: &Resources, requirements: &Effective) -> Option<u64> {
+    let resource = requirements.resource()?;
+    let literal = |amount: &Option<Computed<f64>>| match amount {
         Some(Computed::Literal(mebibytes)) => Some(scaled(1, *mebibytes)),
         _ => None,
-    }
+    };
+    let most = literal(&resource.ram_max)?;
+    // What the first attempt asked for, where that can be known here.
+    let first = literal(if resource.ram_min.is_some() { &resource.ram_min } else { &resource.ram_max });
+    let raised = first.map_or(1, |first| resources.ram_mib / first.max(1)).max(1);
+    Some(most.saturating_mul(raised))
 }
 
 /// Rounded up; saturates.
@@ -140,6 +147,16 @@ mod tests {
         insta::assert_snapshot!(tool(&Effective::default()), @"cpu=250m memory=100Mi | memory=200Mi");
         let maximum = Resource { ram_max: Some(Computed::Literal(150.5)), ..Resource::default() };
         insta::assert_snapshot!(tool(&states(maximum)), @"cpu=250m memory=100Mi | memory=302Mi");
+    }
+
+    #[test]
+    fn a_step_that_ran_out_of_memory_gets_a_higher_limit_whatever_its_maximum() {
+        let settings = settings().pods;
+        let literal = |mebibytes| Some(Computed::Literal(mebibytes));
+        let stated = states(Resource { ram_min: literal(100.0), ram_max: literal(800.0), ..Resource::default() });
+        let tool = |ram_mib| shown(&of_tool(&Resources { ram_mib, ..SMALL }, &stated, &settings));
+        insta::assert_snapshot!(tool(100), @"cpu=250m memory=100Mi | memory=1600Mi");
+        insta::assert_snapshot!(tool(200), @"cpu=250m memory=200Mi | memory=3200Mi");
     }
 
     #[test]

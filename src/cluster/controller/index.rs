@@ -25,6 +25,9 @@ use crate::registry::{Inbox, PodSeen, Registry};
 /// Namespace and name of a ProcessJob.
 pub(super) type Key = (String, String);
 
+/// Namespace and id of a run.
+type Place = (String, String);
+
 /// Longest sleep: what is due later is looked at again then.
 const NAP: Duration = Duration::from_hours(24);
 
@@ -36,10 +39,10 @@ pub(super) struct Controller {
     pub shared: Shared,
     registry: Registry,
     jobs: HashMap<Key, Job>,
-    /// Whose run it is.
-    runs: HashMap<String, Key>,
+    /// Whose run it is. A run has a place in one namespace: nothing that stands in another one belongs to it (invariant I9).
+    runs: HashMap<Place, Key>,
     /// Pods by run and uid.
-    pods: HashMap<String, BTreeMap<String, Arc<Pod>>>,
+    pods: HashMap<Place, BTreeMap<String, Arc<Pod>>>,
     /// Pods whose deletion is under way, by uid.
     deleting: HashSet<String>,
     /// Tenants by namespace.
@@ -65,7 +68,7 @@ enum Timer {
     /// Delete the finished ProcessJob.
     Expire(Key),
     /// Delete the failed pods of a run that is over.
-    Pods(String),
+    Pods(Place),
 }
 
 /// A ProcessJob, as far as it must be remembered.
@@ -116,7 +119,7 @@ struct Over {
 #[derive(Debug)]
 struct Lists {
     jobs: Vec<List<Key>>,
-    pods: Vec<List<(String, String)>>,
+    pods: Vec<List<(Place, String)>>,
     namespaces: Vec<List<String>>,
 }
 
@@ -271,7 +274,7 @@ impl Controller {
         }
     }
 
-    fn pod_is(&mut self, pod: Pod) -> Option<(String, String)> {
+    fn pod_is(&mut self, pod: Pod) -> Option<(Place, String)> {
         let (run, uid) = (run_of(&pod), pod.uid()?);
         let pod = Arc::new(tidy::slim(pod));
         self.pods.entry(run.clone()).or_default().insert(uid.clone(), Arc::clone(&pod));
@@ -283,7 +286,7 @@ impl Controller {
         Some((run, uid))
     }
 
-    fn pod_gone(&mut self, run: &str, uid: &str, pod: Arc<Pod>) {
+    fn pod_gone(&mut self, run: &Place, uid: &str, pod: Arc<Pod>) {
         self.deleting.remove(uid);
         if let Some(pods) = self.pods.get_mut(run) {
             pods.remove(uid);
@@ -296,7 +299,7 @@ impl Controller {
         }
     }
 
-    fn inbox(&self, run: &str) -> Option<&Inbox> {
+    fn inbox(&self, run: &Place) -> Option<&Inbox> {
         match &self.jobs.get(self.runs.get(run)?)?.stage {
             Stage::Acting(inbox) => Some(inbox),
             _ => None,
@@ -331,11 +334,19 @@ impl Controller {
             known.stage = Stage::Waiting(None);
         }
         if known.run_id != run_id && !matches!(known.stage, Stage::Acting(_)) {
-            self.runs.remove(&known.run_id);
+            let place = known.place(&key);
+            if self.runs.get(&place) == Some(&key) {
+                self.runs.remove(&place);
+            }
             known.run_id.clone_from(&run_id);
         }
-        // A run that another object has already is not this one's: its life will say so.
-        self.runs.entry(known.run_id.clone()).or_insert_with(|| key.clone());
+        // A run that another object has already is not this one's: its life will say so. Whoever began it comes first, in
+        // whatever order they are seen: a copy of an object brings the annotation along.
+        let owner = self.runs.entry(known.place(&key)).or_insert_with(|| key.clone());
+        if known.run_id == object.uid {
+            owner.clone_from(&key);
+        }
+        let is_owner = *owner == key;
         let phase = job.status.as_ref().and_then(|status| status.phase);
         let had_phase = std::mem::replace(&mut known.phase, phase);
         if had_phase != phase {
@@ -349,6 +360,9 @@ impl Controller {
             // The status was taken away: the journal knows better.
             Stage::Over => known.stage = Stage::Waiting(Some(Arc::new(job))),
             Stage::Resting | Stage::Settling | Stage::Malformed(_) => {}
+        }
+        if is_owner && !matches!(known.stage, Stage::Over | Stage::Settling) {
+            self.registry.expect(&key.0, &known.run_id);
         }
         if had != over {
             self.set_timers(&key, had);
@@ -387,17 +401,28 @@ impl Controller {
     fn job_gone(&mut self, key: &Key) {
         let Some(job) = self.jobs.remove(key) else { return };
         self.shared.services.metrics.job_changed(job.phase, None);
-        if self.runs.get(&job.run_id) != Some(key) {
-            return;
-        }
-        self.runs.remove(&job.run_id);
+        let place = job.place(key);
         if let Some(over) = job.over {
             self.timers.remove(&(over.expires, Timer::Expire(key.clone())));
-            self.timers.remove(&(over.pods_until, Timer::Pods(job.run_id.clone())));
         }
-        self.registry.remove(&job.run_id);
-        self.tidy_pods(&job.run_id);
-        let leaving = Leaving { tenant: self.tenants.get(&key.0).cloned(), run_id: job.run_id };
+        if self.runs.get(&place) != Some(key) {
+            if let Stage::Acting(inbox) = job.stage {
+                inbox.put(|seen| seen.is_gone = true);
+            }
+            return;
+        }
+        self.runs.remove(&place);
+        if let Some(over) = job.over {
+            self.timers.remove(&(over.pods_until, Timer::Pods(place.clone())));
+        }
+        self.registry.remove(&key.0, &job.run_id);
+        self.tidy_pods(&place);
+        // As long as another object names the run, its journal stays.
+        let heir = self.jobs.iter().find(|(other, job)| other.0 == key.0 && job.run_id == place.1);
+        let heir = heir.map(|(other, _)| other.clone());
+        let tenant = if heir.is_some() { None } else { self.tenants.get(&key.0).cloned() };
+        self.runs.extend(heir.map(|heir| (place, heir)));
+        let leaving = Leaving { tenant, run_id: job.run_id };
         if let Stage::Acting(inbox) = job.stage
             && let Some(id) = self.acting.iter().find(|(_, acting)| *acting == key).map(|(id, _)| *id)
         {
@@ -428,7 +453,7 @@ impl Controller {
         for key in waiting {
             self.start(&key);
         }
-        let runs: Vec<String> = self.pods.keys().filter(|run| self.inbox(run).is_none()).cloned().collect();
+        let runs: Vec<Place> = self.pods.keys().filter(|run| self.inbox(run).is_none()).cloned().collect();
         for run in runs {
             self.tidy_pods(&run);
         }
@@ -451,8 +476,9 @@ impl Controller {
             return;
         }
         let inbox = Inbox::default();
-        if self.runs.get(&job.run_id) == Some(key) {
-            let pods = self.pods.get(&job.run_id).into_iter().flatten();
+        let place = job.place(key);
+        if self.runs.get(&place) == Some(key) {
+            let pods = self.pods.get(&place).into_iter().flatten();
             inbox.put(|seen| {
                 seen.pods = pods.map(|(uid, pod)| (uid.clone(), PodSeen::There(Arc::clone(pod)))).collect();
             });
@@ -517,14 +543,14 @@ impl Controller {
             self.timers.insert((Instant::now() + SETTLE, Timer::Restart(key.clone())));
             Stage::Settling
         };
-        let run = job.run_id.clone();
+        let run = job.place(&key);
         self.tidy_pods(&run);
     }
 
     fn forget_mailbox(&self, key: &Key) {
         let Some(job) = self.jobs.get(key) else { return };
-        if self.runs.get(&job.run_id) == Some(key) {
-            self.registry.remove(&job.run_id);
+        if self.runs.get(&job.place(key)) == Some(key) {
+            self.registry.remove(&key.0, &job.run_id);
         }
     }
 
@@ -542,6 +568,9 @@ impl Controller {
         self.forget_mailbox(key);
         let Some(job) = self.jobs.get_mut(key) else { return };
         job.stage = Stage::Resting;
+        if self.runs.get(&job.place(key)) == Some(key) {
+            self.registry.expect(&key.0, &job.run_id);
+        }
         job.trouble = Some(trouble.to_owned());
         self.timers.insert((Instant::now() + job.failures.advance(), Timer::Restart(key.clone())));
     }
@@ -566,17 +595,17 @@ impl Controller {
         let Some(job) = self.jobs.get(key) else { return };
         if let Some(had) = had {
             self.timers.remove(&(had.expires, Timer::Expire(key.clone())));
-            self.timers.remove(&(had.pods_until, Timer::Pods(job.run_id.clone())));
+            self.timers.remove(&(had.pods_until, Timer::Pods(job.place(key))));
         }
         if let Some(over) = job.over {
             self.timers.insert((over.expires, Timer::Expire(key.clone())));
-            self.timers.insert((over.pods_until, Timer::Pods(job.run_id.clone())));
+            self.timers.insert((over.pods_until, Timer::Pods(job.place(key))));
         }
     }
 
     /// Deletes the pods of a run that nobody looks after: those of no living job, and those of a finished one that are not
     /// kept for people to look at.
-    fn tidy_pods(&mut self, run: &str) {
+    fn tidy_pods(&mut self, run: &Place) {
         if !self.is_synced() {
             return;
         }
@@ -608,6 +637,13 @@ fn key_of(DeserializeGuard(job): &DeserializeGuard<ProcessJob>) -> Key {
     (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
 }
 
-fn run_of(pod: &Pod) -> String {
-    pod.labels().get(RUN).cloned().unwrap_or_default()
+fn run_of(pod: &Pod) -> Place {
+    (pod.namespace().unwrap_or_default(), pod.labels().get(RUN).cloned().unwrap_or_default())
+}
+
+impl Job {
+    /// Where its run is.
+    fn place(&self, key: &Key) -> Place {
+        (key.0.clone(), self.run_id.clone())
+    }
 }

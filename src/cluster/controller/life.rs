@@ -123,11 +123,12 @@ pub(super) async fn live(mut birth: Birth) -> Result<End, JobError> {
     });
     drop(job);
     let run = opened.context.keys.run().to_string();
+    let namespace = birth.name.namespace.clone();
     let actor = match Actor::new(birth.shared, birth.name.clone(), opened, birth.inbox, mailbox, writer) {
         Ok(actor) => actor,
         Err(error) => return Err(error),
     };
-    birth.registry.insert(&run, sender);
+    birth.registry.insert(&namespace, &run, sender);
     actor.run().await
 }
 

@@ -12,7 +12,7 @@ use object_store::memory::InMemory;
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use weir_api::Phase;
+use weir_api::{FailureClass, Phase};
 use weir_api::agent::{Claim, ClaimAnswer, Claimant, Ending, Exited, ExitedAnswer, Hints, Listing, Usage};
 use weir_api::kubernetes::names::{INCARNATION, RUN, RUN_ID};
 use weir_api::kubernetes::{ProcessJob, ProcessJobStatus};
@@ -56,6 +56,8 @@ enum Script {
     Ends(i32),
     /// It runs for ever.
     Runs,
+    /// The kernel kills everything in its container, the shim too; the kubelet says so a moment after the agent.
+    IsKilledForMemory,
 }
 
 struct World {
@@ -174,6 +176,11 @@ impl World {
         journal::read(self.store.as_ref(), &self.keys()).await.unwrap()
     }
 
+    async fn journal_has_an_end(&self) -> bool {
+        let known = self.api.get::<ProcessJob>(NAMESPACE, NAME).is_some_and(|job| job.annotations().contains_key(RUN_ID));
+        known && self.journal().await.iter().any(|one| matches!(one.event, Event::Ended { .. }))
+    }
+
     async fn segments(&self) -> usize {
         let listed: Vec<_> = self.store.list(None).try_collect().await.unwrap();
         listed.iter().filter(|object| object.location.as_ref().contains("/journal/")).count()
@@ -233,10 +240,22 @@ impl Agent {
         let Ok(script) = self.script.wait_for(|script| *script != Script::Runs).await.map(|script| *script) else {
             return;
         };
-        let Script::Ends(code) = script else { return };
+        let ending = match script {
+            Script::Ends(code) => Ending::Code(code),
+            Script::Runs => return,
+            Script::IsKilledForMemory => {
+                let (api, pod) = (self.api.clone(), self.pod.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    let how = json!({"exitCode": 137, "reason": "OOMKilled"});
+                    api.kubelet().terminate(NAMESPACE, &pod, "tool", &how);
+                });
+                Ending::Failed { class: FailureClass::Disrupted, message: "the connection is lost".to_owned() }
+            }
+        };
         let exited = Exited {
             claimant: self.claimant.clone(),
-            ending: Ending::Code(code),
+            ending,
             hints: Hints::default(),
             usage: Usage { started_ms: 1, finished_ms: 2, ..Usage::default() },
             stderr_tail: Some("tail".to_owned()),
@@ -245,7 +264,9 @@ impl Agent {
             log_bytes: None,
         };
         match self.ask(|reply| AgentCall::Exited(Box::new(exited.clone()), reply)).await {
-            Some(ExitedAnswer::Done {} | ExitedAnswer::Superseded {}) | None => self.leave(code),
+            Some(ExitedAnswer::Done {} | ExitedAnswer::Superseded {}) | None => {
+                self.leave(if let Script::Ends(code) = script { code } else { 137 });
+            }
             Some(other) => panic!("{other:?}"),
         }
     }
@@ -255,7 +276,7 @@ impl Agent {
         loop {
             let there = self.api.get::<Pod>(NAMESPACE, &self.pod);
             there.filter(|pod| pod.uid().as_ref() == Some(&self.claimant.pod_uid))?;
-            if let Some(mailbox) = self.registry.find(&self.claimant.run_id) {
+            if let Some(mailbox) = self.registry.find(NAMESPACE, &self.claimant.run_id) {
                 let (reply, answer) = oneshot::channel();
                 if mailbox.send(Message::Agent(call(reply))).await.is_ok()
                     && let Ok(Ok(answer)) = tokio::time::timeout(Duration::from_millis(500), answer).await
@@ -288,7 +309,9 @@ async fn a_job_of_two_steps_runs_to_its_end() {
     assert_eq!(status.results, Some(json!({"o": "water"})));
     world.check_claims().await;
     world.api.until(|api| api.list::<Pod>("").is_empty().then_some(())).await;
-    assert!(world.registry.find(world.keys().run().as_str()).is_none());
+    while world.registry.is_expected(NAMESPACE, world.keys().run().as_str()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     assert!(!leader.is_finished());
 }
 
@@ -503,4 +526,106 @@ async fn a_finished_job_is_deleted_after_its_time() {
     while world.segments().await > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn a_job_that_waits_is_expected_so_that_nobody_sends_its_agents_away_i1() {
+    let world = World::new();
+    world.submit(&json!({"process": null, "processRef": "later"}));
+    let _leader = world.lead();
+    world.status(|status| World::condition(status, "Waiting").is_some()).await;
+    let run = world.keys().run().to_string();
+    assert!(world.registry.is_expected(NAMESPACE, &run) && world.registry.find(NAMESPACE, &run).is_none());
+    world.api.remove::<ProcessJob>(NAMESPACE, NAME);
+    while world.registry.is_expected(NAMESPACE, &run) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_an_object_with_its_annotation_harms_neither_the_run_nor_its_journal_i11() {
+    let world = World::new();
+    world.script.send_replace(Script::Runs);
+    world.submit(&json!({}));
+    let leader = world.lead();
+    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    leader.abort();
+    let _ = leader.await;
+    // Listed before the original.
+    let mut copy: ProcessJob = world.api.get(NAMESPACE, NAME).unwrap();
+    (copy.metadata.name, copy.metadata.uid, copy.status) = (Some("a-copy".to_owned()), None, None);
+    world.api.insert(&copy);
+    let _leader = world.lead();
+    let copied = |api: &FakeApi| api.get::<ProcessJob>(NAMESPACE, "a-copy")?.status;
+    let status = world.api.until(|api| copied(api).filter(|status| status.phase.is_some())).await;
+    assert_eq!(World::condition(&status, "Accepted"), Some(("False".into(), "SpecInvalid".into())));
+    world.api.remove::<ProcessJob>(NAMESPACE, "a-copy");
+    world.script.send_replace(Script::Ends(0));
+    assert_eq!(world.over().await.phase, Some(Phase::Successful));
+    world.check_claims().await;
+    assert_eq!(world.orders.lock().unwrap().len(), 2, "no step ran twice");
+}
+
+#[tokio::test]
+async fn a_pod_of_another_namespace_gets_no_order_i9() {
+    let mut world = World::new();
+    world.tasks.pop().unwrap().abort();
+    world.submit(&json!({}));
+    let leader = world.lead();
+    let mut pod = world.api.until(|api| api.list::<Pod>("").pop()).await;
+    leader.abort();
+    let _ = leader.await;
+    world.api.kubelet().remove(NAMESPACE, &pod.name_any());
+    let own = pod.uid();
+    (pod.metadata.namespace, pod.metadata.uid) = (Some("evil".to_owned()), None);
+    world.api.insert(&pod);
+    let evil = world.api.get::<Pod>("evil", &pod.name_any()).unwrap().uid().unwrap();
+    assert_ne!(own.as_ref(), Some(&evil));
+    let _leader = world.lead();
+    let run = pod.labels()[RUN].clone();
+    let claim = Claim {
+        claimant: Claimant {
+            run_id: run.clone(),
+            incarnation: pod.labels()[INCARNATION].parse().unwrap(),
+            pod_uid: evil,
+        },
+    };
+    // Whatever its namespace, it asks the right actor.
+    let answer = loop {
+        if let Some(mailbox) = world.registry.find(NAMESPACE, &run) {
+            let (reply, answer) = oneshot::channel();
+            // Of the first leader's actor only the address is left.
+            if mailbox.send(Message::Agent(AgentCall::Claim(claim.clone(), reply))).await.is_ok()
+                && let Ok(answer) = answer.await
+            {
+                break answer;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(answer, ClaimAnswer::Superseded {});
+}
+
+#[tokio::test]
+async fn a_tool_whose_container_was_killed_for_memory_gets_more_i3() {
+    let world = World::new();
+    world.script.send_replace(Script::IsKilledForMemory);
+    world.submit(&json!({}));
+    let _leader = world.lead();
+    // The event of the first end is told once it is durable; the next incarnation ends well.
+    while !world.journal_has_an_end().await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    world.script.send_replace(Script::Ends(0));
+    assert_eq!(world.over().await.phase, Some(Phase::Successful));
+    let (mut ends, mut asked) = (Vec::new(), Vec::new());
+    for recorded in world.journal().await {
+        match recorded.event {
+            Event::Ended { outcome, .. } => ends.extend(outcome.failure.map(|failure| failure.class)),
+            Event::StartAttempt { resources, .. } => asked.push(resources.ram_mib),
+            _ => {}
+        }
+    }
+    assert!(!ends.is_empty() && ends.iter().all(|class| *class == FailureClass::OutOfMemory), "{ends:?}");
+    assert_eq!(asked[1], 2 * asked[0]);
 }

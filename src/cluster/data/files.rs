@@ -50,12 +50,19 @@ pub struct StoreFiles<'a> {
     runtime: Handle,
     remote: BTreeMap<String, Option<u64>>,
     trouble: Option<String>,
+    is_running: bool,
 }
 
 impl<'a> StoreFiles<'a> {
     /// The files of a job. Must be called in a tokio runtime.
     pub fn new(context: &'a JobContext) -> Self {
-        Self { context, runtime: Handle::current(), remote: BTreeMap::new(), trouble: None }
+        Self { context, runtime: Handle::current(), remote: BTreeMap::new(), trouble: None, is_running: false }
+    }
+
+    /// The same for a tool that was started already: its agent has the files behind URLs, so one whose size cannot be
+    /// asked for any more counts as there, of unknown size.
+    pub fn of_running(context: &'a JobContext) -> Self {
+        Self { is_running: true, ..Self::new(context) }
     }
 
     /// What kept a file from being looked at and may be over by now, if anything did: the store or a server did not
@@ -91,7 +98,10 @@ impl<'a> StoreFiles<'a> {
             *size
         } else {
             let asked = self.runtime.block_on(self.context.services.remote.size(location));
-            let size = asked.map_err(|error| self.remote_trouble(&error))?;
+            let size = match asked {
+                Ok(None) | Err(_) if self.is_running => Some(0),
+                asked => asked.map_err(|error| self.remote_trouble(&error))?,
+            };
             self.remote.insert(location.to_owned(), size);
             size
         };

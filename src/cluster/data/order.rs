@@ -76,6 +76,16 @@ impl From<PresignError> for Refusal {
 
 /// Prepares one incarnation. Blocks: looks at inputs, evaluates scripts.
 pub fn prepare(context: &JobContext, launch: &Launch) -> Result<Order, Refusal> {
+    prepare_with(StoreFiles::new(context), context, launch)
+}
+
+/// Prepares one incarnation whose tool was started already, to understand what it leaves behind: what cannot be looked at
+/// any more, such as a presigned input whose time is over, is no reason to end it. Blocks as [`prepare`] does.
+pub fn prepare_again(context: &JobContext, launch: &Launch) -> Result<Order, Refusal> {
+    prepare_with(StoreFiles::of_running(context), context, launch)
+}
+
+fn prepare_with(mut files: StoreFiles<'_>, context: &JobContext, launch: &Launch) -> Result<Order, Refusal> {
     let Process::CommandLineTool(tool) = &context.intent.package().processes[launch.tool.0] else {
         return Err(Refusal::new(FailureClass::Unsupported, "only a CommandLineTool can be launched"));
     };
@@ -90,7 +100,6 @@ pub fn prepare(context: &JobContext, launch: &Launch) -> Result<Order, Refusal> 
         exit_code: None,
     };
     let layout = Layout { inputs: INPUTS.to_owned(), in_place: false, in_container: true, base_command: None };
-    let mut files = StoreFiles::new(context);
     let mut scripts = Scripts(context.services.scripts.clone());
     let built =
         WorkOrder::build(tool, &launch.requirements, &launch.inputs, &runtime, &layout, &mut files, &mut scripts);

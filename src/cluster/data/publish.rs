@@ -114,6 +114,10 @@ pub async fn publish(context: &JobContext, outputs: Record) -> Result<Record, Pu
     let staged = staged_outputs(context.intent.package());
     for (name, value) in outputs {
         plan.output.clone_from(&name);
+        // It becomes part of keys, and of URLs, in which `..` leads out.
+        if !is_name(&name) {
+            return Err(PublishError::Name { output: name.clone(), name });
+        }
         let value = if staged.contains(&name.as_str()) {
             let place = if staged.len() == 1 { id.clone() } else { format!("{id}/{name}") };
             plan.staged(value, &place).await?
@@ -248,7 +252,8 @@ impl<'a> Plan<'a> {
         if !matches!(manifest.look(&own.join(CATALOG).path), Some(Found::File(_))) {
             return Err(PublishError::NoCatalog { output: self.output.clone() });
         }
-        for (path, member) in manifest.below(&own.path) {
+        // Whose the place is, is not for a tool to say.
+        for (path, member) in manifest.below(&own.path).filter(|(path, _)| *path != MARKER) {
             if let Member::File(stored) = member {
                 let media = media::is_stac(path).then_some(media::STAC);
                 self.copy(format!("{place}/{path}"), stored, media, path == CATALOG);
@@ -294,7 +299,7 @@ impl<'a> Plan<'a> {
             None => None,
         };
         let name = entry.name().unwrap_or_else(|| "literal".to_owned());
-        if name.is_empty() || name.contains(['/', '\0']) || name == "." || name == ".." {
+        if !is_name(&name) {
             return Err(PublishError::Name { output: self.output.clone(), name });
         }
         let taken = source.clone().map_or(Taken::Literal(self.taken.len()), Taken::By);
@@ -400,6 +405,11 @@ impl<'a> Plan<'a> {
         };
         manifest.list(path).into_iter().map(entry).collect()
     }
+}
+
+/// Whether a text can be one segment of a key.
+fn is_name(text: &str) -> bool {
+    !matches!(text, "" | "." | "..") && !text.contains(['/', '\0'])
 }
 
 fn last(key: &str) -> String {

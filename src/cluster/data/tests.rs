@@ -280,6 +280,34 @@ fn with_input(type_: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_output_is_published_outside_of_its_place_i5() {
+    let context = job(&Store::in_memory(), &with_input("string"), r#"{"i": "x"}"#, Web::default());
+    for name in ["..", "a/b", ""] {
+        let error = publish(&context, Record::from_iter([(name.to_owned(), literal("x"))])).await.unwrap_err();
+        assert!(matches!(&error, PublishError::Name { .. }) && !error.is_retryable(), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_that_runs_is_not_ended_for_an_input_that_cannot_be_looked_at_any_more_i1() {
+    let store = Store::in_memory();
+    let gone = "https://example.org/presigned?expired";
+    let away = RemoteError { message: "refused (403)".into(), is_temporary: false };
+    for web in [Web::default(), Web(BTreeMap::from([(gone.to_owned(), Err(away))]))] {
+        let inputs = format!(r#"{{"i": {{"class": "File", "location": "{gone}"}}}}"#);
+        let context = job(&store, &with_input("File"), &inputs, web);
+        let launch = first_launch(&context);
+        blocking(move || {
+            assert_eq!(prepare(&context, &launch).unwrap_err().class, FailureClass::StageIn);
+            let order = prepare_again(&context, &launch).unwrap();
+            let ended = exited(&context, &launch, &order, &report(&launch, Ending::Code(0), &Files::new())).unwrap();
+            assert!(matches!(&ended, Collected::Over(outcome) if outcome.outputs.is_some()), "{ended:?}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn inputs_behind_urls_are_left_to_the_agent_and_what_cannot_be_had_is_said() {
     let url = "https://example.org/a%20b.tif";
     let busy = RemoteError { message: "https://example.org/busy: the server answers 503".into(), is_temporary: true };

@@ -5,21 +5,24 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use weir_api::FailureClass;
-use weir_api::agent::{ClaimAnswer, Claimant, Complete, CompleteAnswer, Exited, ExitedAnswer};
+use weir_api::agent::{ClaimAnswer, Claimant, Complete, CompleteAnswer, Ending, Exited, ExitedAnswer};
 use weir_plan::{Event, Incarnation, Outcome};
 
 use super::perform::{News, ends_words, in_background};
 use super::work::{Answer, OrderState, Report};
 use super::{Actor, JobError};
 use crate::data::{self, Collected, Order, Refusal, Unavailable};
+use crate::limits::KUBELET_WAIT;
+use crate::observe::sight;
 use crate::registry::AgentCall;
 
 /// An answer that is given once what it says is durable.
 #[derive(Debug)]
 pub(super) enum Reply {
     /// The claim holds: here is what to run.
-    Order(Arc<Order>, oneshot::Sender<ClaimAnswer>),
+    Order(Incarnation, Arc<Order>, oneshot::Sender<ClaimAnswer>),
     /// The end is recorded.
     Ended(Answer),
 }
@@ -107,7 +110,7 @@ impl Actor {
             }
             self.happened(Event::Claimed { incarnation, uid })?;
         }
-        self.replies.push(Reply::Order(order, reply));
+        self.replies.push(Reply::Order(incarnation, order, reply));
         Ok(())
     }
 
@@ -124,9 +127,34 @@ impl Actor {
                     self.replies.push(Reply::Ended(Answer::Exited(reply)));
                     return self.failed(incarnation, class, ends_words(class));
                 }
+                if matches!(exited.ending, Ending::Failed { class: FailureClass::Disrupted, .. }) {
+                    return self.tool_lost(incarnation, exited, reply);
+                }
                 work.report = Some(Report::Exited(exited, reply));
                 self.serve_report(incarnation);
             }
+        }
+        Ok(())
+    }
+
+    /// An agent that lost the tool's container does not know how the tool ended. The kubelet does, a moment later
+    /// (invariant I3): until then the agent is to ask again.
+    fn tool_lost(
+        &mut self,
+        incarnation: Incarnation,
+        exited: Box<Exited>,
+        reply: oneshot::Sender<ExitedAnswer>,
+    ) -> Result<(), JobError> {
+        let work = self.works.entry(incarnation).or_default();
+        let since = *work.lost.get_or_insert_with(Instant::now);
+        let pod = work.seen().filter(|pod| sight::is_tool_over(pod)).cloned();
+        if let Some(outcome) = pod.and_then(|pod| self.outcome_by(incarnation, &pod)) {
+            self.replies.push(Reply::Ended(Answer::Exited(reply)));
+            return self.ended(incarnation, outcome);
+        }
+        if since.elapsed() >= KUBELET_WAIT {
+            self.works.entry(incarnation).or_default().report = Some(Report::Exited(exited, reply));
+            self.serve_report(incarnation);
         }
         Ok(())
     }
@@ -232,11 +260,10 @@ impl Actor {
         for reply in std::mem::take(&mut self.replies) {
             // Who does not listen any more asks again.
             match reply {
-                Reply::Order(order, reply) => match order.to_agent(&self.context, SystemTime::now()) {
+                Reply::Order(incarnation, order, reply) => match order.to_agent(&self.context, SystemTime::now()) {
                     Ok(order) => drop(reply.send(ClaimAnswer::Order(Box::new(order)))),
-                    Err(refusal) => {
-                        tracing::warn!(job = %self.object, refusal.message, "an order cannot be signed");
-                    }
+                    // Asking again would change nothing: the incarnation ends (invariant I6).
+                    Err(refusal) => drop(self.sender.send(News::Prepared(incarnation, Err(refusal)))),
                 },
                 Reply::Ended(Answer::Exited(reply)) => drop(reply.send(ExitedAnswer::Done {})),
                 Reply::Ended(Answer::Complete(reply)) => drop(reply.send(CompleteAnswer::Done {})),

@@ -171,7 +171,11 @@ impl Actor {
         }
         work.order = OrderState::Preparing;
         let context = Arc::clone(&self.context);
-        let task = move || data::prepare(&context, &launch).map(Box::new);
+        let (is_claimed, sender) = (self.state.claim(incarnation).is_some(), self.sender.clone());
+        let task = move || {
+            let prepared = if is_claimed { prepare_again(&context, &launch, &sender) } else { data::prepare(&context, &launch) };
+            prepared.map(Box::new)
+        };
         let defect = |message| Err(Refusal { class: FailureClass::Platform, message });
         in_background(&self.sender, task, defect, move |result| News::Prepared(incarnation, result));
     }
@@ -288,6 +292,24 @@ fn publish(
                 let _ = sender.send(News::PublishDelayed(error.to_string()));
             }
             Err(error) => return Err((FailureClass::OutputInvalid, error.to_string())),
+        }
+        std::thread::sleep(backoff.advance());
+    }
+}
+
+/// Prepares the order of a tool that runs already, however long the store is away. Blocks.
+fn prepare_again(
+    context: &JobContext,
+    launch: &Launch,
+    sender: &mpsc::UnboundedSender<News>,
+) -> Result<Order, Refusal> {
+    let mut backoff = Backoff::default();
+    loop {
+        match data::prepare_again(context, launch) {
+            Err(refusal) if refusal.class == FailureClass::Platform && !sender.is_closed() => {
+                tracing::warn!(refusal.message, "an order cannot be prepared again for now");
+            }
+            prepared => return prepared,
         }
         std::thread::sleep(backoff.advance());
     }

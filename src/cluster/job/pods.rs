@@ -206,10 +206,25 @@ impl Actor {
 
     /// The pod is over. What its agent sent before that may still be on its way, and says more.
     fn over(&mut self, incarnation: Incarnation, pod: &Pod, ending: Ending) -> Result<(), JobError> {
-        let is_claimed = self.state.claim(incarnation).is_some();
-        let Some(live) = self.ledger.live.get(&incarnation).filter(|_| is_claimed) else {
+        if !self.ledger.live.contains_key(&incarnation) || self.state.claim(incarnation).is_none() {
             return self.failed(incarnation, ending.class, &ending.message);
-        };
+        }
+        let outcome = self.outcome(incarnation, pod, ending).map(Box::new);
+        if let (Some(work), Some(outcome)) = (self.works.get_mut(&incarnation), outcome) {
+            let at = work.over.take().map_or_else(|| Instant::now() + REPORT_WAIT, |(_, at)| at);
+            work.over = Some((outcome, at));
+        }
+        Ok(())
+    }
+
+    /// The outcome of an incarnation as far as its pod's status tells it.
+    pub(super) fn outcome_by(&self, incarnation: Incarnation, pod: &Pod) -> Option<Outcome> {
+        let codes = self.codes(incarnation);
+        self.outcome(incarnation, pod, ended(pod, &self.about(incarnation, &codes)))
+    }
+
+    fn outcome(&self, incarnation: Incarnation, pod: &Pod, ending: Ending) -> Option<Outcome> {
+        let live = self.ledger.live.get(&incarnation)?;
         let Ending { class, message, exit_code, stderr_tail } = ending;
         let (instance, now) = (live.instance.clone(), self.clock.now());
         let message = format!("step `{instance}`: {message}");
@@ -222,12 +237,7 @@ impl Actor {
             memory_peak_bytes: known.memory_peak_bytes,
             output_bytes: 0,
         };
-        let outcome = Box::new(Outcome { outputs: None, failure: Some(failure), exit_code, usage });
-        if let Some(work) = self.works.get_mut(&incarnation) {
-            let at = work.over.take().map_or_else(|| Instant::now() + REPORT_WAIT, |(_, at)| at);
-            work.over = Some((outcome, at));
-        }
-        Ok(())
+        Some(Outcome { outputs: None, failure: Some(failure), exit_code, usage })
     }
 
     /// `successCodes` and `temporaryFailCodes` of the incarnation's tool.

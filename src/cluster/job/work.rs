@@ -42,6 +42,8 @@ pub(super) struct Work {
     pub look_at: Option<Instant>,
     /// Its pod is over; what its agent has sent before may still be on its way until then.
     pub over: Option<(Box<Outcome>, Instant)>,
+    /// When its agent first said that it lost the tool's container.
+    pub lost: Option<Instant>,
     /// The pod that ran it to its recorded end: its agent may ask once more.
     pub ended: Option<String>,
     /// Its pod was deleted by us, or is kept for people to look at.

@@ -64,6 +64,11 @@ pub fn started(pod: &Pod) -> bool {
     }
 }
 
+/// Whether the kubelet says how the tool's container ended.
+pub fn is_tool_over(pod: &Pod) -> bool {
+    matches!(state(pod, names::TOOL_CONTAINER), ContainerState::Terminated(_))
+}
+
 /// Whether every container is over.
 pub fn is_finished(pod: &Pod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed")

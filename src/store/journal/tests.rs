@@ -227,3 +227,25 @@ async fn events_are_read_again_however_deep_they_are() {
     let (_, events) = Journal::open(store, keys()).await.unwrap();
     assert_eq!(events, [deep]);
 }
+
+#[tokio::test]
+async fn a_merge_whose_answer_is_lost_neither_repeats_events_nor_damages_the_journal() {
+    for arrives in [true, false] {
+        let inner = Arc::new(InMemory::new());
+        // Every segment is written, and then the pack fails.
+        let store = Failing::after(&inner, PACK_SEGMENTS, arrives);
+        let (mut journal, _) = Journal::open(store.clone(), keys()).await.unwrap();
+        for number in 0..PACK_SEGMENTS {
+            journal.append(&[event(number)]).await.unwrap();
+        }
+        store.left.store(u64::MAX, Ordering::SeqCst);
+        let count = 2 * PACK_SEGMENTS + 1;
+        for number in PACK_SEGMENTS..count {
+            journal.append(&[event(number)]).await.unwrap();
+        }
+        let (_, events) = Journal::open(inner.clone(), keys()).await.unwrap();
+        assert_eq!(numbers(&events), (0..count).collect::<Vec<_>>(), "{arrives}");
+        let (packs, segments) = list(inner.as_ref(), &keys()).await.unwrap();
+        assert_eq!((packs.len(), segments.len()), (2, 1), "{arrives}");
+    }
+}
