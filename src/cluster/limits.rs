@@ -271,3 +271,7 @@ pub const SWEEP_RUNS_MAX: usize = 20_000;
 
 /// How long the kubelet may take to say how a tool's container ended that its agent lost (invariant I3).
 pub const KUBELET_WAIT: Duration = Duration::from_secs(10);
+
+/// How long the pods of a finished job may take to end by themselves: their agents have said all, and the kubelet tells
+/// the pod's phase a second or two later.
+pub const POD_END_WAIT: Duration = Duration::from_secs(20);
