@@ -19,7 +19,7 @@ use weir_api::kubernetes::names::{RUN, TENANT};
 use super::life::{self, Birth};
 use super::tidy;
 use crate::job::{Backoff, End, JobError, Object, Shared, run_id};
-use crate::limits::{CLEANUPS_AT_ONCE, FAILED_PODS_KEPT_FOR, STARTS_AT_ONCE};
+use crate::limits::{CLEANUPS_AT_ONCE, FAILED_PODS_KEPT_FOR, POD_END_WAIT, STARTS_AT_ONCE};
 use crate::registry::{Inbox, PodSeen, Registry};
 
 /// Namespace and name of a ProcessJob.
@@ -604,23 +604,29 @@ impl Controller {
     }
 
     /// Deletes the pods of a run that nobody looks after: those of no living job, and those of a finished one that are not
-    /// kept for people to look at.
+    /// kept for people to look at. The last pods of a job end by themselves, and how is seen a while after the job is over.
     fn tidy_pods(&mut self, run: &Place) {
         if !self.is_synced() {
             return;
         }
         let Some(pods) = self.pods.get(run) else { return };
         let job = self.runs.get(run).and_then(|key| self.jobs.get(key));
+        let now = Instant::now();
         let kept_until = match job.map(|job| (&job.stage, job.over)) {
             None => None,
             Some((Stage::Over | Stage::Settling, over)) => {
-                Some(over.map_or_else(|| Instant::now() + FAILED_PODS_KEPT_FOR, |over| over.pods_until))
+                Some(over.map_or_else(|| now + FAILED_PODS_KEPT_FOR, |over| over.pods_until))
             }
             Some(_) => return,
         };
-        let is_kept = |pod: &Pod| kept_until.is_some_and(|until| Instant::now() < until) && tidy::has_failed(pod);
-        let leave = |pod: &Pod| pod.metadata.deletion_timestamp.is_some() || is_kept(pod);
+        let is_kept = |pod: &Pod| kept_until.is_some_and(|until| now < until) && tidy::has_failed(pod);
+        let ends_by = kept_until.and_then(|until| until.checked_sub(FAILED_PODS_KEPT_FOR - POD_END_WAIT));
+        let may_end = |pod: &Pod| ends_by.is_some_and(|by| now < by) && tidy::is_running(pod);
+        let leave = |pod: &Pod| pod.metadata.deletion_timestamp.is_some() || is_kept(pod) || may_end(pod);
         let doomed: Vec<Arc<Pod>> = pods.values().filter(|pod| !leave(pod)).cloned().collect();
+        if let Some(by) = ends_by.filter(|_| pods.values().any(|pod| may_end(pod))) {
+            self.timers.insert((by, Timer::Pods(run.clone())));
+        }
         for pod in doomed {
             if self.deleting.insert(pod.uid().unwrap_or_default()) {
                 tidy::delete_pod(&self.shared, &pod);

@@ -265,6 +265,9 @@ impl Agent {
         };
         match self.ask(|reply| AgentCall::Exited(Box::new(exited.clone()), reply)).await {
             Some(ExitedAnswer::Done {} | ExitedAnswer::Superseded {}) | None => {
+                if script != Script::Ends(0) {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
                 self.leave(if let Script::Ends(code) = script { code } else { 137 });
             }
             Some(other) => panic!("{other:?}"),
@@ -445,7 +448,10 @@ async fn a_tool_that_fails_fails_the_job_and_its_pod_is_kept() {
     let failure = status.failure.unwrap();
     assert_eq!((failure.exit_code, failure.log.as_deref()), (Some(3), Some("one")));
     assert_eq!(failure.stderr.as_deref(), Some("tail"));
-    let kept = world.api.list::<Pod>("").pop().unwrap();
+    // The kubelet tells the end of a pod later than its agent.
+    let is_over = |pod: &Pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Failed");
+    let kept = world.api.until(|api| Some(api.list::<Pod>("").pop()).filter(|pod| pod.as_ref().is_none_or(is_over))).await;
+    let kept = kept.expect("the pod is kept");
     assert_eq!(failure.pod, Some(kept.name_any()));
     assert!(kept.metadata.deletion_timestamp.is_none());
 }

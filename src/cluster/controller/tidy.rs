@@ -57,6 +57,11 @@ pub(super) fn has_failed(pod: &Pod) -> bool {
     pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Failed"))
 }
 
+/// Whether the pod has begun and its end was not seen.
+pub(super) fn is_running(pod: &Pod) -> bool {
+    pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"))
+}
+
 /// Deletes a pod in the background.
 pub(super) fn delete_pod(shared: &Shared, pod: &Pod) {
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
