@@ -142,7 +142,8 @@ async fn a_presigned_put_writes_its_bytes_once_and_a_presigned_get_reads_them() 
     let running = Running::start(dir.path()).await;
     let signer = running.settings.signer().unwrap();
     let (now, minute) = (SystemTime::now(), Duration::from_mins(1));
-    let terms = PutTerms { sha256: Some(blob::Sha256Hex::of(b"water")), create: true, length: Some(5), content_type: None };
+    let terms =
+        PutTerms { sha256: Some(blob::Sha256Hex::of(b"water")), create: true, length: Some(5), content_type: None };
     let key = "acme/jobs/r/att/1/0 é&.tif";
     let put = signer.put(key, &terms, now, minute).unwrap();
     let get = signer.get(key, now, minute).unwrap();

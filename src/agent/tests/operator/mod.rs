@@ -76,7 +76,7 @@ impl Cluster {
     fn start_operator(&self) -> Operator {
         let registry = Registry::default();
         let (mailbox, messages) = mpsc::channel(8);
-        registry.insert("run-1", mailbox);
+        registry.insert("tenant", "run-1", mailbox);
         let knows_all_jobs = watch::Sender::new(true);
         let known = knows_all_jobs.subscribe();
         let tls = self.certificates.server_config().unwrap();
