@@ -212,7 +212,7 @@ pub const STATUS_MESSAGE_BYTES: usize = 2048;
 /// Bytes of the output object in a status; larger ones stand in the store only.
 pub const STATUS_RESULTS_BYTES: usize = 16 << 10;
 
-/// Kubernetes events that wait to be written, of all jobs; more are dropped.
+/// Kubernetes events that wait to be written, of all jobs, warnings and others each; more are dropped.
 pub const EVENTS_WAITING: usize = 256;
 
 /// Kubernetes events a second, of all jobs. They are for people; who needs each fact reads the status.

@@ -198,20 +198,35 @@ impl Actor {
     }
 }
 
-/// Writes Kubernetes events of all jobs, a bounded number at a time. Who speaks never waits: what is too much is dropped.
+/// An event that waits to be written.
+type Told = (ObjectReference, EventType, String, String);
+
+/// Writes Kubernetes events of all jobs, a bounded number at a time, warnings first: a thousand jobs that go well do not hide
+/// one that does not. Who speaks never waits: what is too much is dropped.
 #[derive(Debug, Clone)]
-pub struct Announcer(mpsc::Sender<(ObjectReference, EventType, String, String)>);
+pub struct Announcer {
+    warnings: mpsc::Sender<Told>,
+    others: mpsc::Sender<Told>,
+}
 
 impl Announcer {
     /// Writes as `pod`, the operator's own.
     pub fn new(client: kube::Client, pod: Option<String>) -> Self {
-        let (sender, mut receiver) = mpsc::channel::<(ObjectReference, EventType, String, String)>(EVENTS_WAITING);
+        let (warnings, mut warned) = mpsc::channel::<Told>(EVENTS_WAITING);
+        let (others, mut told) = mpsc::channel::<Told>(EVENTS_WAITING);
         let reporter = Reporter { controller: "weir.dev/operator".to_owned(), instance: pod };
         let recorder = Recorder::new(client, reporter);
         tokio::spawn(async move {
             let mut tick = tokio::time::interval(std::time::Duration::from_secs(1) / EVENTS_A_SECOND);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            while let Some((reference, type_, reason, note)) = receiver.recv().await {
+            loop {
+                let next = tokio::select! {
+                    biased;
+                    Some(next) = warned.recv() => next,
+                    Some(next) = told.recv() => next,
+                    else => return,
+                };
+                let (reference, type_, reason, note) = next;
                 tick.tick().await;
                 let action = reason.clone();
                 let note = Note { type_, reason, note: Some(note), action, secondary: None };
@@ -220,7 +235,7 @@ impl Announcer {
                 }
             }
         });
-        Self(sender)
+        Self { warnings, others }
     }
 
     /// Tells of `object`.
@@ -232,7 +247,8 @@ impl Announcer {
             }
             note.truncate(end);
         }
+        let queue = if type_ == EventType::Warning { &self.warnings } else { &self.others };
         // Full: people are told enough as it is.
-        let _ = self.0.try_send((object.reference(), type_, reason, note));
+        let _ = queue.try_send((object.reference(), type_, reason, note));
     }
 }
