@@ -3,7 +3,6 @@ import contextlib
 import json
 import os
 import pathlib
-import tempfile
 import time
 
 from harness import breaking, failures, jobs
@@ -120,23 +119,23 @@ def no_exec(api):
     state = pathlib.Path(os.environ.get("WEIR_CLUSTER_STATE", "/var/lib/weir-cluster"))
     nodes = [node["metadata"]["name"] for node in api.get("/api/v1/nodes")["items"]]
     runc = run("sh", "-c", "command -v runc").strip()
+    # Paths on the node's disk, as this machine and as the node sees them. The wrapper covers the node's runc, so it runs a copy.
+    outside, within = "var/lib/weir", pathlib.Path("/var/lib/weir")
     broken = []
-    with tempfile.TemporaryDirectory(dir=state) as folder:
-        try:
-            for node in nodes:
-                # Its own runc lies in what the wrapper covers, so the wrapper runs a copy on the node's disk.
-                copy = state / node / "var" / "lib" / "weir" / "runc"
-                run("cp", runc, copy)
-                wrapper = pathlib.Path(folder, node)
-                wrapper.write_text(f'#!/bin/sh\ncase " $* " in *" exec "*) echo "no exec here" >&2; exit 1;; esac\n'
-                                   f'exec /var/lib/weir/runc "$@"\n')
-                wrapper.chmod(0o755)
-                inside(node, "mount", "--bind", wrapper, runc)
-                broken.append(node)
-            yield
-        finally:
-            for node in broken:
-                inside(node, "umount", runc)
+    try:
+        for node in nodes:
+            folder = state / node / outside
+            run("cp", runc, folder / "runc")
+            wrapper = folder / "no-exec"
+            wrapper.write_text(f'#!/bin/sh\ncase " $* " in *" exec "*) echo "no exec here" >&2; exit 1;; esac\n'
+                               f'exec {within}/runc "$@"\n')
+            wrapper.chmod(0o755)
+            inside(node, "mount", "--bind", within / "no-exec", runc)
+            broken.append(node)
+        yield
+    finally:
+        for node in broken:
+            inside(node, "umount", runc)
 
 
 def inside(node, *command):

@@ -71,8 +71,8 @@ def event(api, namespace, name, reason, *words):
         texts = [one["message"] for one in events(api, namespace, name) if one["reason"] == reason]
         return next((text for text in texts if all(word in text for word in words)), None)
     try:
-        # Events are written behind the status.
-        return until(f"an event {reason} of {name} with {words}", 10, said)
+        # Events are written behind the status, and no more than some each second.
+        return until(f"an event {reason} of {name} with {words}", 30, said)
     except TimeoutError as error:
         known = [(one["reason"], one["message"]) for one in events(api, namespace, name)]
         raise AssertionError(f"{error}; there are {known}") from error
