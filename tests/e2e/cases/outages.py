@@ -68,7 +68,7 @@ def api_server_killed(api):
     """The API server is killed while a step runs, and away while it ends: the job goes on, no tool runs twice."""
     with Namespace(api, "weir-e2e-no-api") as namespace:
         begin(api, namespace, "patient", 10)
-        with breaking.no_api_server():
+        with breaking.no_api_server(api):
             time.sleep(25)  # the tool ends meanwhile, and the leader's lease
         once(api, namespace, "patient")
 

@@ -3,7 +3,7 @@ import contextlib
 import time
 
 from . import release
-from .api import collection
+from .api import ApiError, collection
 from .program import ROOT, kubectl, run
 from .wait import until
 
@@ -31,13 +31,24 @@ def scale(replicas):
 
 
 @contextlib.contextmanager
-def no_api_server():
+def no_api_server(api):
     """The API server is dead while the block lasts."""
     run(CLUSTER / "control-plane", "kill", "kube-apiserver")
     try:
         yield
     finally:
         run(CLUSTER / "control-plane", "start")
+        until("custom resources to be served", SECONDS, lambda: serves_jobs(api))
+
+
+def serves_jobs(api):
+    """Custom resources come a moment after the API server calls itself ready."""
+    try:
+        return bool(api.get(collection("processjobs", release.NAMESPACE)))
+    except ApiError as error:
+        if error.status in (404, 429, 503):
+            return False
+        raise
 
 
 @contextlib.contextmanager
