@@ -307,7 +307,9 @@ impl Actor {
             match self.journal.append(&batch).await {
                 Ok(()) => {
                     self.shared.services.metrics.journal_append(began.elapsed());
-                    batch.iter().for_each(|recorded| self.announce(&recorded.event));
+                    for recorded in &batch {
+                        self.announce(&recorded.event);
+                    }
                     return Ok(None);
                 }
                 Err(error @ JournalError::Store { .. }) => {

@@ -620,7 +620,7 @@ impl Controller {
             Some(_) => return,
         };
         let is_kept = |pod: &Pod| kept_until.is_some_and(|until| now < until) && tidy::has_failed(pod);
-        let ends_by = kept_until.and_then(|until| until.checked_sub(FAILED_PODS_KEPT_FOR - POD_END_WAIT));
+        let ends_by = kept_until.and_then(|until| until.checked_sub(FAILED_PODS_KEPT_FOR.saturating_sub(POD_END_WAIT)));
         let may_end = |pod: &Pod| ends_by.is_some_and(|by| now < by) && tidy::is_running(pod);
         let leave = |pod: &Pod| pod.metadata.deletion_timestamp.is_some() || is_kept(pod) || may_end(pod);
         let doomed: Vec<Arc<Pod>> = pods.values().filter(|pod| !leave(pod)).cloned().collect();

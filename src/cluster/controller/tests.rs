@@ -12,10 +12,10 @@ use object_store::memory::InMemory;
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use weir_api::{FailureClass, Phase};
 use weir_api::agent::{Claim, ClaimAnswer, Claimant, Ending, Exited, ExitedAnswer, Hints, Listing, Usage};
 use weir_api::kubernetes::names::{INCARNATION, RUN, RUN_ID};
 use weir_api::kubernetes::{ProcessJob, ProcessJobStatus};
+use weir_api::{FailureClass, Phase};
 use weir_plan::{Event, Recorded};
 use weir_store::{JobKeys, journal};
 
@@ -177,7 +177,8 @@ impl World {
     }
 
     async fn journal_has_an_end(&self) -> bool {
-        let known = self.api.get::<ProcessJob>(NAMESPACE, NAME).is_some_and(|job| job.annotations().contains_key(RUN_ID));
+        let known =
+            self.api.get::<ProcessJob>(NAMESPACE, NAME).is_some_and(|job| job.annotations().contains_key(RUN_ID));
         known && self.journal().await.iter().any(|one| matches!(one.event, Event::Ended { .. }))
     }
 
@@ -450,7 +451,8 @@ async fn a_tool_that_fails_fails_the_job_and_its_pod_is_kept() {
     assert_eq!(failure.stderr.as_deref(), Some("tail"));
     // The kubelet tells the end of a pod later than its agent.
     let is_over = |pod: &Pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Failed");
-    let kept = world.api.until(|api| Some(api.list::<Pod>("").pop()).filter(|pod| pod.as_ref().is_none_or(is_over))).await;
+    let kept =
+        world.api.until(|api| Some(api.list::<Pod>("").pop()).filter(|pod| pod.as_ref().is_none_or(is_over))).await;
     let kept = kept.expect("the pod is kept");
     assert_eq!(failure.pod, Some(kept.name_any()));
     assert!(kept.metadata.deletion_timestamp.is_none());

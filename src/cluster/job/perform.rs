@@ -173,7 +173,8 @@ impl Actor {
         let context = Arc::clone(&self.context);
         let (is_claimed, sender) = (self.state.claim(incarnation).is_some(), self.sender.clone());
         let task = move || {
-            let prepared = if is_claimed { prepare_again(&context, &launch, &sender) } else { data::prepare(&context, &launch) };
+            let prepared =
+                if is_claimed { prepare_again(&context, &launch, &sender) } else { data::prepare(&context, &launch) };
             prepared.map(Box::new)
         };
         let defect = |message| Err(Refusal { class: FailureClass::Platform, message });
