@@ -201,7 +201,7 @@ fn installer(pods: &PodSettings) -> Container {
 }
 
 fn install() -> Vec<String> {
-    [AGENT, "install", SHIM].map(str::to_owned).into()
+    [AGENT, "install", SHARED.1].map(str::to_owned).into()
 }
 
 fn of_our_image(pods: &PodSettings) -> Container {

@@ -75,11 +75,16 @@ def without_namespaces(rendered):
 
 
 @case(FIRST)
+def custom_resources(api):
+    """The API server takes crds/, refuses what they forbid with messages for people, shows columns and explanations."""
+    remove()
+    return f"{run(ROOT / 'tests' / 'kubernetes' / 'custom-resources', env={'KUBECTL': 'kubectl'}).count('ok  ')} promises"
+
+
+@case(FIRST)
 def install(api):
     """`helm install` ends with two ready replicas, one of which leads, and a ready store."""
-    if release.is_installed():
-        release.uninstall()
-    release.remove_rest()
+    remove()
     release.install()
     pods = api.get("/api/v1/namespaces/weir/pods?labelSelector=app.kubernetes.io/component=operator")["items"]
     ready = [pod for pod in pods if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])]
@@ -89,3 +94,10 @@ def install(api):
     nodes = {pod["spec"]["nodeName"] for pod in ready}
     count = len(api.get("/api/v1/nodes")["items"])
     expect(len(nodes) == min(2, count), f"both replicas are on {nodes}")
+
+
+def remove():
+    """Nothing of weir is left on the cluster."""
+    if release.is_installed():
+        release.uninstall()
+    release.remove_rest()

@@ -12,6 +12,8 @@ VALUES = {
     "operator": {"resources": {"requests": {"cpu": "0", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}},
     "store": {"bundled": {"volume": {"size": "5Gi"},
                           "resources": {"requests": {"cpu": "0", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}}},
+    # What is waited for in vain is not to take half an hour; long enough for what comes late on a busy machine.
+    "steps": {"unschedulableSeconds": 60, "imageSeconds": 20},
     # The scenes: a service and the control plane behind it.
     "network": {"allowed": ["10.96.0.80/32", "172.31.0.1/32"]},
 }

@@ -62,9 +62,13 @@ fn job() -> ClusterJob {
     pod_template.labels.insert("team".to_owned(), "water".to_owned());
     pod_template.annotations.insert("cost-centre".to_owned(), "7".to_owned());
     serde_json::from_value(serde_json::json!({
-        "format": crate::spec::FORMAT, "namespace": "eo", "name": "olinda", "uid": "5b1c", "resultId": "5b1c",
-        "resultsBucket": "results", "digest": "00", "podTemplate": pod_template,
-        "job": {"entry": "weir:a.cwl", "documents": {}, "inputs": {}, "attemptsMax": 3, "continueOnFailure": false},
+        "format": 1, "namespace": "eo", "name": "olinda", "uid": "5b1c", "resultId": "5b1c", "resultsBucket": "results",
+        "digest": "00", "podTemplate": pod_template,
+        "job": {
+            "entry": "weir:a.cwl",
+            "documents": {"weir:a.cwl": "cwlVersion: v1.2\nclass: Workflow\ninputs: {}\noutputs: {}\nsteps: {}\n"},
+            "inputs": {}, "attemptsMax": 2, "continueOnFailure": false
+        },
     }))
     .unwrap()
 }
@@ -119,7 +123,7 @@ fn a_whole_pod() {
         kubectl.kubernetes.io/default-container: tool
         linkerd.io/inject: disabled
         sidecar.istio.io/inject: "false"
-        weir.dev/spec-hash: 983f544fa56ff29a0aaf07ac43843fb5c9d8c12ade7167cc3d8502232f175faa
+        weir.dev/spec-hash: 5d58bd0dc696144e17e9c73968d438c078a7766793051d6a564aa411372e73c7
       labels:
         app.kubernetes.io/managed-by: weir
         sidecar.istio.io/inject: "false"
@@ -173,7 +177,7 @@ fn a_whole_pod() {
               command:
               - /weir-agent
               - install
-              - /weir/shim
+              - /weir
         name: agent
         resources:
           limits:
@@ -260,7 +264,7 @@ fn an_init_container_can_deliver_the_shim_instead_of_a_hook() {
     let pod = built(|request| request.start = PodStart::Init);
     assert_eq!(container(&pod, "agent").lifecycle, None);
     let installer = &pod.spec.unwrap().init_containers.unwrap()[0];
-    assert_eq!(installer.command.as_deref().unwrap(), ["/weir-agent", "install", "/weir/shim"]);
+    assert_eq!(installer.command.as_deref().unwrap(), ["/weir-agent", "install", "/weir"]);
     assert_eq!(installer.volume_mounts.as_ref().unwrap().len(), 1, "it has no token");
 }
 
