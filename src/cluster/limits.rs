@@ -272,6 +272,10 @@ pub const SWEEP_RUNS_MAX: usize = 20_000;
 /// How long the kubelet may take to say how a tool's container ended that its agent lost (invariant I3).
 pub const KUBELET_WAIT: Duration = Duration::from_secs(10);
 
+/// How long a server that does not answer, or answers 5xx, is asked for an input's size or beginning: longer than its
+/// restart. A step waits meanwhile, and a thread with it.
+pub const REMOTE_WAIT: Duration = Duration::from_mins(1);
+
 /// How long the pods of a finished job may take to end by themselves: their agents have said all, and the kubelet tells
 /// the pod's phase a second or two later.
 pub const POD_END_WAIT: Duration = Duration::from_secs(20);

@@ -66,8 +66,8 @@ impl<'a> StoreFiles<'a> {
         Self { is_running: true, ..Self::new(context) }
     }
 
-    /// What kept a file from being looked at and may be over by now, if anything did: the store or a server did not
-    /// answer.
+    /// What kept a file from being looked at and may be over by now, if anything did: the store did not answer. Other
+    /// servers were asked long enough.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
@@ -101,19 +101,12 @@ impl<'a> StoreFiles<'a> {
             let asked = self.runtime.block_on(self.context.services.remote.size(location));
             let size = match asked {
                 Ok(None) | Err(_) if self.is_running => Some(0),
-                asked => asked.map_err(|error| self.remote_trouble(&error))?,
+                asked => asked.map_err(|error| error.to_string())?,
             };
             self.remote.insert(location.to_owned(), size);
             size
         };
         Ok(size.map(|size| Source::Remote { url: location.to_owned(), size }))
-    }
-
-    fn remote_trouble(&mut self, error: &super::RemoteError) -> String {
-        if error.is_temporary {
-            self.trouble = Some(error.message.clone());
-        }
-        error.message.clone()
     }
 
     /// Everything below a directory of the store: paths relative to it, each directory only if it is empty.
@@ -136,7 +129,7 @@ impl<'a> StoreFiles<'a> {
             }
             Source::Remote { url, .. } => {
                 let read = self.runtime.block_on(self.context.services.remote.read(url, limit));
-                read.map_err(|error| self.remote_trouble(&error))
+                read.map_err(|error| error.to_string())
             }
             Source::Stored(stored) => {
                 let length = limit.min(stored.size);

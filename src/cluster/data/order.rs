@@ -105,7 +105,7 @@ fn prepare_with(mut files: StoreFiles<'_>, context: &JobContext, launch: &Launch
     let built =
         WorkOrder::build(tool, &launch.requirements, &launch.inputs, &runtime, &layout, &mut files, &mut scripts);
     let work = built.map_err(|error| match files.trouble() {
-        // The store or a server did not answer: the inputs are not to blame.
+        // The store did not answer: the inputs are not to blame.
         Some(_) => Refusal::new(FailureClass::Platform, error.to_string()),
         None => Refusal::new(class_of_command(&error), error.to_string()),
     })?;

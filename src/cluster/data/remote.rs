@@ -4,7 +4,8 @@ use std::fmt;
 
 use futures_util::future::BoxFuture;
 
-/// Looks at files behind URLs, within what the operator may reach (see [`crate::settings::FetchSettings`]).
+/// Looks at files behind URLs, within what the operator may reach (see [`crate::settings::FetchSettings`]). What a later try
+/// may mend is tried again for a bounded time: an error is for good.
 pub trait Remote: fmt::Debug + Send + Sync {
     /// The bytes of the file at the URL, 0 if the server does not tell; `None` if there is no such file.
     fn size<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<Option<u64>, RemoteError>>;
@@ -15,10 +16,5 @@ pub trait Remote: fmt::Debug + Send + Sync {
 
 /// Why a file behind a URL cannot be looked at. The message names the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct RemoteError {
-    /// For the user.
-    pub message: String,
-    /// Whether another try can help: the server or the network is at fault.
-    pub is_temporary: bool,
-}
+#[error("{0}")]
+pub struct RemoteError(pub String);

@@ -292,7 +292,7 @@ async fn no_output_is_published_outside_of_its_place_i5() {
 async fn a_tool_that_runs_is_not_ended_for_an_input_that_cannot_be_looked_at_any_more_i1() {
     let store = Store::in_memory();
     let gone = "https://example.org/presigned?expired";
-    let away = RemoteError { message: "refused (403)".into(), is_temporary: false };
+    let away = RemoteError("refused (403)".into());
     for web in [Web::default(), Web(BTreeMap::from([(gone.to_owned(), Err(away))]))] {
         let inputs = format!(r#"{{"i": {{"class": "File", "location": "{gone}"}}}}"#);
         let context = job(&store, &with_input("File"), &inputs, web);
@@ -312,7 +312,7 @@ async fn a_tool_that_runs_is_not_ended_for_an_input_that_cannot_be_looked_at_any
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn inputs_behind_urls_are_left_to_the_agent_and_what_cannot_be_had_is_said() {
     let url = "https://example.org/a%20b.tif";
-    let busy = RemoteError { message: "https://example.org/busy: the server answers 503".into(), is_temporary: true };
+    let busy = RemoteError("https://example.org/busy: the server answers 503".into());
     let web = || {
         Web(BTreeMap::from([
             (url.to_owned(), Ok("pixels".to_owned())),
@@ -344,7 +344,7 @@ async fn inputs_behind_urls_are_left_to_the_agent_and_what_cannot_be_had_is_said
         said.push(format!("{class}: {message}"));
     }
     insta::assert_snapshot!(said.join("\n"), @r"
-    Platform: input `i`: https://example.org/busy: the server answers 503
+    StageIn: input `i`: https://example.org/busy: the server answers 503
     StageIn: input `i`: there is no File at https://example.org/none
     StageIn: input `i`: `s3://bucket/a` cannot be read in a cluster; give an http(s) URL of the object, presigned if it is not public
     StageIn: input `i`: `file:///a` cannot be read in a cluster; files of one machine are not seen here: give an http(s) URL, or the text itself as `contents`

@@ -130,9 +130,46 @@ impl Actor {
                 if matches!(exited.ending, Ending::Failed { class: FailureClass::Disrupted, .. }) {
                     return self.tool_lost(incarnation, exited, reply);
                 }
-                work.report = Some(Report::Exited(exited, reply));
-                self.serve_report(incarnation);
+                if self.is_told_to_end(incarnation, &exited) {
+                    return self.told_to_end(incarnation, exited, reply);
+                }
+                self.report(incarnation, Report::Exited(exited, reply));
             }
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, incarnation: Incarnation, report: Report) {
+        self.works.entry(incarnation).or_default().report = Some(report);
+        self.serve_report(incarnation);
+    }
+
+    /// Whether the tool ended because its pod was told to, and not for a reason of its own.
+    fn is_told_to_end(&self, incarnation: Incarnation, exited: &Exited) -> bool {
+        let hints = &exited.hints;
+        let succeeded = matches!(exited.ending, Ending::Code(code) if self.codes(incarnation).0.contains(&code));
+        hints.terminated && !hints.time_limit && hints.oom_kills == 0 && !succeeded
+    }
+
+    /// An agent whose pod was told to end does not know why. That a pod was deleted can be seen; why the kubelet ended one by
+    /// itself, for its use of disk say, stands in its status once all containers have ended (invariant I3): until then the
+    /// agent is to ask again.
+    fn told_to_end(
+        &mut self,
+        incarnation: Incarnation,
+        exited: Box<Exited>,
+        reply: oneshot::Sender<ExitedAnswer>,
+    ) -> Result<(), JobError> {
+        let work = self.works.entry(incarnation).or_default();
+        let since = *work.lost.get_or_insert_with(Instant::now);
+        let pod = work.seen().cloned();
+        let finished = pod.as_ref().filter(|pod| sight::is_finished(pod));
+        if let Some(outcome) = finished.and_then(|pod| self.outcome_by(incarnation, pod)) {
+            self.replies.push(Reply::Ended(Answer::Exited(reply)));
+            return self.ended(incarnation, outcome);
+        }
+        if pod.is_some_and(|pod| sight::is_terminating(&pod)) || since.elapsed() >= KUBELET_WAIT {
+            self.report(incarnation, Report::Exited(exited, reply));
         }
         Ok(())
     }
@@ -153,8 +190,7 @@ impl Actor {
             return self.ended(incarnation, outcome);
         }
         if since.elapsed() >= KUBELET_WAIT {
-            self.works.entry(incarnation).or_default().report = Some(Report::Exited(exited, reply));
-            self.serve_report(incarnation);
+            self.report(incarnation, Report::Exited(exited, reply));
         }
         Ok(())
     }
@@ -166,9 +202,7 @@ impl Actor {
             Speaker::Former => drop(reply.send(CompleteAnswer::Done {})),
             Speaker::Superseded | Speaker::Candidate => drop(reply.send(CompleteAnswer::Superseded {})),
             Speaker::Holder => {
-                let work = self.works.entry(incarnation).or_default();
-                work.report = Some(Report::Complete(complete, reply));
-                self.serve_report(incarnation);
+                self.report(incarnation, Report::Complete(complete, reply));
             }
         }
     }

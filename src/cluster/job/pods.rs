@@ -241,7 +241,7 @@ impl Actor {
     }
 
     /// `successCodes` and `temporaryFailCodes` of the incarnation's tool.
-    fn codes(&self, incarnation: Incarnation) -> (Vec<i32>, Vec<i32>) {
+    pub(super) fn codes(&self, incarnation: Incarnation) -> (Vec<i32>, Vec<i32>) {
         let launch = self.works.get(&incarnation).and_then(|work| work.launch.as_ref());
         let process = launch.and_then(|launch| self.context.intent.package().processes.get(launch.tool.0));
         match process {

@@ -25,7 +25,7 @@ def input_not_found(api):
     with Namespace(api, "weir-e2e-not-found") as namespace:
         url = f"{DATA_URL}/olinda/no-such-scene.json"
         jobs.create(api, namespace, job("missing", url))
-        failure = fails(api, namespace, "missing", "StageIn", url, "404", "check the URL", seconds=60)
+        failure = fails(api, namespace, "missing", "StageIn", "input `file`", "there is no File at", url, seconds=60)
         expect("exitCode" not in failure, f"the tool ran: {failure}")
         failures.event(api, namespace, "missing", "StageIn", url)
         expect(failures.retries(jobs.get(api, namespace, "missing")) == 0, "it was tried again")
@@ -47,4 +47,4 @@ def input_unavailable_for_good(api):
     with Namespace(api, "weir-e2e-unavailing") as namespace:
         url = f"{DATA_URL}/first/1000/503/{uuid.uuid4().hex}/olinda/L7_OLINDA_NORTH/L7_OLINDA_NORTH.json"
         jobs.create(api, namespace, job("never", url))
-        fails(api, namespace, "never", "StageIn", url, "503", "tries", seconds=180)
+        fails(api, namespace, "never", "StageIn", "input `file`", url, "503", "asked again and again", seconds=180)

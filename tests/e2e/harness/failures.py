@@ -85,12 +85,13 @@ def events(api, namespace, name):
             if one["involvedObject"].get("kind") == "ProcessJob" and one["involvedObject"].get("name") == name]
 
 
-def logs(api, namespace, name):
-    """The logs of a job in the store: name and text."""
+def logs(api, namespace, name, log):
+    """What the incarnations of a step instance wrote, in their order: its log is the objects `<log>.<incarnation>.log`."""
     run_id = jobs.get(api, namespace, name)["metadata"]["annotations"]["weir.dev/run-id"]
-    prefix = f"{namespace}/jobs/{run_id}/logs/"
+    prefix = f"{namespace}/jobs/{run_id}/logs/{log}."
     with Store(api) as store:
-        return {key.removeprefix(prefix): store.get("weir", key).decode() for key in store.keys("weir", prefix)}
+        numbers = sorted(int(key.removeprefix(prefix).removesuffix(".log")) for key in store.keys("weir", prefix))
+        return [store.get("weir", f"{prefix}{number}.log").decode() for number in numbers]
 
 
 def retries(job):
