@@ -26,8 +26,9 @@ NAMESPACE = "weir-e2e-crash"
 JOBS = int(os.environ.get("WEIR_CRASH_JOBS", "40"))
 SEED = int(os.environ.get("WEIR_CRASH_SEED", "1"))
 
-# Jobs that are not over at the same time.
+# Jobs that are not over at the same time, and the most of a burst.
 UNDER_WAY = 40
+BURST = 12
 
 # Seconds until the last job is over, from the last crash on.
 REST_SECONDS = 600
@@ -102,19 +103,22 @@ def steadily(ask):
 
 
 class Jobs:
-    """All jobs of the test, created in bursts, never too many at once."""
+    """All jobs of the test, created in bursts, never too many at once, spread over the crashes."""
 
     def __init__(self, api, chance):
         self.api = api
         self.path = collection("processjobs", NAMESPACE)
         self.steps = {f"job-{number}": chance.randint(1, len(STEPS)) for number in range(JOBS)}
+        self.share_of_crashes = 0.0
         self.is_given_up = False
 
     def create_all(self):
         chance, waiting = random.Random(SEED + 1), collections.deque(self.steps.items())
         while waiting and not self.is_given_up:
+            due = len(waiting) - round(JOBS * (1 - self.share_of_crashes)) + BURST
             room = UNDER_WAY - len(self.under_way())
-            for name, steps in [waiting.popleft() for _ in range(min(room, chance.randint(1, 12), len(waiting)))]:
+            burst = max(0, min(due, room, chance.randint(1, BURST), len(waiting)))
+            for name, steps in [waiting.popleft() for _ in range(burst)]:
                 inputs = {"job": name, "pause": f"{chance.uniform(0, 4):.1f}"}
                 steadily(lambda item=of_package(name, package(steps), inputs): self.create(item))
             time.sleep(chance.uniform(0, 4))
@@ -137,9 +141,10 @@ class Jobs:
 class Crashes:
     """What is broken, one after the other."""
 
-    def __init__(self, api, chance):
+    def __init__(self, api, chance, jobs):
         self.api = api
         self.chance = chance
+        self.jobs = jobs
         self.done = collections.Counter()
 
     def all(self):
@@ -151,6 +156,7 @@ class Crashes:
             time.sleep(self.chance.uniform(1, 8))
             crash()
             self.done[crash.__name__] += 1
+            self.jobs.share_of_crashes = self.done.total() / len(crashes)
 
     def leader(self):
         steadily(lambda: operators.remove_backed_off(self.api))
@@ -188,7 +194,8 @@ def crashes(api):
     began = time.monotonic()
     chance = random.Random(SEED)
     with Namespace(api, NAMESPACE):
-        jobs, crashes = Jobs(api, chance), Crashes(api, chance)
+        jobs = Jobs(api, chance)
+        crashes = Crashes(api, chance, jobs)
         start = time.time()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             creation = pool.submit(jobs.create_all)
