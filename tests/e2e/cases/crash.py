@@ -153,6 +153,8 @@ class Crashes:
         crashes = [self.leader] * (4 + JOBS // 20) + rest
         self.chance.shuffle(crashes)
         for crash in crashes:
+            # A leader has time to begin, and none to end.
+            steadily(lambda: operators.wait_for_leader(self.api))
             time.sleep(self.chance.uniform(1, 8))
             crash()
             self.done[crash.__name__] += 1
