@@ -6,6 +6,7 @@
 //! | [`files`] | input files as preparing a tool looks at them |
 //! | [`remote`] | what must be known of files behind URLs |
 //! | [`order`] | from a launch to what an agent is told to do |
+//! | [`discreet`] | what is told of URLs |
 //! | [`ending`] | how a tool ended, in one word |
 //! | [`report`] | the output directory as the agent reported it |
 //! | [`outputs`] | from the agent's report to the outcome |
@@ -24,6 +25,7 @@ use weir_store::manifest::{self, Manifest, ManifestError};
 use crate::context::JobContext;
 use crate::limits::MANIFEST_MEMBERS_CACHED;
 
+pub mod discreet;
 pub mod ending;
 pub mod files;
 pub mod location;

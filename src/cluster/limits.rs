@@ -279,3 +279,10 @@ pub const REMOTE_WAIT: Duration = Duration::from_mins(1);
 /// How long the pods of a finished job may take to end by themselves: their agents have said all, and the kubelet tells
 /// the pod's phase a second or two later.
 pub const POD_END_WAIT: Duration = Duration::from_secs(20);
+
+/// Bytes of a step's name in a status: the custom resource takes 1024 characters, and refuses the whole status otherwise.
+pub const STATUS_WORD_BYTES: usize = 512;
+
+/// Connections of one address at the same time, of [`AGENT_CONNECTIONS`]: no tool in a pod can keep the agents of others
+/// away by itself. Where a node speaks for its pods, all of them fit.
+pub const AGENT_CONNECTIONS_A_PEER: usize = 1024;

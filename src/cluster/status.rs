@@ -1,6 +1,7 @@
 //! What a ProcessJob's status shows. Pure: a function of what the journal holds and of what is waited for.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use sha2::{Digest, Sha256};
 use weir_api::kubernetes::ProcessJobStatus;
 use weir_api::kubernetes::conditions::{ACCEPTED, COMPLETE, FAILED, SPEC_CHANGE_IGNORED, WAITING};
 use weir_api::kubernetes::process_job::{Failure, StepStatus, Usage};
@@ -9,7 +10,7 @@ use weir_cwl::{Record, Value};
 use weir_plan::progress::StepProgress;
 use weir_plan::{Incarnation, Intent, Progress, State, Timestamp, event};
 
-use crate::limits::{STATUS_MESSAGE_BYTES, STATUS_RESULTS_BYTES, STATUS_STEPS_MAX};
+use crate::limits::{STATUS_MESSAGE_BYTES, STATUS_RESULTS_BYTES, STATUS_STEPS_MAX, STATUS_WORD_BYTES};
 use crate::spec::ClusterJob;
 
 /// Something outside that keeps a job from going on for now.
@@ -214,7 +215,7 @@ fn message(shown: &Shown<'_>, progress: &Progress, succeeded: u64) -> String {
 fn step_status(step: &StepProgress) -> StepStatus {
     let count = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
     StepStatus {
-        name: step.path.clone(),
+        name: word(&step.path),
         total: count(step.total),
         running: count(step.running),
         succeeded: count(step.succeeded),
@@ -230,12 +231,12 @@ fn failure_status(failure: &event::Failure, place: Option<&Place>) -> Failure {
     Failure {
         class: failure.class.to_string(),
         message: cut(&failure.message),
-        step: failure.instance.as_ref().map(ToString::to_string),
+        step: failure.instance.as_ref().map(|instance| word(&instance.to_string())),
         exit_code: failure.exit_code,
         stderr: failure.stderr_tail.clone(),
         pod: place.pod,
         node: place.node,
-        log: place.log,
+        log: place.log.as_deref().map(word),
     }
 }
 
@@ -262,6 +263,16 @@ pub fn time(at: Timestamp) -> Option<Time> {
     Some(Time(second))
 }
 
+/// A name as a status carries it, which must be short and still tell one step from another.
+fn word(name: &str) -> String {
+    if name.len() <= STATUS_WORD_BYTES {
+        return name.to_owned();
+    }
+    let digest = hex::encode(Sha256::digest(name));
+    let end = name.floor_char_boundary(STATUS_WORD_BYTES - 10);
+    format!("{}~{}", &name[..end], &digest[..8])
+}
+
 /// Cuts a text for people to the length that a status carries.
 fn cut(text: &str) -> String {
     if text.len() <= STATUS_MESSAGE_BYTES {
@@ -272,4 +283,17 @@ fn cut(text: &str) -> String {
         end -= 1;
     }
     format!("{}…", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_length_fit_and_differ_i7() {
+        let long = |last: &str| format!("{}{last}", "ä/".repeat(STATUS_WORD_BYTES));
+        let (one, other) = (word(&long("1")), word(&long("2")));
+        assert!(one.len() <= STATUS_WORD_BYTES && other.len() <= STATUS_WORD_BYTES && one != other, "{one}");
+        assert_eq!(word("node_water_bodies/node_crop"), "node_water_bodies/node_crop");
+    }
 }

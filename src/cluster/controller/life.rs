@@ -222,27 +222,32 @@ impl Birth {
             }
         };
         let request = intake::Request { tenant: keys.tenant(), job, process: process.as_ref() };
-        let pinned = match intake::accept(services, &self.shared.guarded, request).await {
-            Ok(accepted) => accepted.job,
-            Err(error) => {
-                let (reason, message) = (error.reason(), error.message());
-                let is_late = began.elapsed() >= PROCESS_WAIT && reason != STORE_UNAVAILABLE;
-                return Ok(Some(if error.is_transient() && !is_late {
-                    Accepted::Later(waiting(reason, message))
-                } else {
-                    Accepted::Refused(reason, message)
-                }));
-            }
-        };
+        let intake::Accepted { job: pinned, warnings } =
+            match intake::accept(services, &self.shared.guarded, request).await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    let (reason, message) = (error.reason(), error.message());
+                    let is_late = began.elapsed() >= PROCESS_WAIT && reason != STORE_UNAVAILABLE;
+                    return Ok(Some(if error.is_transient() && !is_late {
+                        Accepted::Later(waiting(reason, message))
+                    } else {
+                        Accepted::Refused(reason, message)
+                    }));
+                }
+            };
         let spec = match serde_json::to_value(&pinned) {
             Ok(spec) => spec,
             Err(error) => return Ok(Some(Accepted::Refused(SPEC_INVALID, error.to_string()))),
         };
         let event = Recorded { at: now(), event: Event::Accepted { spec } };
-        match journal.append(&[event]).await {
-            Ok(()) => Ok(None),
-            Err(error) => journal_failed(error).map(Some),
+        if let Err(error) = journal.append(&[event]).await {
+            return journal_failed(error).map(Some);
         }
+        if !warnings.is_empty() {
+            let type_ = kube::runtime::events::EventType::Warning;
+            self.shared.announcer.tell(&self.name, type_, "AcceptedWithWarnings".to_owned(), warnings.join("\n"));
+        }
+        Ok(None)
     }
 
     /// Names the run in the object.

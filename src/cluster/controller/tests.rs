@@ -637,3 +637,17 @@ async fn a_tool_whose_container_was_killed_for_memory_gets_more_i3() {
     assert!(!ends.is_empty() && ends.iter().all(|class| *class == FailureClass::OutOfMemory), "{ends:?}");
     assert_eq!(asked[1], 2 * asked[0]);
 }
+
+#[tokio::test]
+async fn what_is_doubtful_about_a_job_is_told_once_it_is_accepted() {
+    let world = World::new();
+    world.submit(&json!({"inputs": {"a": "water", "b": "nobody asks for it"}}));
+    let _leader = world.lead();
+    let note = |api: &FakeApi| {
+        let all = api.list::<k8s_openapi::api::events::v1::Event>("");
+        all.into_iter().find(|event| event.reason.as_deref() == Some("AcceptedWithWarnings"))?.note
+    };
+    let note = tokio::time::timeout(Duration::from_secs(20), world.api.until(note)).await.expect("an event");
+    assert!(note.contains("'b'") || note.contains("`b`"), "{note}");
+    assert_eq!(world.over().await.phase, Some(Phase::Successful));
+}

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use weir_cwl::command::{Kind, Probe};
 use weir_store::manifest::{Found, Manifest, Member, Stored};
 
+use super::discreet::discreet;
 use super::location::{Location, is_http};
 use crate::context::JobContext;
 
@@ -167,7 +168,7 @@ impl Probe for StoreFiles<'_> {
     }
 
     fn read(&mut self, location: &str, limit: u64) -> Result<Vec<u8>, String> {
-        let source = self.resolve(location)?.ok_or_else(|| format!("there is nothing at {location}"))?;
+        let source = self.resolve(location)?.ok_or_else(|| discreet(&format!("there is nothing at {location}")))?;
         self.read_source(&source, limit)
     }
 

@@ -15,6 +15,7 @@ use weir_plan::action::Launch;
 use weir_script::Scripts;
 use weir_store::presign::{PresignError, Presigned, PutTerms};
 
+use super::discreet::discreet;
 use super::files::{Source, StoreFiles};
 use super::location::Location;
 use crate::context::JobContext;
@@ -64,7 +65,7 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(class: FailureClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into() }
+        Self { class, message: discreet(&message.into()) }
     }
 }
 

@@ -24,6 +24,7 @@ use weir_store::blob::Sha256Hex;
 use weir_store::manifest::{self, Manifest, Member, Stored};
 use weir_store::presign::{Presigned, PutTerms};
 
+use super::discreet::discreet;
 use super::ending::{Bad, Codes, judge};
 use super::files::{Source, StoreFiles};
 use super::location::Location;
@@ -343,7 +344,7 @@ fn failed(launch: &Launch, bad: Bad, usage: &AgentUsage, stderr_tail: Option<&St
     let Bad { class, message, exit_code } = bad;
     let failure = Failure {
         class,
-        message: format!("step `{}`: {message}", launch.instance),
+        message: format!("step `{}`: {}", launch.instance, discreet(&message)),
         instance: Some(launch.instance.clone()),
         exit_code,
         stderr_tail: stderr_tail.filter(|tail| !tail.is_empty()).cloned(),

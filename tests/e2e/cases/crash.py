@@ -1,7 +1,6 @@
 """Crashes of everything that there is, and the proof that nothing ran twice."""
 import collections
 import concurrent.futures
-import hashlib
 import http.client
 import json
 import os
@@ -27,8 +26,9 @@ NAMESPACE = "weir-e2e-crash"
 JOBS = int(os.environ.get("WEIR_CRASH_JOBS", "40"))
 SEED = int(os.environ.get("WEIR_CRASH_SEED", "1"))
 
-# Jobs that are not over at the same time.
+# Jobs that are not over at the same time, and the most of a burst.
 UNDER_WAY = 40
+BURST = 12
 
 # Seconds until the last job is over, from the last crash on.
 REST_SECONDS = 600
@@ -103,19 +103,22 @@ def steadily(ask):
 
 
 class Jobs:
-    """All jobs of the test, created in bursts, never too many at once."""
+    """All jobs of the test, created in bursts, never too many at once, spread over the crashes."""
 
     def __init__(self, api, chance):
         self.api = api
         self.path = collection("processjobs", NAMESPACE)
         self.steps = {f"job-{number}": chance.randint(1, len(STEPS)) for number in range(JOBS)}
+        self.share_of_crashes = 0.0
         self.is_given_up = False
 
     def create_all(self):
         chance, waiting = random.Random(SEED + 1), collections.deque(self.steps.items())
         while waiting and not self.is_given_up:
+            due = len(waiting) - round(JOBS * (1 - self.share_of_crashes)) + BURST
             room = UNDER_WAY - len(self.under_way())
-            for name, steps in [waiting.popleft() for _ in range(min(room, chance.randint(1, 12), len(waiting)))]:
+            burst = max(0, min(due, room, chance.randint(1, BURST), len(waiting)))
+            for name, steps in [waiting.popleft() for _ in range(burst)]:
                 inputs = {"job": name, "pause": f"{chance.uniform(0, 4):.1f}"}
                 steadily(lambda item=of_package(name, package(steps), inputs): self.create(item))
             time.sleep(chance.uniform(0, 4))
@@ -138,20 +141,24 @@ class Jobs:
 class Crashes:
     """What is broken, one after the other."""
 
-    def __init__(self, api, chance):
+    def __init__(self, api, chance, jobs):
         self.api = api
         self.chance = chance
+        self.jobs = jobs
         self.done = collections.Counter()
 
     def all(self):
-        """A leader for every ten jobs and five more; the rest once, and again for every hundred jobs."""
-        rest = [self.node, self.api_server, self.store, self.etcd] * (1 + JOBS // 100)
-        crashes = [self.leader] * (5 + JOBS // 10) + rest
+        """A leader for every twenty jobs and four more; the rest once, and again for every two hundred jobs."""
+        rest = [self.node, self.api_server, self.store, self.etcd] * (1 + JOBS // 200)
+        crashes = [self.leader] * (4 + JOBS // 20) + rest
         self.chance.shuffle(crashes)
         for crash in crashes:
+            # A leader has time to begin, and none to end.
+            steadily(lambda: operators.wait_for_leader(self.api))
             time.sleep(self.chance.uniform(1, 8))
             crash()
             self.done[crash.__name__] += 1
+            self.jobs.share_of_crashes = self.done.total() / len(crashes)
 
     def leader(self):
         steadily(lambda: operators.remove_backed_off(self.api))
@@ -189,7 +196,8 @@ def crashes(api):
     began = time.monotonic()
     chance = random.Random(SEED)
     with Namespace(api, NAMESPACE):
-        jobs, crashes = Jobs(api, chance), Crashes(api, chance)
+        jobs = Jobs(api, chance)
+        crashes = Crashes(api, chance, jobs)
         start = time.time()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             creation = pool.submit(jobs.create_all)
@@ -202,8 +210,10 @@ def crashes(api):
         crashed = time.monotonic()
         until_over(jobs)
         ended = time.monotonic()
-        check_results(api, jobs)
-        what = check_records(api, jobs, start)
+        items = api.get(jobs.path)["items"]
+        with Store(api) as store:
+            check_results(store, items, jobs)
+            what = check_records(store, items, jobs, start)
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(crashes.done.items()))
     return (f"{JOBS} jobs; killed: {kinds}; {ended - began:.0f} s, {ended - crashed:.0f} s of them after the last crash; {what}")
 
@@ -219,31 +229,30 @@ def until_over(jobs):
     expect(not bad, f"not successful: {bad}")
 
 
-def check_results(api, jobs):
-    """The output of each job is what it must be, by its digest."""
-    for item in api.get(jobs.path)["items"]:
+def check_results(store, items, jobs):
+    """The published output of each job is what it must be."""
+    for item in items:
         name = item["metadata"]["name"]
-        said = item["status"]["results"]["said"]
-        wanted = "sha1$" + hashlib.sha1(text_of(name, jobs.steps[name]).encode()).hexdigest()
-        expect(said["checksum"] == wanted, f"{name}: {said}")
+        bucket, _, key = item["status"]["results"]["said"]["location"].removeprefix("s3://").partition("/")
+        said = store.get(bucket, key).decode()
+        expect(said == text_of(name, jobs.steps[name]), f"{name} said {said!r}")
 
 
-def check_records(api, jobs, start):
+def check_records(store, items, jobs, start):
     """Journals beside witnesses. Returns the figures."""
     seen = records.witnesses(LOG.read_text())
     wrong, tally = {}, collections.Counter()
-    with Store(api) as store:
-        for item in api.get(jobs.path)["items"]:
-            name, run_id = item["metadata"]["name"], item["metadata"]["annotations"]["weir.dev/run-id"]
-            prefix = f"{NAMESPACE}/jobs/{run_id}/journal/"
-            events = records.journal(store.get("weir", key) for key in store.keys("weir", prefix))
-            # Jobs of an earlier run have the same names.
-            own = [witness for witness in seen.get(name, []) if witness.at >= start * 1000]
-            if complaints := records.complaints(events, own):
-                wrong[name] = complaints
-            tally.update(one["event"] for one in events)
-            tally["witness"] += len(own)
-            tally["unsuccessful"] += sum(one["event"] == "Ended" and one["outcome"].get("outputs") is None for one in events)
+    for item in items:
+        name, run_id = item["metadata"]["name"], item["metadata"]["annotations"]["weir.dev/run-id"]
+        prefix = f"{NAMESPACE}/jobs/{run_id}/journal/"
+        events = records.journal(store.get("weir", key) for key in store.keys("weir", prefix))
+        # Jobs of an earlier run have the same names.
+        own = [witness for witness in seen.get(name, []) if witness.at >= start * 1000]
+        if complaints := records.complaints(events, own):
+            wrong[name] = complaints
+        tally.update(one["event"] for one in events)
+        tally["witness"] += len(own)
+        tally["unsuccessful"] += sum(one["event"] == "Ended" and one["outcome"].get("outputs") is None for one in events)
     expect(not wrong, f"the records contradict: {json.dumps(wrong, indent=1)}")
     expected = sum(jobs.steps.values())
     return (f"{expected} steps, {tally['StartAttempt']} incarnations, {tally['Claimed']} claims, {tally['witness']} executions, "

@@ -39,7 +39,7 @@ def status(pid, field):
 
 
 def memory(pod):
-    """Bytes of resident memory of an operator's pod, without shared libraries' doubling: there are none."""
+    """Bytes of resident memory of an operator's pod. The program is static: its processes share next to nothing."""
     return sum(int(status(pid, "VmRSS").split()[0]) << 10 for pid in processes(pod["metadata"]["uid"]))
 
 
