@@ -45,6 +45,7 @@ def template(values):
 @case(FIRST)
 def chart_renders(api):
     """The chart renders for every kind of site, the API server takes the result, and mistakes in values are named."""
+    remove()
     run(ROOT / "charts" / "update", "--check")
     helm("lint", "--strict", release.CHART)
     namespaces = ("weir-site", "weir-site-a", "weir-site-b")
