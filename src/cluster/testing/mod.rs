@@ -51,6 +51,8 @@ use objects::{Key, Objects, Refusal};
 
 /// An `until` that takes longer has failed. Of tokio's clock, which a test may have paused.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Between two looks at what changes without the API server.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The API server. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -187,7 +189,8 @@ impl FakeApi {
         self.state().requests.iter().filter(|request| request.is(verb, resource)).count()
     }
 
-    /// Waits until `look` finds something; asked after every change and every request. Panics after a minute.
+    /// Waits until `look` finds something; asked after every change and every request, and now and then for what is no
+    /// object. Panics after a minute.
     pub async fn until<T>(&self, mut look: impl FnMut(&Self) -> Option<T>) -> T {
         let mut changed = self.changed.subscribe();
         let found = async {
@@ -196,9 +199,8 @@ impl FakeApi {
                 if let Some(found) = look(self) {
                     return found;
                 }
-                if changed.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
+                // A sender that is gone is no reason to stop looking.
+                let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
             }
         };
         tokio::time::timeout(PATIENCE, found).await.expect("what the test waits for does not happen")
