@@ -77,7 +77,7 @@ pub struct NetworkArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = STORE)]
 pub struct OperatorStoreArgs {
-    /// S3-compatible service, as operator and pods reach it: https://host[:port], or http:// inside of a cluster. Keys come
+    /// S3-compatible service, as operator and pods reach it: `https://host[:port]`, or `http://` inside of a cluster. Keys come
     /// from WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY
     #[arg(long, value_name = "URL", env = "WEIR_STORE_ENDPOINT")]
     pub store_endpoint: String,

@@ -11,7 +11,7 @@
 //! | [`report`] | the output directory as the agent reported it |
 //! | [`outputs`] | from the agent's report to the outcome |
 //! | [`results`] | the bucket of published results |
-//! | [`publish`] | the final outputs, copied there |
+//! | [`mod@publish`] | the final outputs, copied there |
 //! | [`media`] | media types by name |
 //!
 //! What blocks is called on threads that may block, within a tokio runtime: scripts are evaluated and the store is read.

@@ -1,7 +1,7 @@
 //! Processes: deployed packages. Each is resolved once for every change of its object, frozen in the store, and its status
 //! says what was found.
 //!
-//! Process -> [`verdict::source`] -> [`resolve`] (fetched, checked) -> [`stored`] (frozen) -> [`verdict`] -> status.
+//! Process -> [`verdict::source`] -> [`mod@resolve`] (fetched, checked) -> [`stored`] (frozen) -> [`verdict`] -> status.
 //!
 //! Jobs read the frozen package only: changing or deleting a Process never touches a job that runs.
 
