@@ -19,7 +19,20 @@ def walk(api):
         raise Skipped("the page names the scenes of the own cluster")
     if release.is_installed():
         release.uninstall()
+    remove()
+    try:
+        return f"{perform()} commands"
+    finally:
+        # The page removes all that it made; a walk that stopped half way has not.
+        remove()
+
+
+def remove():
     release.remove_rest()
+    kubectl("delete", "namespace", "ada", "--ignore-not-found", "--timeout=120s")
+
+
+def perform():
     with tempfile.TemporaryDirectory() as folder:
         # The walk changes the current namespace: not ours.
         kubeconfig = pathlib.Path(folder, "kubeconfig")
@@ -27,5 +40,4 @@ def walk(api):
         blocks = transcript.parse(README.read_text())
         for command in blocks:
             transcript.perform(command, ROOT, os.environ | {"KUBECONFIG": str(kubeconfig)})
-    release.free_volumes()
-    return f"{len(blocks)} commands"
+    return len(blocks)

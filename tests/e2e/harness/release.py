@@ -47,7 +47,8 @@ def uninstall():
 
 
 def remove_rest():
-    """What `helm uninstall` keeps on purpose, as its notes say; and the namespace."""
+    """What `helm uninstall` keeps on purpose, as its notes say; the namespace; what a walk without Helm has left."""
+    kubectl("delete", "--filename", ROOT / "manifests" / "install.yaml", "--ignore-not-found", "--timeout=120s")
     kubectl("delete", "crd", "processes.weir.dev", "processjobs.weir.dev", "--ignore-not-found")
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
     free_volumes()
