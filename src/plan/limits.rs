@@ -13,6 +13,10 @@ pub const STARTS_PER_PLAN_MAX: usize = 256;
 /// stops it before the memory does.
 pub const PLACES_MAX: usize = 100_000;
 
+/// Steps ahead of what lives for which spares are created. Starting a pod takes about half a second: with one level, a chain
+/// of steps shorter than that waits for every second pod; with two it does not, and a third would stand by for nothing.
+pub const LOOKAHEAD_LEVELS: usize = 2;
+
 /// Cores that a spare asks for at most: what stands by must be small beside what runs.
 pub const SPARE_CORES_MAX: f64 = 1.0;
 

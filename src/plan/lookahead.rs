@@ -1,26 +1,30 @@
 //! Which step instances are certain to run as soon as what lives has ended: for these a spare may be created ahead, so that
 //! placing it, fetching its image and starting it happen while the step before it works.
 //!
-//! One level only: everything that such an instance waits for is either there or made by an incarnation that lives. The work
-//! starts at what lives and goes along the links, never over the whole job.
+//! Everything that such an instance waits for is either there, or made by an incarnation that lives, or by an instance that
+//! is itself certain: [`LOOKAHEAD_LEVELS`] steps ahead at most. The work starts at what lives and goes along the links, never
+//! over the whole job.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Resources, Timestamp};
 use crate::graph::Reader;
 use crate::intent::Intent;
+use crate::limits::LOOKAHEAD_LEVELS;
 use crate::state::{Stage, State, StepState};
 
 /// A step instance that does not exist yet, but will.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Certain {
     pub place: usize,
+    /// The scope instance that it will be in, and which of its steps it is.
+    within: (usize, usize),
     pub resources: Resources,
     /// When the last of the incarnations that it waits for was started.
     pub newest: Timestamp,
 }
 
-/// All of them, in the order of their turns.
+/// All of them: those that come sooner first, in the order of their turns.
 pub(crate) fn certain(intent: &Intent, state: &State) -> Vec<Certain> {
     let mut outlook = Outlook {
         intent,
@@ -36,11 +40,18 @@ pub(crate) fn certain(intent: &Intent, state: &State) -> Vec<Certain> {
             outlook.element(live.instance, output, live.started);
         }
     }
-    let steps = std::mem::take(&mut outlook.steps);
-    let found = steps.into_iter().filter_map(|(scope, step)| outlook.step(scope, step));
-    let mut found: Vec<(Vec<u32>, Certain)> = found.collect();
-    found.sort_by(|(one, _), (other, _)| one.cmp(other));
-    found.into_iter().map(|(_, certain)| certain).collect()
+    let mut all: Vec<Certain> = Vec::new();
+    for _ in 0..LOOKAHEAD_LEVELS {
+        let steps = std::mem::take(&mut outlook.steps);
+        let found = steps.into_iter().filter_map(|(scope, step)| outlook.step(scope, step));
+        let mut found: Vec<(Vec<u32>, Certain)> = found.collect();
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (_, certain) in found {
+            outlook.outputs_of(&certain);
+            all.push(certain);
+        }
+    }
+    all
 }
 
 /// What will be there once everything that lives has ended well, each with the start of the last incarnation that it waits for.
@@ -53,7 +64,7 @@ struct Outlook<'a> {
     ports: BTreeMap<(usize, usize), Timestamp>,
     /// Outputs of scope instances.
     outputs: BTreeSet<(usize, usize)>,
-    /// Steps that read one of the ports.
+    /// Steps that read one of the ports and have not been looked at since.
     steps: BTreeSet<(usize, usize)>,
 }
 
@@ -68,6 +79,15 @@ impl Outlook<'_> {
         if *count == expansion.collected_left[output] {
             let (newest, graph) = (*last, &self.intent.graph.scopes[self.state.scopes[scope].scope]);
             self.port(scope, graph.first_port[step] + output, newest);
+        }
+    }
+
+    /// An instance that does not exist yet will have its outputs.
+    fn outputs_of(&mut self, certain: &Certain) {
+        let (scope, step) = certain.within;
+        let first = self.intent.graph.scopes[self.state.scopes[scope].scope].first_port[step];
+        for output in 0..self.intent.graph.places[certain.place].outputs.len() {
+            self.port(scope, first + output, certain.newest);
         }
     }
 
@@ -122,6 +142,6 @@ impl Outlook<'_> {
         let newest = self.newest(scope, inputs.iter().flat_map(|input| input.sources.iter().copied()))?;
         let mut turn = self.state.turn(instance.owner).order.into_vec();
         turn.push(u32::try_from(step).unwrap_or(u32::MAX));
-        Some((turn, Certain { place, resources, newest }))
+        Some((turn, Certain { place, within: (scope, step), resources, newest }))
     }
 }

@@ -14,6 +14,7 @@ use crate::check::check;
 use crate::event::{Event, Failure, Incarnation, Outcome, Timestamp, Usage};
 use crate::intent::{Intent, OnFailure};
 use crate::limits::{EVALUATIONS_PER_PLAN_MAX, STARTS_PER_PLAN_MAX};
+use crate::lookahead::certain;
 use crate::observed::Observed;
 use crate::prepare;
 use crate::room::Room;
@@ -218,7 +219,8 @@ impl Planning<'_> {
         let mut last = state.last_incarnation;
         let taken: Vec<Option<Incarnation>> =
             starting.iter().map(|instance| take_spare(&mut spares, state, *instance)).collect();
-        let given_up = self.keep_or_release(&mut spares, &mut room);
+        let certain = self.observed.lookahead.map(|_| certain(self.intent, state)).unwrap_or_default();
+        let given_up = self.keep_or_release(&mut spares, &certain, &mut room);
         let mut names = Names::default();
         for (instance, taken) in starting.into_iter().zip(taken) {
             let entry = &state.instances[instance];
@@ -233,7 +235,7 @@ impl Planning<'_> {
             });
         }
         if nobody_waits {
-            self.reserve(&spares, &given_up, &mut room, &mut last);
+            self.reserve(&certain, &spares, &given_up, &mut room, &mut last);
         }
         if let Some((until, _)) = state.delayed.iter().find(|(until, _)| *until > now) {
             self.wake(*until);

@@ -8,7 +8,7 @@ use crate::action::{Action, Prepare};
 use crate::event::{Event, Incarnation, Timestamp};
 use crate::intent::Intent;
 use crate::limits::{SPARE_CREATION_MS_MAX, SPARE_IDLE_MS_MAX};
-use crate::lookahead::{Certain, certain};
+use crate::lookahead::Certain;
 use crate::plan::{Planning, next};
 use crate::room::Room;
 use crate::state::{Spare, State};
@@ -39,14 +39,28 @@ pub(crate) fn take_spare(
 }
 
 impl Planning<'_> {
-    /// Gives up the spares that may not stand by any longer; tells their places.
-    pub fn keep_or_release(&mut self, spares: &mut BTreeMap<Incarnation, Spare>, room: &mut Room) -> BTreeSet<usize> {
+    /// Gives up the spares that may not stand by any longer; tells their places. A spare stands by since it was reserved, or
+    /// since an incarnation that it waits for was started.
+    pub fn keep_or_release(
+        &mut self,
+        spares: &mut BTreeMap<Incarnation, Spare>,
+        certain: &[Certain],
+        room: &mut Room,
+    ) -> BTreeSet<usize> {
         let lookahead = self.observed.lookahead;
+        let mut newest: BTreeMap<usize, Timestamp> = BTreeMap::new();
+        for certain in certain {
+            let newest = newest.entry(certain.place).or_default();
+            *newest = certain.newest.max(*newest);
+        }
         let mut given_up = BTreeSet::new();
         spares.retain(|incarnation, spare| {
-            let is_there = self.is_present(*incarnation);
-            let allowed_ms = if is_there { SPARE_IDLE_MS_MAX } else { SPARE_CREATION_MS_MAX };
-            let until = Timestamp(spare.prepared.0.saturating_add(allowed_ms));
+            let since = newest.get(&spare.place).map_or(spare.prepared, |newest| spare.prepared.max(*newest));
+            let until = if self.is_present(*incarnation) {
+                Timestamp(since.0.saturating_add(SPARE_IDLE_MS_MAX))
+            } else {
+                Timestamp(spare.prepared.0.saturating_add(SPARE_CREATION_MS_MAX))
+            };
             let is_allowed = lookahead.is_some_and(|lookahead| lookahead.allows(spare.resources));
             let is_kept = is_allowed && self.now < until && room.admit_beside(spare.resources);
             if is_kept {
@@ -65,6 +79,7 @@ impl Planning<'_> {
     /// turn.
     pub fn reserve(
         &mut self,
+        certain: &[Certain],
         spares: &BTreeMap<Incarnation, Spare>,
         given_up: &BTreeSet<usize>,
         room: &mut Room,
@@ -76,7 +91,7 @@ impl Planning<'_> {
         for spare in spares.values() {
             *standing.entry(spare.place).or_default() += 1;
         }
-        for Certain { place, resources, newest } in certain(self.intent, state) {
+        for &Certain { place, resources, newest, .. } in certain {
             let standing = standing.entry(place).or_default();
             if *standing > 0 {
                 *standing -= 1;

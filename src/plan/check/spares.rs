@@ -7,7 +7,7 @@ use crate::action::{Action, Plan};
 use crate::event::{Event, Timestamp};
 use crate::graph::Kind;
 use crate::intent::Intent;
-use crate::limits::SPARE_IDLE_MS_MAX;
+use crate::limits::{LOOKAHEAD_LEVELS, SPARE_IDLE_MS_MAX};
 use crate::observed::Observed;
 use crate::room::Room;
 use crate::state::{Expansion, Stage, State, StepState};
@@ -66,8 +66,10 @@ pub(super) fn check(
             _ => {}
         }
     }
+    // It may stand by since the last of those that it waits for was started: one of those that live.
+    let newest = state.live.values().map(|live| live.started).max().unwrap_or_default();
     for (incarnation, spare) in &standing {
-        let is_idle = now.0 >= spare.prepared.0.saturating_add(SPARE_IDLE_MS_MAX);
+        let is_idle = now.0 >= spare.prepared.max(newest).0.saturating_add(SPARE_IDLE_MS_MAX);
         if state.finished.is_none() && (is_to_rest || is_idle) {
             say(format!("{incarnation:?} stands by longer than it may"));
         }
@@ -112,7 +114,7 @@ fn beside(
     }
 }
 
-/// For each place, how many instances will exist once what lives has ended well.
+/// For each place, how many instances will exist at most [`LOOKAHEAD_LEVELS`] steps after what lives, if all goes well.
 fn certain(intent: &Intent, state: &State) -> BTreeMap<usize, usize> {
     let mut certain = BTreeMap::new();
     for (scope, instance) in state.scopes.iter().enumerate() {
@@ -124,7 +126,7 @@ fn certain(intent: &Intent, state: &State) -> BTreeMap<usize, usize> {
                 continue;
             }
             let mut sources = intent.graph.places[*place].inputs.iter().flat_map(|input| &input.sources);
-            if sources.all(|port| will_be(intent, state, scope, *port)) {
+            if sources.all(|port| will_be(intent, state, scope, *port, LOOKAHEAD_LEVELS - 1)) {
                 *certain.entry(*place).or_default() += 1;
             }
         }
@@ -132,8 +134,8 @@ fn certain(intent: &Intent, state: &State) -> BTreeMap<usize, usize> {
     certain
 }
 
-/// Whether a port has its value once what lives has ended well.
-fn will_be(intent: &Intent, state: &State, scope: usize, port: usize) -> bool {
+/// Whether a port has its value once what lives has ended well, and after it so many steps that do not exist yet.
+fn will_be(intent: &Intent, state: &State, scope: usize, port: usize, ahead: usize) -> bool {
     let instance = &state.scopes[scope];
     if instance.ports.get(port).is_some_and(Option::is_some) {
         return true;
@@ -143,13 +145,23 @@ fn will_be(intent: &Intent, state: &State, scope: usize, port: usize) -> bool {
     // Ports of the inputs come first.
     let Some(step) = step.checked_sub(1) else { return false };
     let output = port - graph.first_port[step];
-    let StepState::Expanded(expansion) = &instance.steps[step] else { return false };
-    let mut elements = expansion.first..expansion.first + expansion.count;
-    elements.all(|element| gives(intent, state, expansion, element, output))
+    match &instance.steps[step] {
+        StepState::Expanded(expansion) => {
+            let mut elements = expansion.first..expansion.first + expansion.count;
+            elements.all(|element| gives(intent, state, expansion, element, output, ahead))
+        }
+        StepState::Waiting(_) if ahead > 0 => {
+            let place = graph.steps[step];
+            let mut sources = intent.graph.places[place].inputs.iter().flat_map(|input| &input.sources);
+            let is_foreseeable = intent.foreseeable[place].is_some();
+            is_foreseeable && sources.all(|port| will_be(intent, state, scope, *port, ahead - 1))
+        }
+        _ => false,
+    }
 }
 
-/// Whether an element has an output, or will have it once what lives has ended well.
-fn gives(intent: &Intent, state: &State, expansion: &Expansion, element: usize, output: usize) -> bool {
+/// Whether an element has an output, or will have it (see [`will_be`]).
+fn gives(intent: &Intent, state: &State, expansion: &Expansion, element: usize, output: usize, ahead: usize) -> bool {
     if expansion.collected[output][element - expansion.first].is_some() {
         return true;
     }
@@ -161,7 +173,7 @@ fn gives(intent: &Intent, state: &State, expansion: &Expansion, element: usize, 
             let Kind::Workflow(scope) = place.kind else { return false };
             let outputs = &intent.graph.scopes[scope.0].outputs;
             let out = outputs.iter().find(|out| out.id == place.outputs[output]);
-            out.is_some_and(|out| out.sources.iter().all(|port| will_be(intent, state, inside, *port)))
+            out.is_some_and(|out| out.sources.iter().all(|port| will_be(intent, state, inside, *port, ahead)))
         }
         _ => false,
     }
