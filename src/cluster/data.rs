@@ -41,7 +41,7 @@ pub mod results;
 mod tests;
 
 pub use order::{Order, Refusal, prepare, prepare_again};
-pub use outputs::{Collected, Unavailable, completed, exited, from_termination, refused};
+pub use outputs::{Collected, Unavailable, completed, exited, refused};
 pub use publish::{PublishError, publish, record};
 pub use remote::{Remote, RemoteError};
 pub use results::Results;

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use weir_api::FailureClass;
+
 use crate::document::{CommandLineTool, CwlVersion};
 use crate::expression::{Context, Evaluate, EvaluationError, Template};
 use crate::requirement::{Docker, Effective};
@@ -108,6 +110,17 @@ pub enum CommandError {
     },
 }
 
+impl CommandError {
+    /// What kind of failure a step ends with whose command line cannot be made.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Input(InputError::NotFound { .. } | InputError::Probe { .. }) => FailureClass::StageIn,
+            Self::Input(InputError::Expression { .. }) | Self::Expression { .. } => FailureClass::Expression,
+            _ => FailureClass::Rejected,
+        }
+    }
+}
+
 impl WorkOrder {
     /// Builds the work order. `inputs` have their defaults filled in; entries that the tool does not declare are left
     /// out.
@@ -155,7 +168,7 @@ impl WorkOrder {
             time_limit: builder.time_limit(effective)?,
             network: builder.network(tool.header.version, effective)?,
             placements,
-            success_codes: if tool.success_codes.is_empty() { vec![0] } else { tool.success_codes.clone() },
+            success_codes: tool.success_codes.clone(),
             temporary_fail_codes: tool.temporary_fail_codes.clone(),
             docker: effective.docker().map(|(docker, required)| (docker.clone(), required)),
             in_place_update: effective.inplace_update(),

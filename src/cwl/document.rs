@@ -99,7 +99,7 @@ pub struct CommandLineTool {
     pub stdout: Option<Template>,
     /// `stderr`; likewise.
     pub stderr: Option<Template>,
-    /// `successCodes`, default 0.
+    /// `successCodes`; 0 where the tool states none.
     pub success_codes: Vec<i32>,
     /// `temporaryFailCodes`
     pub temporary_fail_codes: Vec<i32>,

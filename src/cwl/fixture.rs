@@ -209,7 +209,7 @@ pub fn tool(version: CwlVersion, inputs: Vec<InputParameter>, outputs: Vec<Outpu
         stdin: None,
         stdout: None,
         stderr: None,
-        success_codes: Vec::new(),
+        success_codes: vec![0],
         temporary_fail_codes: Vec::new(),
         permanent_fail_codes: Vec::new(),
     }

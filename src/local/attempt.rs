@@ -13,7 +13,7 @@ use weir_cwl::ontology::Ontology;
 use weir_cwl::output::{OutputError, collect};
 use weir_cwl::value::EntryRef;
 use weir_cwl::{Entry, Process, Record};
-use weir_plan::action::Launch;
+use weir_plan::action::{Launch, words_of_kill};
 use weir_plan::event::{Failure, Usage};
 use weir_plan::{Intent, Outcome, Timestamp};
 use weir_script::Scripts;
@@ -108,7 +108,7 @@ pub async fn run(context: Arc<Context>, launch: Arc<Launch>, mut stop: watch::Re
     let prepared = tokio::select! {
         biased;
         // Fetching may take hours. What is still prepared then is in a folder that nobody reads.
-        Stop { class, .. } = stopped(&mut stop) => return attempt.failed(class, stop_words(class), None),
+        Stop { class, .. } = stopped(&mut stop) => return attempt.failed(class, words_of_kill(class), None),
         prepared = preparing => prepared,
     };
     let prepared = match prepared {
@@ -238,7 +238,7 @@ impl Attempt {
                 let message = format!("the tool ran longer than its ToolTimeLimit of {seconds} s");
                 self.failed(FailureClass::TimeLimit, &message, None)
             }
-            (Some(class), _) => self.failed(class, stop_words(class), None),
+            (Some(class), _) => self.failed(class, words_of_kill(class), None),
             (None, Some(code)) if codes.success_codes.contains(&code) => self.collected(prepared, code, folder),
             (None, Some(code)) if codes.temporary_fail_codes.contains(&code) => {
                 let message = format!("the tool ended with exit code {code}, one of its temporaryFailCodes");
@@ -316,13 +316,6 @@ impl Attempt {
 
 fn failure(class: FailureClass, message: String) -> Failure {
     Failure { class, message, instance: None, exit_code: None, stderr_tail: None }
-}
-
-fn stop_words(class: FailureClass) -> &'static str {
-    match class {
-        FailureClass::TimeLimit => "stopped because the job took too long",
-        _ => "stopped because the job was stopped",
-    }
 }
 
 /// Bytes of the files that the output object names; members of directories that were not listed are not counted.

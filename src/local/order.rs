@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use weir_api::FailureClass;
 use weir_api::limits::DOCUMENT_BYTES_MAX;
-use weir_cwl::command::{CommandError, InputError, Layout, WorkOrder};
+use weir_cwl::command::{Layout, WorkOrder};
 use weir_cwl::requirement::Docker;
 use weir_cwl::runtime::Runtime;
 use weir_cwl::stage_out;
@@ -108,7 +108,7 @@ pub fn prepare(context: &Context, launch: &Launch) -> Result<Prepared, Refusal> 
     let mut scripts = context.scripts.clone();
     let order =
         WorkOrder::build(tool, &launch.requirements, &launch.inputs, &runtime, &layout, &mut files, &mut scripts)
-            .map_err(|error| Refusal::new(class_of_command(&error), error.to_string()))?;
+            .map_err(|error| Refusal::new(error.class(), error.to_string()))?;
     materialise(&order.placements, order.in_place_update, &files).map_err(|error| {
         let class = match &error {
             StageError::Source(_) => FailureClass::StageIn,
@@ -141,16 +141,6 @@ fn native_command(context: &Context, launch: &Launch) -> Result<Option<Vec<Strin
 
 fn image(docker: &Docker) -> Option<&str> {
     docker.pull.as_deref().or(docker.image_id.as_deref())
-}
-
-fn class_of_command(error: &CommandError) -> FailureClass {
-    match error {
-        CommandError::Input(InputError::NotFound { .. } | InputError::Probe { .. }) => FailureClass::StageIn,
-        CommandError::Input(InputError::Expression { .. }) | CommandError::Expression { .. } => {
-            FailureClass::Expression
-        }
-        _ => FailureClass::Rejected,
-    }
 }
 
 fn begin_log(context: &Context, launch: &Launch) -> Result<(PathBuf, u64), Refusal> {

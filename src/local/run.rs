@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use weir_api::{FailureClass, Phase};
-use weir_cwl::expression::Context as ExpressionContext;
 use weir_cwl::{Record, Value};
 use weir_plan::action::{Evaluation, Launch, Load};
 use weir_plan::event::{Failure, Slot};
@@ -357,15 +356,7 @@ impl Run {
     fn evaluate(&self, evaluation: Evaluation) {
         let mut scripts = self.context.scripts.clone();
         let (instance, slot) = (evaluation.instance.clone(), evaluation.slot.clone());
-        let task = move || {
-            let context = ExpressionContext {
-                inputs: &evaluation.inputs,
-                self_: &evaluation.self_,
-                runtime: &evaluation.runtime,
-                library: evaluation.library.as_deref(),
-            };
-            evaluation.template.evaluate(&context, &mut scripts).map_err(|error| error.to_string())
-        };
+        let task = move || evaluation.evaluate(&mut scripts);
         in_background(&self.sender, task, Err, move |result| News::Evaluated(instance, slot, result));
     }
 

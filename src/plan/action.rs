@@ -12,6 +12,14 @@ use weir_cwl::{ProcessIndex, Record, Template, Value};
 use crate::event::{Event, Incarnation, Resources, Slot, Timestamp};
 use crate::path::InstancePath;
 
+/// How the failure reads of an incarnation that [`Action::Kill`] stopped.
+pub fn words_of_kill(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::TimeLimit => "stopped because the job took too long",
+        _ => "stopped because the job was stopped",
+    }
+}
+
 /// The next things to do, in order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {

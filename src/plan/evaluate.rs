@@ -4,6 +4,17 @@ use weir_cwl::conform::{Mismatch, conform};
 use weir_cwl::expression::{Context, Evaluate, Script};
 use weir_cwl::{Template, Type, Value};
 
+use crate::action::Evaluation;
+
+impl Evaluation {
+    /// The expression's value; the message names the expression.
+    pub fn evaluate(&self, scripts: &mut dyn Evaluate) -> Result<Value, String> {
+        let (inputs, self_, runtime) = (&*self.inputs, &*self.self_, &*self.runtime);
+        let context = Context { inputs, self_, runtime, library: self.library.as_deref() };
+        self.template.evaluate(&context, scripts).map_err(|error| error.to_string())
+    }
+}
+
 /// Refuses every script and remembers that one was needed: a parameter reference that finds nothing is JavaScript too
 /// where JavaScript is allowed.
 #[derive(Default)]

@@ -18,6 +18,7 @@ use weir_api::kubernetes::names::{RUN, TENANT};
 
 use super::life::{self, Birth};
 use super::tidy;
+use crate::intake::malformed;
 use crate::job::{Backoff, End, JobError, Object, Shared, run_id};
 use crate::limits::{CLEANUPS_AT_ONCE, FAILED_PODS_KEPT_FOR, POD_END_WAIT, STARTS_AT_ONCE};
 use crate::registry::{Inbox, PodSeen, Registry};
@@ -394,7 +395,7 @@ impl Controller {
         };
         tracing::warn!(namespace = key.0, name = key.1, error = invalid.error, "a ProcessJob cannot be read");
         self.jobs.insert(key.clone(), job);
-        let message = format!("the ProcessJob cannot be read: {}", invalid.error);
+        let message = malformed::message(invalid);
         tokio::spawn(tidy::tell_malformed(self.shared.client.clone(), key, generation, message));
     }
 

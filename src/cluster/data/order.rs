@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use weir_api::FailureClass;
 use weir_api::agent::{AgentOrder, Content, Placement, PresignedPut};
 use weir_cwl::Process;
-use weir_cwl::command::{CommandError, Content as Placed, InputError, Layout, Placement as CwlPlacement, WorkOrder};
+use weir_cwl::command::{Content as Placed, Layout, Placement as CwlPlacement, WorkOrder};
 use weir_cwl::runtime::Runtime;
 use weir_plan::action::Launch;
 use weir_script::Scripts;
@@ -107,7 +107,7 @@ fn prepare_with(mut files: StoreFiles<'_>, context: &JobContext, launch: &Launch
     let work = built.map_err(|error| match files.trouble() {
         // The store did not answer: the inputs are not to blame.
         Some(_) => Refusal::new(FailureClass::Platform, error.to_string()),
-        None => Refusal::new(class_of_command(&error), error.to_string()),
+        None => Refusal::new(error.class(), error.to_string()),
     })?;
     check_size(&work.argv)?;
     let placements = resolve(&work.placements, &mut files)?;
@@ -127,16 +127,6 @@ fn check_output_directory(launch: &Launch) -> Result<(), Refusal> {
             Err(Refusal::new(FailureClass::Unsupported, message))
         }
         _ => Ok(()),
-    }
-}
-
-fn class_of_command(error: &CommandError) -> FailureClass {
-    match error {
-        CommandError::Input(InputError::NotFound { .. } | InputError::Probe { .. }) => FailureClass::StageIn,
-        CommandError::Input(InputError::Expression { .. }) | CommandError::Expression { .. } => {
-            FailureClass::Expression
-        }
-        _ => FailureClass::Rejected,
     }
 }
 

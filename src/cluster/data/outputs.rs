@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use weir_api::FailureClass;
-use weir_api::agent::{
-    Complete, Exited, PresignedPut, ReadRequest, TerminationMessage, UploadRequest, Uploaded, Usage as AgentUsage,
-};
+use weir_api::agent::{Complete, Exited, PresignedPut, ReadRequest, UploadRequest, Uploaded, Usage as AgentUsage};
 use weir_api::limits::LISTING_ENTRIES_MAX;
 use weir_cwl::command::Kind;
 use weir_cwl::output::{OutputDirectory, OutputError, collect};
@@ -125,23 +123,6 @@ pub fn refused(launch: &Launch, refusal: &Refusal, now: Timestamp) -> Outcome {
     let usage = AgentUsage { started_ms: now.0, finished_ms: now.0, ..AgentUsage::default() };
     let bad = Bad { class: refusal.class, message: refusal.message.clone(), exit_code: None };
     failed(launch, bad, &usage, None)
-}
-
-/// An incarnation whose report was lost, by the last words of its agent.
-pub fn from_termination(context: &JobContext, launch: &Launch, message: &TerminationMessage) -> Outcome {
-    let lost = |what: &str| Bad {
-        class: FailureClass::Disrupted,
-        message: format!("{what}, and the agent's report did not arrive: {}", message.agent),
-        exit_code: None,
-    };
-    let bad = match (&message.ending, tool_of(context, launch)) {
-        (Some(ending), Some(tool)) => match judge(ending, &message.hints, codes_of(tool), &launch.resources, None) {
-            Ok(_) => lost("the tool succeeded"),
-            Err(bad) => bad,
-        },
-        _ => lost("the pod has ended"),
-    };
-    failed(launch, bad, &message.usage, message.stderr_tail.as_ref())
 }
 
 /// What a report comes to.

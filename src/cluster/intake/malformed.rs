@@ -6,14 +6,18 @@ use weir_api::kubernetes::conditions::MALFORMED;
 
 use super::refusal::bounded;
 
-/// The condition of a malformed object: `type_` is `Accepted` for a ProcessJob, `Ready` for a Process. `now` is when it was
-/// seen first.
+/// What is wrong with a malformed object.
+pub fn message(invalid: &InvalidObject) -> String {
+    bounded(&format!("the object cannot be read: {}; see `kubectl explain`", invalid.error))
+}
+
+/// The condition of a malformed object, `type_`, that does not hold. `now` is when it was seen first.
 pub fn condition(type_: &str, invalid: &InvalidObject, now: Time) -> Condition {
     Condition {
         type_: type_.to_owned(),
         status: "False".to_owned(),
         reason: MALFORMED.to_owned(),
-        message: bounded(&format!("the object cannot be read: {}; see `kubectl explain`", invalid.error)),
+        message: message(invalid),
         observed_generation: invalid.metadata.generation,
         last_transition_time: now,
     }

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use weir_api::FailureClass;
 use weir_api::agent::{ClaimAnswer, Claimant, Complete, CompleteAnswer, Ending, Exited, ExitedAnswer};
+use weir_plan::action::words_of_kill;
 use weir_plan::{Event, Incarnation, Outcome};
 
-use super::perform::{News, ends_words, in_background};
+use super::perform::{News, in_background};
 use super::work::{Answer, OrderState, Report};
 use super::{Actor, JobError};
 use crate::data::{self, Collected, Order, Refusal, Unavailable};
@@ -125,13 +127,14 @@ impl Actor {
                 if let Some((class, _)) = work.stop.take() {
                     // Nobody wants its outputs any more.
                     self.replies.push(Reply::Ended(Answer::Exited(reply)));
-                    return self.failed(incarnation, class, ends_words(class));
+                    return self.failed(incarnation, class, words_of_kill(class));
                 }
                 if matches!(exited.ending, Ending::Failed { class: FailureClass::Disrupted, .. }) {
-                    return self.tool_lost(incarnation, exited, reply);
+                    return self.as_the_kubelet_says(incarnation, exited, reply, sight::is_tool_over, |_| false);
                 }
                 if self.is_told_to_end(incarnation, &exited) {
-                    return self.told_to_end(incarnation, exited, reply);
+                    let (is_told, is_asked_to_go) = (sight::is_finished, sight::is_terminating);
+                    return self.as_the_kubelet_says(incarnation, exited, reply, is_told, is_asked_to_go);
                 }
                 self.report(incarnation, Report::Exited(exited, reply));
             }
@@ -151,45 +154,28 @@ impl Actor {
         hints.terminated && !hints.time_limit && hints.oom_kills == 0 && !succeeded
     }
 
-    /// An agent whose pod was told to end does not know why. That a pod was deleted can be seen; why the kubelet ended one by
-    /// itself, for its use of disk say, stands in its status once all containers have ended (invariant I3): until then the
-    /// agent is to ask again.
-    fn told_to_end(
+    /// An agent that lost the tool's container, or whose pod was told to end, does not know why the tool ended. The kubelet
+    /// does (invariant I3): how a container ended, a moment later; why it ended a pod by itself, for its use of disk say,
+    /// once all containers have ended. Until then the agent is to ask again. `is_told` says from when on the pod's status
+    /// tells, `is_asked_to_go` that it tells no more than the agent.
+    fn as_the_kubelet_says(
         &mut self,
         incarnation: Incarnation,
         exited: Box<Exited>,
         reply: oneshot::Sender<ExitedAnswer>,
+        is_told: fn(&Pod) -> bool,
+        is_asked_to_go: fn(&Pod) -> bool,
     ) -> Result<(), JobError> {
         let work = self.works.entry(incarnation).or_default();
         let since = *work.lost.get_or_insert_with(Instant::now);
         let pod = work.seen().cloned();
-        let finished = pod.as_ref().filter(|pod| sight::is_finished(pod));
-        if let Some(outcome) = finished.and_then(|pod| self.outcome_by(incarnation, pod)) {
+        if let Some(outcome) =
+            pod.as_deref().filter(|pod| is_told(pod)).and_then(|pod| self.outcome_by(incarnation, pod))
+        {
             self.replies.push(Reply::Ended(Answer::Exited(reply)));
             return self.ended(incarnation, outcome);
         }
-        if pod.is_some_and(|pod| sight::is_terminating(&pod)) || since.elapsed() >= KUBELET_WAIT {
-            self.report(incarnation, Report::Exited(exited, reply));
-        }
-        Ok(())
-    }
-
-    /// An agent that lost the tool's container does not know how the tool ended. The kubelet does, a moment later
-    /// (invariant I3): until then the agent is to ask again.
-    fn tool_lost(
-        &mut self,
-        incarnation: Incarnation,
-        exited: Box<Exited>,
-        reply: oneshot::Sender<ExitedAnswer>,
-    ) -> Result<(), JobError> {
-        let work = self.works.entry(incarnation).or_default();
-        let since = *work.lost.get_or_insert_with(Instant::now);
-        let pod = work.seen().filter(|pod| sight::is_tool_over(pod)).cloned();
-        if let Some(outcome) = pod.and_then(|pod| self.outcome_by(incarnation, &pod)) {
-            self.replies.push(Reply::Ended(Answer::Exited(reply)));
-            return self.ended(incarnation, outcome);
-        }
-        if since.elapsed() >= KUBELET_WAIT {
+        if pod.as_deref().is_some_and(is_asked_to_go) || since.elapsed() >= KUBELET_WAIT {
             self.report(incarnation, Report::Exited(exited, reply));
         }
         Ok(())

@@ -4,10 +4,11 @@ use tokio::time::Instant;
 use weir_api::kubernetes::conditions::STORE_UNAVAILABLE;
 use weir_api::{FailureClass, Phase};
 use weir_cwl::Record;
+use weir_plan::action::words_of_kill;
 use weir_plan::event::{Failure, Usage};
 use weir_plan::{Event, Incarnation, Outcome};
 
-use super::perform::{News, ends_words};
+use super::perform::News;
 use super::work::{OrderState, PodState};
 use super::{Actor, JobError};
 use crate::data;
@@ -121,7 +122,7 @@ impl Actor {
         for incarnation in due {
             let Some(work) = self.works.get_mut(&incarnation) else { continue };
             if let Some((class, _)) = work.stop.take_if(|(_, at)| *at <= now) {
-                self.failed(incarnation, class, ends_words(class))?;
+                self.failed(incarnation, class, words_of_kill(class))?;
             } else if !work.is_reporting()
                 && let Some((outcome, _)) = work.over.take_if(|(_, at)| *at <= now)
             {

@@ -8,7 +8,6 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use weir_api::FailureClass;
-use weir_cwl::expression::Context as ExpressionContext;
 use weir_cwl::{Record, Value};
 use weir_plan::action::{Evaluation, Launch, Load, Prepare};
 use weir_plan::event::{Resources, Slot};
@@ -250,15 +249,7 @@ impl Actor {
     fn evaluate(&self, evaluation: Evaluation) {
         let mut scripts = Scripts(self.context.services.scripts.clone());
         let (instance, slot) = (evaluation.instance.clone(), evaluation.slot.clone());
-        let task = move || {
-            let context = ExpressionContext {
-                inputs: &evaluation.inputs,
-                self_: &evaluation.self_,
-                runtime: &evaluation.runtime,
-                library: evaluation.library.as_deref(),
-            };
-            evaluation.template.evaluate(&context, &mut scripts).map_err(|error| error.to_string())
-        };
+        let task = move || evaluation.evaluate(&mut scripts);
         in_background(&self.sender, task, Err, move |result| News::Evaluated(instance, slot, result));
     }
 
@@ -331,13 +322,6 @@ fn load(context: &JobContext, asked: &Load, is_given_up: impl Fn() -> bool) -> R
 }
 
 /// Why an incarnation was asked to end.
-pub(super) fn ends_words(class: FailureClass) -> &'static str {
-    match class {
-        FailureClass::TimeLimit => "stopped because the job took too long",
-        _ => "stopped because the job was stopped",
-    }
-}
-
 /// Whether the pod holds no resources any more.
 fn is_over(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());

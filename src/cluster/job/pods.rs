@@ -9,12 +9,12 @@ use kube::ResourceExt;
 use tokio::time::Instant;
 use weir_api::FailureClass;
 use weir_cwl::Process;
+use weir_plan::action::words_of_kill;
 use weir_plan::event::{Failure, Usage};
 use weir_plan::observed::Lookahead;
 use weir_plan::{Incarnation, Outcome, Timestamp, launch_of};
 
 use super::create::ours;
-use super::perform::ends_words;
 use super::work::PodState;
 use super::{Actor, Backoff, End, JobError, in_time};
 use crate::limits::REPORT_WAIT;
@@ -171,7 +171,7 @@ impl Actor {
             return Ok(());
         }
         if let Some((class, _)) = work.stop.take() {
-            return self.failed(incarnation, class, ends_words(class));
+            return self.failed(incarnation, class, words_of_kill(class));
         }
         let codes = self.codes(incarnation);
         let ending = ended(pod, &self.about(incarnation, &codes));
@@ -245,10 +245,8 @@ impl Actor {
         let launch = self.works.get(&incarnation).and_then(|work| work.launch.as_ref());
         let process = launch.and_then(|launch| self.context.intent.package().processes.get(launch.tool.0));
         match process {
-            Some(Process::CommandLineTool(tool)) if !tool.success_codes.is_empty() => {
-                (tool.success_codes.clone(), tool.temporary_fail_codes.clone())
-            }
-            Some(Process::CommandLineTool(tool)) => (vec![0], tool.temporary_fail_codes.clone()),
+            Some(Process::CommandLineTool(tool)) => (tool.success_codes.clone(), tool.temporary_fail_codes.clone()),
+            // A spare has no tool yet, and all of its ends are alike.
             _ => (vec![0], Vec::new()),
         }
     }
