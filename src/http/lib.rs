@@ -7,4 +7,5 @@
 //! The façade holds no state of its own: what it answers is what the backend has (invariant I4).
 
 pub mod backend;
+pub mod fetcher;
 pub mod names;
