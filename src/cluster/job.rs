@@ -242,8 +242,10 @@ impl Actor {
             self.shown.is_spec_changed = is_spec_changed;
             self.shown.is_stale = true;
         }
-        if job.spec.dismiss && !self.ledger.is_stopping {
-            let message = "the job was dismissed".to_owned();
+        // One that is deleted may stay for somebody's finalizer: its steps are not to run on.
+        let is_deleted = job.metadata.deletion_timestamp.is_some();
+        if (job.spec.dismiss || is_deleted) && !self.ledger.is_stopping {
+            let message = if is_deleted { "the job was deleted" } else { "the job was dismissed" }.to_owned();
             self.happened(Event::StopRequested { class: weir_api::FailureClass::Dismissed, message })?;
         }
         match (job.spec.suspend, self.ledger.is_suspended) {
