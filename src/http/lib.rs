@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 pub mod backend;
+pub mod fetcher;
 pub mod limits;
 pub mod links;
 pub mod names;
@@ -27,18 +28,21 @@ pub use server::serve;
 pub use settings::Settings;
 
 use backend::Backend;
+use fetcher::Fetcher;
 
 /// What every handler is given: `State<Arc<Facade>>`.
 pub struct Facade {
     /// Who holds processes and runs jobs.
     pub backend: Arc<dyn Backend>,
+    /// The world outside.
+    pub fetcher: Arc<dyn Fetcher>,
     /// What its operator decides.
     pub settings: Settings,
 }
 
 impl Facade {
     /// Over this backend.
-    pub fn new(backend: Arc<dyn Backend>, settings: Settings) -> Self {
-        Self { backend, settings }
+    pub fn new(backend: Arc<dyn Backend>, fetcher: Arc<dyn Fetcher>, settings: Settings) -> Self {
+        Self { backend, fetcher, settings }
     }
 }

@@ -56,7 +56,7 @@ pub fn new_process(id: &str, text: &str) -> NewProcess {
     };
     description.insert("id".into(), id.into());
     let id = id.parse().unwrap_or_else(|error| panic!("{error}"));
-    let deployed = Deployed { cwl: text.to_owned(), workflow: None, application_package: None };
+    let deployed = Deployed { cwl: text.to_owned(), ..Deployed::default() };
     NewProcess { id, deployed, description, package: Arc::new(package) }
 }
 
