@@ -5,7 +5,6 @@ use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use serde_json::Value as Json;
-use weir_cwl::uri;
 
 use super::mistake::{Mistakes, below, shown};
 
@@ -36,7 +35,7 @@ pub fn base64_text(bytes: &[u8]) -> String {
 /// Checks a string of a format. What is not known restricts nothing.
 pub fn check_string(format: &str, text: &str, pointer: &str, mistakes: &mut Mistakes) {
     let is_right = match format {
-        "uri" | "iri" => uri::is_absolute(text) && !text.contains(char::is_whitespace),
+        "uri" | "iri" => has_scheme(text) && !text.contains(char::is_whitespace),
         "uri-reference" | "iri-reference" => !text.contains(char::is_whitespace),
         "date-time" => text.parse::<jiff::Timestamp>().is_ok(),
         "date" => text.parse::<jiff::civil::Date>().is_ok(),
@@ -137,7 +136,9 @@ fn check_type(value: &Json, types: &[&str], pointer: &str, mistakes: &mut Mistak
             let right = format!("write {}", types.join(" or "));
             mistakes.add(&below(pointer, "type"), format!("it is {}", shown(type_)), right);
         }
-        None => mistakes.add(pointer, format!("it is {}", shown(value)), format!("write a GeoJSON {}", types.join(" or "))),
+        None => {
+            mistakes.add(pointer, format!("it is {}", shown(value)), format!("write a GeoJSON {}", types.join(" or ")))
+        }
     }
 }
 
@@ -158,6 +159,16 @@ fn check_bbox(value: &Json, pointer: &str, mistakes: &mut Mistakes) {
         Some(other) => mistakes.add(&pointer, format!("it is {}", shown(other)), right),
         None => mistakes.add(&pointer, "it is missing", right),
     }
+}
+
+/// Whether a text begins with a scheme (RFC 3986, §3.1).
+fn has_scheme(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(scheme, rest)| {
+        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(is_inner)
+            && !rest.is_empty()
+    })
 }
 
 fn is_uuid(text: &str) -> bool {

@@ -63,7 +63,9 @@ impl Prefer {
 
     /// Seconds that the client would wait for a synchronous answer.
     pub fn wait(&self) -> Option<u32> {
-        self.known.iter().find_map(|(_, known)| if let Preference::Wait(seconds) = known { Some(*seconds) } else { None })
+        self.known
+            .iter()
+            .find_map(|(_, known)| if let Preference::Wait(seconds) = known { Some(*seconds) } else { None })
     }
 
     /// `return=representation` is the document, `return=minimal` the bare values.
@@ -159,19 +161,14 @@ mod tests {
             applied("respond-async;return=representation", Mode::Async, document).as_deref(),
             Some("respond-async;return=representation")
         );
-        assert_eq!(
-            applied("wait=5, return=minimal", Mode::Sync, raw).as_deref(),
-            Some("wait=5, return=minimal")
-        );
+        assert_eq!(applied("wait=5, return=minimal", Mode::Sync, raw).as_deref(), Some("wait=5, return=minimal"));
         assert_eq!(applied("respond-async", Mode::Sync, raw), None);
         assert_eq!(applied("respond-async, wait=5", Mode::Async, document).as_deref(), Some("respond-async"));
     }
 
     #[test]
     fn the_mode_follows_the_matrix_of_the_standard() {
-        let mode = |options: Json, asked| {
-            decide(json!({"jobControlOptions": options}).as_object().unwrap(), asked)
-        };
+        let mode = |options: Json, asked| decide(json!({"jobControlOptions": options}).as_object().unwrap(), asked);
         let both = || json!(["async-execute", "sync-execute", "dismiss"]);
         assert_eq!(mode(both(), None), Mode::Sync);
         assert_eq!(mode(both(), Some(Mode::Async)), Mode::Async);

@@ -101,7 +101,8 @@ fn subscriber_of(subscriber: &Json, mistakes: &mut Mistakes) -> Option<Subscribe
     };
     let mut uri = |name: &str| {
         let spellings = [format!("{name}Uri"), format!("{name}Url")];
-        let spelling = spellings.into_iter().find(|spelling| members.get(spelling).is_some_and(|uri| !uri.is_null()))?;
+        let spelling =
+            spellings.into_iter().find(|spelling| members.get(spelling).is_some_and(|uri| !uri.is_null()))?;
         let value = &members[&spelling];
         match value.as_str().filter(|uri| is_web_url(uri)) {
             Some(uri) => Some(uri.to_owned()),

@@ -84,7 +84,8 @@ fn any_of(several: &[&Json], given: Given<'_>, pointer: &str, mistakes: &mut Mis
     if let [only] = near[..] {
         return check(only, given, pointer, mistakes);
     }
-    let is_wrong_media_type = !near.is_empty() && near.iter().any(|schema| fits(schema, Given { media_type: None, ..given }));
+    let is_wrong_media_type =
+        !near.is_empty() && near.iter().any(|schema| fits(schema, Given { media_type: None, ..given }));
     if let (true, Some(media_type)) = (is_wrong_media_type, given.media_type) {
         let stated = several.iter().filter_map(|schema| schema.get("contentMediaType").and_then(Json::as_str));
         mistakes.add(pointer, format!("its media type is {media_type:?}"), format!("write one of {}", listed(stated)));
@@ -235,7 +236,8 @@ fn bounds(
     pointer: &str,
     mistakes: &mut Mistakes,
 ) {
-    let bound = |keyword: &str| schema.get(keyword).and_then(Json::as_u64).and_then(|bound| usize::try_from(bound).ok());
+    let bound =
+        |keyword: &str| schema.get(keyword).and_then(Json::as_u64).and_then(|bound| usize::try_from(bound).ok());
     if let Some(least) = bound(least).filter(|least| count < *least) {
         mistakes.add(pointer, format!("it has {count} {unit}"), format!("write at least {least}"));
     }
@@ -248,7 +250,8 @@ fn bounds(
 fn described(schema: &Map<String, Json>) -> String {
     let text = |keyword: &str| schema.get(keyword).and_then(Json::as_str);
     if let Some(symbols) = schema.get("enum").and_then(Json::as_array) {
-        let symbols: Vec<String> = symbols.iter().map(|symbol| symbol.as_str().map_or_else(|| symbol.to_string(), str::to_owned)).collect();
+        let symbols: Vec<String> =
+            symbols.iter().map(|symbol| symbol.as_str().map_or_else(|| symbol.to_string(), str::to_owned)).collect();
         return format!("one of {}", listed(symbols.iter().map(String::as_str)));
     }
     let several: Vec<String> = ["oneOf", "anyOf", "allOf"]
@@ -259,7 +262,9 @@ fn described(schema: &Map<String, Json>) -> String {
     if let Some((first, _)) = several.split_first() {
         return if schema.contains_key("allOf") { first.clone() } else { several.join(", or ") };
     }
-    if let Some(words) = text("$ref").map(format::reference_in_words).or_else(|| text("format").and_then(format::in_words)) {
+    if let Some(words) =
+        text("$ref").map(format::reference_in_words).or_else(|| text("format").and_then(format::in_words))
+    {
         return words.to_owned();
     }
     match (text("type"), text("contentMediaType")) {
@@ -355,7 +360,13 @@ mod tests {
     #[test]
     fn a_bounding_box_is_one() {
         let bbox = json!({"allOf": [{"format": "ogc-bbox"}, {"type": "object", "required": ["bbox"]}]});
-        assert_eq!(wrong(bbox.clone(), json!({"bbox": [51.9, 7, 52, 7.1], "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"})), "");
+        assert_eq!(
+            wrong(
+                bbox.clone(),
+                json!({"bbox": [51.9, 7, 52, 7.1], "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"})
+            ),
+            ""
+        );
         insta::assert_snapshot!(wrong(bbox.clone(), json!({"bbox": [1, 2, 3], "crs": 5})), @"");
         insta::assert_snapshot!(wrong(bbox.clone(), json!({"box": []})), @"");
         insta::assert_snapshot!(wrong(bbox, json!([1, 2, 3, 4])), @"");
