@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 pub mod backend;
+pub mod echo;
 pub mod execution;
 pub mod fetcher;
 pub mod limits;

@@ -367,3 +367,179 @@ fn crs_symbol(crs: &str) -> &str {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::Deployed;
+    use crate::testing::new_process;
+    use serde_json::json;
+
+    fn process(inputs: &str) -> ProcessRecord {
+        let text = format!(
+            "cwlVersion: v1.2\nclass: CommandLineTool\nid: tool\nbaseCommand: x\noutputs: []\n\
+             requirements:\n  SchemaDefRequirement:\n    types:\n      - $import: https://raw.githubusercontent.com/eoap/schemas/main/string_format.yaml\n\
+             \x20     - $import: https://raw.githubusercontent.com/eoap/schemas/main/ogc.yaml\ninputs:\n{inputs}"
+        );
+        let new = new_process("tool", &text);
+        ProcessRecord {
+            id: new.id,
+            description: Arc::new(new.description),
+            mutable: true,
+            package: new.package,
+            deployed: Arc::new(Deployed::default()),
+        }
+    }
+
+    fn read_as(inputs: &str, given: Json) -> Result<Json, String> {
+        read(&process(inputs), given.as_object().unwrap(), &References::new())
+            .map(Json::Object)
+            .map_err(|mistakes| mistakes.to_string())
+    }
+
+    const WATER: &str = "  stac_items: string[]\n  aoi: {type: string, label: area of interest}\n  epsg: {type: string, default: EPSG:4326}\n  bands: {type: 'string[]', default: [green, nir]}\n  scale: float?\n";
+
+    #[test]
+    fn the_walkthroughs_inputs_are_taken_as_they_are() {
+        let given = json!({
+            "stac_items": ["https://x.example/a", "https://x.example/b"], "aoi": "-121.399,39.834,-120.74,40.472",
+            "epsg": "EPSG:4326", "bands": ["green", "nir"],
+        });
+        let mut expected = given.clone();
+        expected["scale"] = Json::Null;
+        assert_eq!(read_as(WATER, given), Ok(expected));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let given = json!({"stac_items": "https://x.example/a", "bands": ["green", 8], "scale": "2", "aoj": 1});
+        insta::assert_snapshot!(read_as(WATER, given).unwrap_err(), @"");
+    }
+
+    #[test]
+    fn an_input_that_is_null_takes_its_default() {
+        let given = json!({"stac_items": [], "aoi": "a", "epsg": null, "scale": null});
+        assert_eq!(read_as(WATER, given), Ok(json!({"stac_items": [], "aoi": "a", "scale": null})));
+        insta::assert_snapshot!(read_as(WATER, json!({"stac_items": [], "aoi": null})).unwrap_err(), @"");
+    }
+
+    #[test]
+    fn qualified_values_are_unwrapped_at_every_level() {
+        let given =
+            json!({"stac_items": {"value": [{"value": "a"}, "b"]}, "aoi": {"value": "x", "mediaType": "text/plain"}});
+        let read = read_as(WATER, given).unwrap();
+        assert_eq!((&read["stac_items"], &read["aoi"]), (&json!(["a", "b"]), &json!("x")));
+    }
+
+    #[test]
+    fn files_and_directories_come_by_url_in_every_spelling() {
+        let inputs = "  item: Directory\n  items: Directory[]?\n  table: File?\n";
+        for item in [
+            json!("https://x.example/item.json"),
+            json!({"href": "https://x.example/item.json", "type": "application/geo+json"}),
+            json!({"class": "Directory", "location": "https://x.example/item.json"}),
+            json!({"class": "https://raw.githubusercontent.com/eoap/schemas/main/string_format.yaml#URI", "value": "https://x.example/item.json"}),
+            json!({"type": "Feature", "links": [{"rel": "self", "href": "https://x.example/item.json"}]}),
+        ] {
+            let read = read_as(inputs, json!({"item": item, "items": [item, item], "table": {"href": "s3://b/t.csv"}}))
+                .unwrap();
+            let directory = json!({"class": "Directory", "location": "https://x.example/item.json"});
+            assert_eq!(read["item"], directory, "{item}");
+            assert_eq!(read["items"], json!([directory, directory]));
+            assert_eq!(read["table"], json!({"class": "File", "location": "s3://b/t.csv"}));
+        }
+    }
+
+    #[test]
+    fn files_come_by_value_too() {
+        let given = json!({"a": {"value": "x,y", "mediaType": "text/csv"}, "b": {"value": "SUkqAP8=", "format": {"mediaType": "image/tiff; application=geotiff", "encoding": "base64"}}});
+        let read = read_as("  a: File\n  b: File\n", given).unwrap();
+        assert_eq!(read["a"], json!({"class": "File", "basename": "value.csv", "contents": "x,y"}));
+        assert_eq!(
+            read["b"],
+            json!({"class": "File", "location": "data:image/tiff;application=geotiff;base64,SUkqAP8=", "basename": "value.tif"})
+        );
+    }
+
+    #[test]
+    fn nothing_of_the_server_can_be_named() {
+        let inputs = "  item: Directory?\n  table: File?\n  any: Any?\n  tables: File[]?\n";
+        let given = json!({
+            "item": "file:///etc", "table": {"class": "File", "path": "/etc/passwd"}, "any": {"x": [{"class": "File", "location": "/etc/passwd"}]},
+            "tables": [{"href": "file:///etc/passwd"}, {"class": "File", "location": "https://x", "secondaryFiles": [{"class": "File", "location": "../x"}]}],
+        });
+        insta::assert_snapshot!(read_as(inputs, given).unwrap_err(), @"");
+    }
+
+    #[test]
+    fn eoap_types_are_taken_as_objects_and_as_the_standard_has_them() {
+        let base = "https://raw.githubusercontent.com/eoap/schemas/main";
+        let inputs = format!("  at: {base}/string_format.yaml#URI\n  box: {base}/ogc.yaml#BBox\n");
+        let expected = json!({"at": {"value": "https://x"}, "box": {"bbox": [1, 2, 3, 4], "crs": "CRS84"}});
+        for (at, crs) in [
+            (json!("https://x"), "CRS84"),
+            (json!({"href": "https://x"}), "http://www.opengis.net/def/crs/OGC/1.3/CRS84"),
+            (json!({"class": format!("{base}/string_format.yaml#URI"), "value": "https://x"}), "CRS84"),
+        ] {
+            let given =
+                json!({"at": at, "box": {"class": format!("{base}/ogc.yaml#BBox"), "bbox": [1, 2, 3, 4], "crs": crs}});
+            assert_eq!(read_as(&inputs, given), Ok(expected.clone()));
+        }
+        let given = json!({"at": "somewhere", "box": {"bbox": [1, 2], "crs": "EPSG:3857"}});
+        insta::assert_snapshot!(read_as(&inputs, given).unwrap_err(), @"");
+    }
+
+    #[test]
+    fn of_several_types_the_one_that_fits_is_taken() {
+        let inputs = "  x: [File, 'File[]', string]\n  n: [int, string]\n";
+        let read = read_as(inputs, json!({"x": [{"href": "https://a"}], "n": "1"})).unwrap();
+        assert_eq!(read, json!({"x": [{"class": "File", "location": "https://a"}], "n": "1"}));
+        insta::assert_snapshot!(read_as(inputs, json!({"x": {}, "n": 1.5})).unwrap_err(), @"");
+    }
+
+    #[test]
+    fn values_by_reference_are_wanted_and_then_read() {
+        let process = process("  bands: string[]\n  n: int\n  text: string\n");
+        let given =
+            json!({"bands": {"href": "https://a/bands.json"}, "n": {"value": 3}, "text": {"href": "https://a/text"}});
+        let given = given.as_object().unwrap();
+        let wanted = wanted(&process, given);
+        assert_eq!(
+            wanted,
+            [
+                ("/inputs/bands".to_owned(), "https://a/bands.json".to_owned()),
+                ("/inputs/text".to_owned(), "https://a/text".to_owned()),
+            ]
+        );
+        let fetched = |bands: &str| {
+            let document = |text: &str| Fetched { bytes: text.to_owned().into(), media_type: None };
+            References::from([
+                ("/inputs/bands".to_owned(), document(bands)),
+                ("/inputs/text".to_owned(), document("[x]")),
+            ])
+        };
+        let inputs = read(&process, given, &fetched(r#"["green"]"#)).unwrap();
+        assert_eq!(Json::Object(inputs), json!({"bands": ["green"], "n": 3, "text": "[x]"}));
+        insta::assert_snapshot!(read(&process, given, &fetched("[8]")).unwrap_err(), @"");
+        insta::assert_snapshot!(read(&process, given, &fetched("<html>")).unwrap_err(), @"");
+    }
+
+    #[test]
+    fn a_described_input_with_several_occurrences_takes_a_list() {
+        let mut process = process("  bands: string[]\n");
+        let corrected = json!({"inputs": {"bands": {"minOccurs": 1, "maxOccurs": 2, "schema": {"type": "string"}}}});
+        process.description = Arc::new(corrected.as_object().unwrap().clone());
+        let read = |bands: Json| {
+            let given = json!({"bands": bands});
+            read(&process, given.as_object().unwrap(), &References::new())
+                .map(|mut inputs| inputs.remove("bands").unwrap())
+                .map_err(|mistakes| mistakes.to_string())
+        };
+        assert_eq!(read(json!(["green", {"value": "nir"}])), Ok(json!(["green", "nir"])));
+        assert_eq!(read(json!("green")), Ok(json!(["green"])));
+        insta::assert_snapshot!(read(json!(["a", "b", "c"])).unwrap_err(), @"");
+        insta::assert_snapshot!(read(json!([1])).unwrap_err(), @"");
+    }
+}
