@@ -90,3 +90,6 @@ pub const NOTICE_TRIES: u32 = 8;
 
 /// Before the second try; doubled for each further one.
 pub const NOTICE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Bytes of a log that its page shows; the text itself has all of it.
+pub const TEXT_SHOWN_BYTES: usize = 1 << 20;
