@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bytes of a request's body. Packages are at most a few hundred KiB; an execute request may hold base64 images.
 pub const BODY_BYTES: usize = 16 << 20;
 
+/// Bytes of all requests' bodies together. One whose length is not said counts as [`BODY_BYTES`].
+pub const BODIES_BYTES: usize = 256 << 20;
+
 /// Levels of nested arrays and objects in a request's body. A STAC item has about ten.
 pub const BODY_DEPTH: usize = 64;
 
