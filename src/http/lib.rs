@@ -19,6 +19,7 @@ pub mod links;
 pub mod names;
 pub mod negotiate;
 pub mod openapi;
+mod pace;
 pub mod pages;
 pub mod paging;
 pub mod problem;

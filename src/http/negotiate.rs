@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value as Json;
 
 use crate::pages::Page;
-use crate::problem::Problem;
+use crate::problem::{PROBLEM_JSON, Problem};
 
 /// Media type of every document.
 pub const JSON: &str = "application/json";
@@ -34,8 +34,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Format {
             });
         }
         let accept = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-        match choose(accept, &[JSON, "text/html"]) {
-            Some(0) => Ok(Self::Json),
+        // Who takes problems alone wants to know them.
+        match choose(accept, &[JSON, "text/html", PROBLEM_JSON]) {
+            Some(0 | 2) => Ok(Self::Json),
             Some(_) => Ok(Self::Html),
             None => Err(Problem::not_acceptable(&[JSON, "text/html"])),
         }

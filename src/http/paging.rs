@@ -127,7 +127,12 @@ mod tests {
             .iter()
             .map(|link| format!("{} {}", link["rel"].as_str().unwrap(), link["href"].as_str().unwrap()))
             .collect();
-        insta::assert_snapshot!(links.join("\n"), @"");
+        insta::assert_snapshot!(links.join("\n"), @r"
+        self http://h/acme/ogc-api/jobs?status=failed&type=a%26b&limit=2&skip=3
+        alternate http://h/acme/ogc-api/jobs?status=failed&type=a%26b&limit=2&skip=3&f=html
+        next http://h/acme/ogc-api/jobs?status=failed&type=a%26b&limit=2&skip=5
+        prev http://h/acme/ogc-api/jobs?status=failed&type=a%26b&limit=2&skip=1
+        ");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! From a request to its handler.
 //!
 //! Everything of a tenant is below `/{tenant}`; each part of the API gives its own `routes()`. Layers, from the outside:
-//! a slash at the end of the path is cut off, the request gets its id, CORS and OPTIONS, problems are written, bodies are
-//! read; then the route, and before its handler the tenant.
+//! the request gets its id, CORS and OPTIONS, problems are written, bodies are read, a slash at the end of the path is cut
+//! off; then the route, and before its handler the tenant.
 
 use std::sync::Arc;
 
@@ -19,13 +19,22 @@ use crate::{Facade, conformance, cors, landing, openapi, processes, request_id, 
 
 /// Everything that the façade answers.
 pub fn router(facade: Arc<Facade>) -> Router {
-    let routes = routes(facade);
-    Router::new().fallback(async move |request: Request| -> Response {
+    let routes = routes(Arc::clone(&facade));
+    // Around the routes as a whole: only there `Allow` of what has no such method is known.
+    let whole = async move |request: Request| -> Response {
         match routes.oneshot(without_last_slash(request)).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
-    })
+    };
+    Router::new()
+        .fallback(whole)
+        // Bodies have been read by then, within their limit.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(Room::default(), body::read))
+        .layer(middleware::from_fn(problem::render))
+        .layer(middleware::from_fn_with_state(facade, cors::answer))
+        .layer(middleware::from_fn(request_id::trace))
 }
 
 fn routes(facade: Arc<Facade>) -> Router {
@@ -38,12 +47,6 @@ fn routes(facade: Arc<Facade>) -> Router {
         .nest("/{tenant}/ogc-api", api)
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), tenant::admit))
         .fallback(async || Problem::not_found("such resource"))
-        // Bodies have been read by then, within their limit.
-        .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(Room::default(), body::read))
-        .layer(middleware::from_fn(problem::render))
-        .layer(middleware::from_fn_with_state(Arc::clone(&facade), cors::answer))
-        .layer(middleware::from_fn(request_id::trace))
         .with_state(facade)
 }
 

@@ -143,7 +143,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         summary: "Replace a process; its jobs go on with what they were started with",
         parameters: &["processID", "w"],
         bodies: PACKAGES,
-        answers: &[Answer { status: 204, description: "It is replaced", headers: &[], content: &[] }],
+        answers: &[Answer { status: 204, description: "It is replaced", headers: &["Location"], content: &[] }],
         problems: WRITE,
     },
     Operation {

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use serde_json::json;
 
 use crate::backend::BackendError;
@@ -28,7 +26,16 @@ async fn the_landing_page_answers_with_and_without_a_slash_at_its_end() {
         .iter()
         .map(|link| format!("{} {}", link["rel"].as_str().unwrap(), link["href"].as_str().unwrap()))
         .collect();
-    insta::assert_snapshot!(links.join("\n"), @"");
+    insta::assert_snapshot!(links.join("\n"), @r"
+    self http://weir.test/acme/ogc-api
+    alternate http://weir.test/acme/ogc-api/?f=html
+    service-desc http://weir.test/acme/ogc-api/api
+    service-doc http://weir.test/acme/ogc-api/api?f=html
+    http://www.opengis.net/def/rel/ogc/1.0/conformance http://weir.test/acme/ogc-api/conformance
+    conformance http://weir.test/acme/ogc-api/conformance
+    http://www.opengis.net/def/rel/ogc/1.0/processes http://weir.test/acme/ogc-api/processes
+    http://www.opengis.net/def/rel/ogc/1.0/job-list http://weir.test/acme/ogc-api/jobs
+    ");
 }
 
 #[tokio::test]
@@ -73,7 +80,15 @@ async fn a_problem_has_the_form_that_is_accepted() {
         assert_eq!((answer.status, answer.header("content-type")), (status, media_type), "{accept}");
     }
     let problem = client.get(path).await.json();
-    insta::assert_snapshot!(format!("{problem:#}"), @"");
+    insta::assert_snapshot!(format!("{problem:#}"), @r#"
+    {
+      "type": "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/no-such-process",
+      "title": "No such process",
+      "status": 404,
+      "detail": "there is no process `none`; GET …/processes lists those that there are",
+      "instance": "/acme/ogc-api/processes/none"
+    }
+    "#);
 }
 
 #[tokio::test]
