@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 pub mod backend;
+pub mod deploy;
 pub mod fetcher;
 pub mod limits;
 pub mod links;

@@ -11,7 +11,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::cwl_type::{array, cwl_type, is_file, optional};
+use super::cwl_type::{array, cwl_type, holds, optional};
 use crate::problem::Problem;
 
 /// Bytes of a gigabyte, in which the standard counts, and of a mebibyte, in which CWL counts.
@@ -24,7 +24,12 @@ const INPUT_BINDING: [&str; 6] = ["prefix", "position", "separate", "valueFrom",
 const OUTPUT_BINDING: [&str; 3] = ["glob", "loadContents", "outputEval"];
 
 /// The CWL text of a container. `unit` stands at the JSON pointer `place`; `description` is its process description.
-pub fn tool(id: &str, unit: &Map<String, Json>, place: &str, description: &Map<String, Json>) -> Result<String, Problem> {
+pub fn tool(
+    id: &str,
+    unit: &Map<String, Json>,
+    place: &str,
+    description: &Map<String, Json>,
+) -> Result<String, Problem> {
     let image = unit.get("image").and_then(Json::as_str).map(str::trim).filter(|image| !image.is_empty());
     let Some(image) = image else {
         return Err(Problem::invalid_parameter(&format!("{place}/image"), "missing", "name the container's image"));
@@ -77,13 +82,12 @@ fn configure(requirements: &mut Map<String, Json>, unit: &Map<String, Json>, pla
     };
     let amount = |key: &str| match config.get(key) {
         None | Some(Json::Null) => Ok(None),
-        Some(value) => match value.as_f64().filter(|amount| *amount > 0.0 && *amount < 1e9) {
-            Some(amount) => Ok(Some(amount)),
-            None => {
-                let what = format_args!("{value} is not an amount");
-                Err(Problem::invalid_parameter(&format!("{place}/{key}"), what, "write a number above 0"))
-            }
-        },
+        Some(value) => {
+            let amount = value.as_f64().filter(|amount| *amount > 0.0 && *amount < 1e9);
+            let what = format_args!("{value} is not an amount");
+            let wrong = || Problem::invalid_parameter(&format!("{place}/{key}"), what, "write a number above 0");
+            amount.map(Some).ok_or_else(wrong)
+        }
     };
     let mut resources = Map::new();
     for (low, high, min, max, is_bytes) in [
@@ -115,7 +119,11 @@ fn configure(requirements: &mut Map<String, Json>, unit: &Map<String, Json>, pla
 
 /// A number that is a whole one, at least 1 and far below 2^53.
 fn whole(amount: f64) -> Json {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "amounts are checked: above 0, below 1e9 GB")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "amounts are checked: above 0, below 1e9 GB"
+    )]
     let whole = amount as u64;
     json!(whole)
 }
@@ -149,16 +157,16 @@ impl<'a> Bindings<'a> {
     }
 
     fn output(&self, id: &str, type_: &Json) -> Option<Json> {
-        let holds = |class| is_file(type_, class);
+        let has = |class| holds(type_, class);
         let mut binding = match self.outputs.and_then(|bindings| bindings.get(id)) {
             Some(binding) => only(binding, &OUTPUT_BINDING),
-            None if holds("Directory") => json!({"glob": "."}),
-            None if holds("File") => json!({"glob": [id, format!("{id}.*")]}),
+            None if has("Directory") => json!({"glob": "."}),
+            None if has("File") => json!({"glob": [id, format!("{id}.*")]}),
             // Values without a file are in `cwl.output.json`.
             None => return None,
         };
-        if !holds("File") && !holds("Directory") && binding.get("outputEval").is_none() {
-            let text = is_file(type_, "string");
+        if !has("File") && !has("Directory") && binding.get("outputEval").is_none() {
+            let text = holds(type_, "string");
             binding["loadContents"] = json!(true);
             binding["outputEval"] =
                 json!(if text { "$(self[0].contents.trim())" } else { "$(JSON.parse(self[0].contents))" });
@@ -187,10 +195,10 @@ fn inputs(description: &Map<String, Json>, bindings: &Bindings<'_>) -> Result<Js
         };
         let mut type_ = cwl_type(schema);
         if several && schema["type"] != "array" {
-            type_ = array(type_);
+            type_ = array(&type_);
         }
         if described["minOccurs"] == 0 {
-            type_ = optional(type_);
+            type_ = optional(&type_);
         }
         let mut input = Map::new();
         input.insert("type".into(), type_);
@@ -242,12 +250,12 @@ mod tests {
 
     use super::*;
 
-    fn object(value: Json) -> Map<String, Json> {
+    fn object(value: &Json) -> Map<String, Json> {
         value.as_object().unwrap().clone()
     }
 
     fn ndvi() -> Map<String, Json> {
-        object(json!({"id": "ndvi", "version": "1", "inputs": {
+        object(&json!({"id": "ndvi", "version": "1", "inputs": {
             "scenes": {"schema": {"type": "string", "contentMediaType": "image/tiff"}, "maxOccurs": "unbounded"},
             "epsg": {"schema": {"type": "string", "default": "EPSG:4326"}, "minOccurs": 0},
         }, "outputs": {
@@ -256,13 +264,13 @@ mod tests {
         }}))
     }
 
-    fn made(unit: Json) -> Result<String, String> {
+    fn made(unit: &Json) -> Result<String, String> {
         tool("ndvi", &object(unit), "/executionUnit", &ndvi()).map_err(|problem| problem.detail)
     }
 
     #[test]
     fn a_container_is_a_tool_with_its_requirements_and_bindings() {
-        let text = made(json!({
+        let text = made(&json!({
             "type": "docker", "image": "docker://eo/ndvi:1", "command": ["ndvi", "-v"],
             "config": {"cpuMin": 2, "cpuMax": 5, "memoryMin": 1, "memoryMax": 3, "storageTempMin": 10, "jobTimeout": 90.5},
             "bindings": {
@@ -278,7 +286,7 @@ mod tests {
 
     #[test]
     fn without_bindings_every_input_is_an_option_and_outputs_are_named_by_their_id() {
-        let text = made(json!({"type": "docker", "image": "eo/ndvi"})).unwrap();
+        let text = made(&json!({"type": "docker", "image": "eo/ndvi"})).unwrap();
         let made: Json = serde_json::from_str(&text).unwrap();
         assert_eq!(made["inputs"]["epsg"]["inputBinding"], json!({"prefix": "--epsg"}));
         assert_eq!(made["outputs"]["ndvi"]["outputBinding"]["glob"], json!(["ndvi", "ndvi.*"]));
@@ -296,9 +304,9 @@ mod tests {
             json!({"image": "a", "command": [1]}),
             json!({"image": "a", "bindings": {"inputBindings": {"epsg": "-t"}}}),
         ];
-        insta::assert_snapshot!(units.map(|unit| made(unit).unwrap_err()).join("\n"), @"");
-        let description = object(json!({"inputs": {"a": {"title": "A"}}}));
-        let problem = tool("a", &object(json!({"image": "a"})), "", &description).unwrap_err();
+        insta::assert_snapshot!(units.map(|unit| made(&unit).unwrap_err()).join("\n"), @"");
+        let description = object(&json!({"inputs": {"a": {"title": "A"}}}));
+        let problem = tool("a", &object(&json!({"image": "a"})), "", &description).unwrap_err();
         assert!(problem.detail.starts_with("/processDescription/inputs/a/schema: "), "{}", problem.detail);
     }
 }

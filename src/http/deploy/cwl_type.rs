@@ -8,25 +8,25 @@ use serde_json::{Value as Json, json};
 /// is a Directory (20-044, "inputBinding").
 pub fn cwl_type(schema: &Json) -> Json {
     let plain = not_null(schema);
-    if schema["nullable"] == true { optional(plain) } else { plain }
+    if schema["nullable"] == true { optional(&plain) } else { plain }
 }
 
 /// The same type or null.
-pub fn optional(type_: Json) -> Json {
-    union([json!("null"), type_])
+pub fn optional(type_: &Json) -> Json {
+    union([json!("null"), type_.clone()])
 }
 
 /// An array of a type.
-pub fn array(items: Json) -> Json {
+pub fn array(items: &Json) -> Json {
     json!({"type": "array", "items": items})
 }
 
-/// Whether values of the type are files: File, Directory, or an array or option of them.
-pub fn is_file(type_: &Json, class: &str) -> bool {
+/// Whether values of the type may be of a class: the type itself, an array of it, one of several.
+pub fn holds(type_: &Json, class: &str) -> bool {
     match type_ {
         Json::String(name) => name == class,
-        Json::Array(types) => types.iter().any(|type_| is_file(type_, class)),
-        other => other["type"] == "array" && is_file(&other["items"], class),
+        Json::Array(types) => types.iter().any(|type_| holds(type_, class)),
+        other => other["type"] == "array" && holds(&other["items"], class),
     }
 }
 
@@ -41,7 +41,7 @@ fn not_null(schema: &Json) -> Json {
         Some("integer") if schema["format"] == "int32" => json!("int"),
         Some("integer") => json!("long"),
         Some("number") => json!("double"),
-        Some("array") => array(cwl_type(&schema["items"])),
+        Some("array") => array(&cwl_type(&schema["items"])),
         Some("string") => string(schema),
         _ => json!("Any"),
     }

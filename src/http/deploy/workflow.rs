@@ -57,7 +57,8 @@ impl Listed {
         match (first, self.0.as_slice()) {
             (Some(entry), _) | (None, [entry]) => Ok(entry.id.as_deref()),
             _ => {
-                let what = format_args!("the package holds no Workflow, and several processes: {}", self.ids().join(", "));
+                let what =
+                    format_args!("the package holds no Workflow, and several processes: {}", self.ids().join(", "));
                 Err(Problem::invalid_parameter("", what, "send one with a Workflow, or name the process by ?w="))
             }
         }
