@@ -251,9 +251,17 @@ mod tests {
             json!({"value": 1, "mediaType": "application/cwl"}),
         ]
         .map(|value| unit(&value).unwrap_err().split("; ").next().unwrap_or_default().to_owned());
-        insta::assert_snapshot!(refused.join("\n"), @"");
+        insta::assert_snapshot!(refused.join("\n"), @"
+        /executionUnit: not an object
+        /executionUnit: empty
+        /executionUnit: neither a link, nor a value, nor a container
+        /executionUnit/href: not a URL
+        /executionUnit/type: `text/x-python` cannot be run
+        /executionUnit/mediaType: `text/x-python` cannot be run
+        /executionUnit/value: neither a text nor an object
+        ");
         let no_json = Sent::parse(Content::ApplicationPackage, "{\n  a".to_owned()).unwrap_err();
-        insta::assert_snapshot!(no_json.detail, @"");
+        insta::assert_snapshot!(no_json.detail, @r#"the body: not JSON: key must be a string at line 2 column 3; send {"executionUnit": …}"#);
         assert_eq!(Sent::parse(Content::Cwl, " \n".to_owned()).unwrap_err().status, 400);
     }
 

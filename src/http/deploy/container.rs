@@ -279,7 +279,75 @@ mod tests {
             },
         }))
         .unwrap();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        {
+          "cwlVersion": "v1.2",
+          "class": "CommandLineTool",
+          "id": "ndvi",
+          "requirements": {
+            "DockerRequirement": {
+              "dockerPull": "eo/ndvi:1"
+            },
+            "InlineJavascriptRequirement": {},
+            "NetworkAccess": {
+              "networkAccess": true
+            },
+            "ResourceRequirement": {
+              "coresMin": 2.0,
+              "coresMax": 5.0,
+              "ramMin": 954,
+              "ramMax": 2862,
+              "tmpdirMin": 9537
+            },
+            "ToolTimeLimit": {
+              "timelimit": 91
+            }
+          },
+          "baseCommand": [
+            "ndvi",
+            "-v"
+          ],
+          "inputs": {
+            "scenes": {
+              "type": {
+                "type": "array",
+                "items": "File"
+              },
+              "inputBinding": {
+                "position": 2,
+                "itemSeparator": ","
+              }
+            },
+            "epsg": {
+              "type": [
+                "null",
+                "string"
+              ],
+              "default": "EPSG:4326",
+              "inputBinding": {
+                "prefix": "-t",
+                "position": 1
+              }
+            }
+          },
+          "outputs": {
+            "ndvi": {
+              "outputBinding": {
+                "glob": "out/*.tif"
+              },
+              "type": "File"
+            },
+            "share": {
+              "outputBinding": {
+                "glob": "share.txt",
+                "loadContents": true,
+                "outputEval": "$(JSON.parse(self[0].contents))"
+              },
+              "type": "double"
+            }
+          }
+        }
+        "#);
         let package = weir_cwl::load_text("weir:package.cwl", &text, Some("ndvi"), &NoFetch).unwrap();
         assert!(!weir_cwl::check::check(&package).has_errors() && weir_cwl::check::unsupported(&package).is_empty());
     }
@@ -304,7 +372,14 @@ mod tests {
             json!({"image": "a", "command": [1]}),
             json!({"image": "a", "bindings": {"inputBindings": {"epsg": "-t"}}}),
         ];
-        insta::assert_snapshot!(units.map(|unit| made(&unit).unwrap_err()).join("\n"), @"");
+        insta::assert_snapshot!(units.map(|unit| made(&unit).unwrap_err()).join("\n"), @r#"
+        /executionUnit/image: missing; name the container's image
+        /executionUnit/config: not an object; write {"cpuMin": 1}
+        /executionUnit/config/cpuMin: 0 is not an amount; write a number above 0
+        /executionUnit/config/memoryMin: 4 is more than memoryMax, which is 2; write the least that is needed
+        /executionUnit/command: not a command; write the program and its first arguments as an array of strings
+        /executionUnit/bindings/inputBindings/epsg: not an object; write a binding for each id
+        "#);
         let description = object(&json!({"inputs": {"a": {"title": "A"}}}));
         let problem = tool("a", &object(&json!({"image": "a"})), "", &description).unwrap_err();
         assert!(problem.detail.starts_with("/processDescription/inputs/a/schema: "), "{}", problem.detail);

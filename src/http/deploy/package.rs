@@ -15,7 +15,7 @@ use crate::limits::{FINDINGS_BYTES, PACKAGE_FETCH_TIME};
 use crate::problem::{Problem, types};
 
 /// URL of a text that was sent; messages call it `package.cwl`.
-pub const SENT: &str = "weir:package.cwl";
+pub const SENT: &str = "weir:/package.cwl";
 const SENT_NAME: &str = "package.cwl";
 
 /// A package that is sound.

@@ -220,12 +220,20 @@ async fn a_fetched_package_brings_its_neighbours_frozen() {
 
     let answer = site.post_package(&json!({"executionUnit": {"href": "https://example.org/lost/split.cwl"}})).await;
     assert_eq!(answer.status, 400);
-    insta::assert_snapshot!(answer.detail(), @"");
+    insta::assert_snapshot!(answer.detail(), @"
+    https://example.org/lost/split.cwl:6:18: error: cannot read https://example.org/lost/tools/t.cwl: `https://example.org/lost/tools/t.cwl` cannot be fetched: the server answers 404
+     6 | steps: {s: {run: tools/t.cwl, in: {a: a}, out: []}}
+       |                  ^^^^^^^^^^^
+    ");
     let answer = site.post("processes", "application/cwl", SPLIT).await;
-    insta::assert_snapshot!(answer.detail(), @"");
+    insta::assert_snapshot!(answer.detail(), @"
+    package.cwl:6:18: error: cannot read weir:/tools/t.cwl: a package that is sent has no neighbours; name what it imports by its whole URL
+     6 | steps: {s: {run: tools/t.cwl, in: {a: a}, out: []}}
+       |                  ^^^^^^^^^^^
+    ");
     let answer = site.post_package(&json!({"executionUnit": {"href": "https://example.org/none.cwl"}})).await;
     assert_eq!(answer.status, 400);
-    insta::assert_snapshot!(answer.detail(), @"");
+    insta::assert_snapshot!(answer.detail(), @"/executionUnit/href: `https://example.org/none.cwl` cannot be fetched: the server answers 404; give the URL of a CWL document that everybody may read");
 }
 
 #[tokio::test]
@@ -258,7 +266,7 @@ async fn a_container_is_deployed_with_its_own_description() {
     let mut nameless = package;
     nameless["processDescription"].as_object_mut().unwrap().remove("id");
     let answer = site.post_package(&nameless).await;
-    insta::assert_snapshot!(answer.detail(), @"");
+    insta::assert_snapshot!(answer.detail(), @"/processDescription/id: missing; a container says nothing of itself: write its id, inputs and outputs");
 }
 
 #[tokio::test]
@@ -300,13 +308,26 @@ async fn every_finding_in_a_package_is_told_with_file_line_and_column() {
         steps: {}\nrequirements: {FireRequirement: {}}\n";
     let answer = site().post("processes", "application/cwl", wrong).await;
     assert_eq!(answer.problem(), (400, "InvalidParameterValue".to_owned()));
-    insta::assert_snapshot!(answer.detail(), @"");
+    insta::assert_snapshot!(answer.detail(), @"
+    package.cwl:4:13: error: there is no type 'strin'
+     4 | inputs: {a: strin}
+       |             ^^^^^
+    help: did you mean 'string'?
+    package.cwl:5:41: error: there is no step 's'
+     5 | outputs: {o: {type: File, outputSource: s/o}}
+       |                                         ^^^
+    help: the workflow has: none
+    ");
     let answer = site().post("processes", "application/cwl", "a: [\n").await;
     assert_eq!(answer.status, 400);
-    insta::assert_snapshot!(answer.detail(), @"");
+    insta::assert_snapshot!(answer.detail(), @"package.cwl:2:1: error: no valid YAML or JSON: while parsing a node, did not find expected node content");
     let unsupported = "cwlVersion: v1.2\nclass: CommandLineTool\nid: t\nbaseCommand: t\ninputs: {}\noutputs: {}\n\
         requirements: {FireRequirement: {}}\n";
-    insta::assert_snapshot!(site().post("processes", "application/cwl", unsupported).await.detail(), @"");
+    insta::assert_snapshot!(site().post("processes", "application/cwl", unsupported).await.detail(), @"
+    package.cwl:7:16: error: weir does not support `FireRequirement`
+     7 | requirements: {FireRequirement: {}}
+       |                ^^^^^^^^^^^^^^^
+    ");
 }
 
 #[tokio::test]
@@ -317,9 +338,9 @@ async fn ids_that_lead_elsewhere_are_refused() {
         assert_eq!(answer.problem(), (400, "InvalidParameterValue".to_owned()), "{id}");
     }
     let text = WATER.replace("id: water-bodies", "id: 'water,bodies'");
-    insta::assert_snapshot!(site().post("processes", "application/cwl", &text).await.detail(), @"");
+    insta::assert_snapshot!(site().post("processes", "application/cwl", &text).await.detail(), @"the package: `water,bodies` is not an id of a process: at most 253 letters, digits, `_`, `-`, `.` and `:`, beginning with a letter or digit; choose another id");
     let nameless = "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: t\ninputs: {}\noutputs: {}\n";
-    insta::assert_snapshot!(site().post("processes", "application/cwl", nameless).await.detail(), @"");
+    insta::assert_snapshot!(site().post("processes", "application/cwl", nameless).await.detail(), @"the package: its process has no id; add `id: …` to it, or send an OGC Application Package with processDescription.id");
 }
 
 #[tokio::test]
@@ -339,7 +360,7 @@ async fn a_process_is_replaced_with_exactly_204() {
     assert_eq!(site.record("greet").await.description["id"], "greet");
     let other = json!({"processDescription": {"id": "other"}, "executionUnit": {"value": WATER}}).to_string();
     let answer = site.put("processes/water-bodies", "application/ogcapppkg+json", &other).await;
-    insta::assert_snapshot!(answer.detail(), @"");
+    insta::assert_snapshot!(answer.detail(), @"/processDescription/id: `other` is not the process that is replaced; write water-bodies");
 }
 
 #[tokio::test]
