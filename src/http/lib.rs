@@ -12,6 +12,7 @@ pub mod backend;
 mod body;
 pub mod conformance;
 pub mod cors;
+pub mod deploy;
 pub mod fetcher;
 pub mod landing;
 pub mod limits;

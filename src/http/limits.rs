@@ -43,3 +43,9 @@ pub const PAGE_DEFAULT: u32 = 10;
 
 /// Entries of a page at most (18-062r2, `/req/core/pl-limit-definition`).
 pub const PAGE_MAX: u32 = 10_000;
+
+/// How long all that one package imports may take to come: 256 small documents at half a second each.
+pub const PACKAGE_FETCH_TIME: Duration = Duration::from_mins(2);
+
+/// Bytes of the findings about one package that a refusal quotes; nobody reads more.
+pub const FINDINGS_BYTES: usize = 32 << 10;
