@@ -13,6 +13,8 @@ mod body;
 pub mod conformance;
 pub mod cors;
 pub mod deploy;
+pub mod echo;
+pub mod execution;
 pub mod fetcher;
 pub mod landing;
 pub mod limits;
@@ -55,6 +57,6 @@ pub struct Facade {
 impl Facade {
     /// Over this backend.
     pub fn new(backend: Arc<dyn Backend>, fetcher: Arc<dyn Fetcher>, settings: Settings) -> Self {
-        Self { backend, fetcher, settings, built_ins: Vec::new() }
+        Self { backend, fetcher, settings, built_ins: vec![echo::process()] }
     }
 }
