@@ -1,9 +1,9 @@
 //! In which form a resource is answered: `?f=`, else `Accept` (RFC 9110, §12.5.1).
 
 use axum::extract::FromRequestParts;
+use axum::http::Uri;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value as Json;
 
@@ -63,12 +63,10 @@ fn query_value(uri: &Uri, name: &str) -> Option<String> {
 
 /// A document in the form that was asked for, status 200.
 pub fn respond(format: Format, json: &Json, page: impl FnOnce() -> Page) -> Response {
-    let (media_type, body) = match format {
-        Format::Json => (JSON, json.to_string()),
-        Format::Html => (HTML, page().into_string()),
-    };
-    let headers = [(CONTENT_TYPE, HeaderValue::from_static(media_type)), (VARY, HeaderValue::from_static("Accept"))];
-    (headers, body).into_response()
+    match format {
+        Format::Html => page().into_response(),
+        Format::Json => ([(CONTENT_TYPE, JSON), (VARY, "Accept")], json.to_string()).into_response(),
+    }
 }
 
 /// Which of the offered media types (`type/subtype`, best first) a client likes most; `None`: none of them. No `Accept`

@@ -3,10 +3,13 @@
 //!
 //! Pages are made of the JSON that would be answered, so neither says more than the other.
 
+use axum::http::header::{CONTENT_TYPE, VARY};
+use axum::response::{IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value as Json;
 
 use crate::links::Base;
+use crate::negotiate::HTML;
 use crate::problem::Problem;
 
 mod api;
@@ -43,6 +46,12 @@ impl Page {
         let start = [("Start", "")];
         self.path = start.iter().chain(path).map(|(label, path)| ((*label).to_owned(), base.url(path))).collect();
         self
+    }
+
+    /// Status 200, `text/html`.
+    pub fn into_response(self) -> Response {
+        let headers = [(CONTENT_TYPE, HTML), (VARY, "Accept")];
+        (headers, self.into_string()).into_response()
     }
 
     /// HTML5.
@@ -101,6 +110,19 @@ pub fn conformance(base: &Base, document: &Json) -> Page {
         (links(document))
     };
     Page::new("Conformance", body).below(base, &[])
+}
+
+/// The package of a process, as it was deployed.
+pub fn package(base: &Base, id: &str, text: &str) -> Page {
+    let path = format!("processes/{id}");
+    let title = format!("Package of {id}");
+    Page::new(title, html! { pre { (text) } }).below(base, &[("Processes", "processes"), (id, &path)])
+}
+
+/// A text of a job: a log, or what it has used.
+pub fn log(base: &Base, job: &str, name: &str, text: &str) -> Page {
+    let path = format!("jobs/{job}");
+    Page::new(name, html! { pre { (text) } }).below(base, &[("Jobs", "jobs"), (job, &path)])
 }
 
 /// Every link of a document.

@@ -48,11 +48,11 @@ impl Facade {
 const NOT_IN_SUMMARY: [&str; 2] = ["inputs", "outputs"];
 
 /// The summary of a process (18-062r2, `processSummary.yaml`), as lists and deployments answer it.
-pub fn summary(process: &ProcessRecord, base: &Base) -> Json {
-    let members = process.description.iter().filter(|(key, _)| !NOT_IN_SUMMARY.contains(&key.as_str()));
+pub fn summary(id: &ProcessId, description: &Map<String, Json>, is_mutable: bool, base: &Base) -> Json {
+    let members = description.iter().filter(|(key, _)| !NOT_IN_SUMMARY.contains(&key.as_str()));
     let mut summary: Map<String, Json> = members.map(|(key, member)| (key.clone(), member.clone())).collect();
-    summary.insert("mutable".into(), process.mutable.into());
-    let path = format!("processes/{}", process.id);
+    summary.insert("mutable".into(), is_mutable.into());
+    let path = format!("processes/{id}");
     let links = vec![
         base.link(&path, "self", "application/json", "Description of the process"),
         base.link(&format!("{path}?f=html"), "alternate", "text/html", "Description of the process as HTML"),

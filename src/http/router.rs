@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 
 use crate::body::{self, Room};
 use crate::problem::{self, Problem};
-use crate::{Facade, conformance, cors, landing, openapi, processes, request_id, tenant};
+use crate::{Facade, conformance, cors, deploy, landing, openapi, processes, request_id, tenant};
 
 /// Everything that the façade answers.
 pub fn router(facade: Arc<Facade>) -> Router {
@@ -42,7 +42,8 @@ fn routes(facade: Arc<Facade>) -> Router {
         .merge(landing::routes())
         .merge(conformance::routes())
         .merge(openapi::routes())
-        .merge(processes::routes());
+        .merge(processes::routes())
+        .merge(deploy::routes());
     Router::new()
         .nest("/{tenant}/ogc-api", api)
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), tenant::admit))

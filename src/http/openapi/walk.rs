@@ -1,5 +1,7 @@
 //! The definition and the router, against each other.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value as Json, json};
 
 use super::operations::OPERATIONS;
@@ -10,8 +12,9 @@ use crate::testing::{Answer, Client, Memory, PACKAGE, new_process};
 /// Methods that a path may have.
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
-fn definition() -> Json {
-    serde_json::from_str(&definition_text()).unwrap()
+fn definition() -> &'static Json {
+    static DEFINITION: LazyLock<Json> = LazyLock::new(|| serde_json::from_str(&definition_text()).unwrap());
+    &DEFINITION
 }
 
 /// A tenant with a process, a job that is over, and one that runs.
@@ -71,7 +74,7 @@ impl Site {
         body: String,
     ) -> Answer {
         let answer = self.client.send(&operation.method.to_uppercase(), path, headers, body).await;
-        must_be_documented(&definition(), operation, &answer, path);
+        must_be_documented(definition(), operation, &answer, path);
         answer
     }
 }
@@ -79,6 +82,7 @@ impl Site {
 /// What an answer is must be in the definition: its status, and the media type that it has.
 fn must_be_documented(definition: &Json, operation: &operations::Operation, answer: &Answer, path: &str) {
     let asked = format!("{} {path}", operation.method);
+    assert!(!answer.text().contains("there is no such resource"), "{asked} has no route");
     let responses = &definition["paths"][operation.path][operation.method]["responses"];
     let response = &responses[answer.status.to_string()];
     assert!(!response.is_null(), "{asked}: {} is not documented: {}", answer.status, answer.text());
@@ -117,7 +121,7 @@ fn the_definition_is_complete_in_itself() {
     }
     let definition = definition();
     let mut found = Vec::new();
-    references(&definition, &mut found);
+    references(definition, &mut found);
     for reference in found {
         let target = reference.strip_prefix('#').and_then(|pointer| definition.pointer(pointer));
         assert!(target.is_some(), "{reference}");

@@ -26,7 +26,8 @@ async fn list(
     format: Format,
 ) -> Result<Response, Problem> {
     let (processes, has_more) = window.cut(facade.processes(&tenant).await?);
-    let summaries: Vec<Json> = processes.iter().map(|process| summary(process, &base)).collect();
+    let summaries: Vec<Json> =
+        processes.iter().map(|process| summary(&process.id, &process.description, process.mutable, &base)).collect();
     let document = json!({"processes": summaries, "links": window.links(&base, "processes", has_more)});
     Ok(negotiate::respond(format, &document, || pages::processes(&base, &document)))
 }
