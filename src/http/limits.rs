@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bytes of a request's body. Packages are at most a few hundred KiB; an execute request may hold base64 images.
 pub const BODY_BYTES: usize = 16 << 20;
 
+/// Bytes of all requests' bodies together. One whose length is not said counts as [`BODY_BYTES`].
+pub const BODIES_BYTES: usize = 256 << 20;
+
 /// Levels of nested arrays and objects in a request's body. A STAC item has about ten.
 pub const BODY_DEPTH: usize = 64;
 
@@ -40,6 +43,12 @@ pub const PAGE_DEFAULT: u32 = 10;
 
 /// Entries of a page at most (18-062r2, `/req/core/pl-limit-definition`).
 pub const PAGE_MAX: u32 = 10_000;
+
+/// How long all that one package imports may take to come: 256 small documents at half a second each.
+pub const PACKAGE_FETCH_TIME: Duration = Duration::from_mins(2);
+
+/// Bytes of the findings about one package that a refusal quotes; nobody reads more.
+pub const FINDINGS_BYTES: usize = 32 << 10;
 
 /// Mistakes of one request that its answer tells; who has more than that has one.
 pub const MISTAKES_MAX: usize = 20;
