@@ -95,6 +95,7 @@ mod tests {
     use super::*;
     use crate::execution::inputs::{References, read, wanted};
 
+    #[expect(clippy::needless_pass_by_value, reason = "requests are written where they are read")]
     fn inputs(given: Json) -> Result<Json, String> {
         read(&process(), given.as_object().unwrap(), &References::new())
             .map(Json::Object)

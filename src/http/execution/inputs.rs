@@ -34,13 +34,15 @@ pub fn read(
         return Err(mistakes);
     }
     match check_inputs(&process.package.processes[process.package.entry.0], values) {
-        Ok(values) => match serde_json::to_value(Value::Record(values)) {
-            Ok(Json::Object(inputs)) => Ok(inputs),
-            _ => {
-                mistakes.add("/inputs", "they cannot be written as JSON", "write finite numbers");
-                Err(mistakes)
-            }
-        },
+        Ok(values) => {
+            let object = serde_json::to_value(Value::Record(values)).ok();
+            object.and_then(|object| if let Json::Object(inputs) = object { Some(inputs) } else { None }).ok_or_else(
+                || {
+                    mistakes.add("/inputs", "they cannot be written as JSON", "write finite numbers");
+                    mistakes
+                },
+            )
+        }
         Err(errors) => {
             for error in errors.0 {
                 let right = error.help.unwrap_or_else(|| "see the process description".to_owned());
@@ -128,12 +130,11 @@ impl Reader<'_> {
             return None;
         }
         let derived;
-        let schema = match description.and_then(|description| description.get("schema")) {
-            Some(schema) => schema,
-            None => {
-                derived = schema_of(type_);
-                &derived
-            }
+        let schema = if let Some(schema) = description.and_then(|description| description.get("schema")) {
+            schema
+        } else {
+            derived = schema_of(type_);
+            &derived
         };
         let both = match (description.and_then(|description| occurrences(description, schema)), value) {
             // Several values of the schema (18-062r2, `/req/core/process-execute-input-array`).
@@ -299,23 +300,17 @@ impl Reader<'_> {
             self.wanted.push((pointer.to_owned(), href.to_owned()));
             return Some(Both { plain: None, cwl: Json::Null, media_type: None });
         };
-        let value = match type_ {
-            Type::String | Type::Enum(_) => match std::str::from_utf8(&fetched.bytes) {
-                Ok(text) => Json::from(text),
-                Err(_) => {
-                    self.mistakes.add(pointer, format!("what {href} gives is no text"), "refer to a text in UTF-8");
-                    return None;
-                }
-            },
-            _ => match serde_json::from_slice(&fetched.bytes) {
-                Ok(value) => value,
-                Err(error) => {
-                    let what = format!("what {href} gives is no JSON: {error}");
-                    self.mistakes.add(pointer, what, format!("refer to a JSON document that is {type_}"));
-                    return None;
-                }
-            },
+        let read = match type_ {
+            Type::String | Type::Enum(_) => std::str::from_utf8(&fetched.bytes).map(Json::from).map_err(|error| {
+                let what = format!("what {href} gives is no text: {error}");
+                (what, "refer to a text in UTF-8".to_owned())
+            }),
+            _ => serde_json::from_slice(&fetched.bytes).map_err(|error| {
+                let what = format!("what {href} gives is no JSON: {error}");
+                (what, format!("refer to a JSON document that is {type_}"))
+            }),
         };
+        let value = read.map_err(|(what, right)| self.mistakes.add(pointer, what, right)).ok()?;
         if !guard(&value, pointer, &mut self.mistakes) {
             return None;
         }
@@ -394,6 +389,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "requests are written where they are read")]
     fn read_as(inputs: &str, given: Json) -> Result<Json, String> {
         read(&process(inputs), given.as_object().unwrap(), &References::new())
             .map(Json::Object)
