@@ -272,6 +272,8 @@ pub struct GenerateArgs {
 pub enum Generated {
     /// Definitions of the custom resources Process and ProcessJob, to be given to `kubectl apply`
     Crds(CrdsArgs),
+    /// The definition of the HTTP API in OpenAPI 3.0
+    Openapi(OpenapiArgs),
 }
 
 /// Options of `weir generate crds`.
@@ -281,6 +283,17 @@ pub struct CrdsArgs {
     #[arg(long, value_name = "DIR", default_value = "crds")]
     pub dir: PathBuf,
     /// Write nothing; fail if the files there are others
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Options of `weir generate openapi`.
+#[derive(Debug, Args)]
+pub struct OpenapiArgs {
+    /// Where the file goes
+    #[arg(long, value_name = "DIR", default_value = "src/http/openapi")]
+    pub dir: PathBuf,
+    /// Write nothing; fail if the file there is another
     #[arg(long)]
     pub check: bool,
 }
