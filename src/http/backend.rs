@@ -110,7 +110,7 @@ pub struct Subscriber {
 }
 
 /// A job as the journal has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// Its id.
     pub id: JobId,
@@ -141,7 +141,7 @@ pub struct JobRecord {
 }
 
 /// Why a job failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFailure {
     /// Failure class in one word: `OutOfMemory`.
     pub class: String,
@@ -156,7 +156,7 @@ pub struct JobFailure {
 }
 
 /// A step of a job, over all of its instances.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// Its id.
     pub name: String,
