@@ -2,8 +2,9 @@
 //! journals. The index is a memory aid: jobs that it lacks are read from their journals.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -77,19 +78,20 @@ impl Index {
 }
 
 fn append(slot: &mut Option<File>, path: &Path, line: &[u8]) -> io::Result<()> {
-    let file = match slot {
-        Some(file) => file,
-        None => {
-            // What a crash left of a line must not spoil the next one.
-            let ends = fs::read(path).map_or(true, |bytes| bytes.last().is_none_or(|last| *last == b'\n'));
-            let mut file = File::options().create(true).append(true).open(path)?;
-            if !ends {
-                file.write_all(b"\n")?;
-            }
-            slot.insert(file)
-        }
-    };
-    file.write_all(line)
+    if let Some(file) = slot {
+        return file.write_all(line);
+    }
+    let mut file = File::options().create(true).read(true).append(true).open(path)?;
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    // What a crash left of a line must not spoil the next one.
+    if last != [b'\n'] {
+        file.write_all(b"\n")?;
+    }
+    slot.insert(file).write_all(line)
 }
 
 fn line(past: &Past) -> Vec<u8> {

@@ -148,7 +148,8 @@ mod tests {
     use super::*;
 
     fn job(id: &str, created: u64, over: bool) -> Job {
-        let request = Request { process: "p".parse().unwrap(), asked: Default::default(), subscriber: None };
+        let request =
+            Request { process: "p".parse().unwrap(), asked: weir_http::backend::Asked::default(), subscriber: None };
         let mut chronicle = Chronicle::new(id.parse().unwrap(), request, weir_plan::Timestamp(created));
         if over {
             chronicle.record.finished = Some(chronicle.record.created);

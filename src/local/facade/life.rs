@@ -75,7 +75,7 @@ async fn over(tenant: &Arc<TenantJobs>, run: &RunId, live: &Live, defect: Option
     let is_sound = defect.is_none();
     if let Some(defect) = defect {
         tracing::error!(tenant = %tenant.name, job = %run, %defect, "a job cannot be read");
-        broken(&mut record, defect);
+        broken(&mut record, &defect);
         texts.clear();
     } else if record.started.is_none() {
         texts.push(super::jobs::USAGE.to_owned());
@@ -105,7 +105,7 @@ async fn over(tenant: &Arc<TenantJobs>, run: &RunId, live: &Live, defect: Option
 }
 
 /// What a job shows whose journal cannot be understood.
-pub fn broken(record: &mut JobRecord, defect: String) {
+pub fn broken(record: &mut JobRecord, defect: &str) {
     let message = format!("the job's journal cannot be used: {defect}");
     record.phase = Phase::Failed;
     record.message = Some(message.clone());

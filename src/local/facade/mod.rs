@@ -39,7 +39,6 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 use tokio::sync::{Semaphore, watch};
 use weir_api::Phase;
-use weir_cwl::load::Fetch;
 use weir_http::backend::{
     Backend, BackendError, ByteStream, JobId, JobRecord, NewJob, NewProcess, Notice, ProcessId, ProcessRecord, Storage,
     Tenant, TextRecord,
@@ -75,14 +74,12 @@ pub struct FacadeSettings {
     pub unfinished_max: usize,
     /// How long finished jobs are kept.
     pub kept: Duration,
-    /// Gets what deployed packages import.
-    pub documents: Arc<dyn Fetch + Send + Sync>,
     /// Where clients reach the S3 listener.
     pub s3_endpoint: Option<String>,
 }
 
 impl FacadeSettings {
-    /// The defaults for a directory: any tenant, four jobs a core, nothing is imported.
+    /// The defaults for a directory: any tenant, four jobs a core.
     pub fn new(dir: PathBuf, engine: Settings) -> Self {
         // Short jobs wait for the disk more than for a core; tools share the cores in any case.
         let jobs = 4 * std::thread::available_parallelism().map_or(1, usize::from);
@@ -94,7 +91,6 @@ impl FacadeSettings {
             jobs_of_tenant: jobs.div_ceil(2),
             unfinished_max: UNFINISHED_MAX,
             kept: Duration::from_hours(24 * KEPT_DAYS),
-            documents: Arc::new(weir_cwl::load::NoFetch),
             s3_endpoint: None,
         }
     }
@@ -324,18 +320,18 @@ impl Backend for Embedded {
 
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
         let known = self.known(tenant).filter(|_| self.allows(tenant));
-        Ok(known.and_then(|known| known.processes.get(id)).map(|process| process.record))
+        Ok(known.and_then(|known| known.processes.get(id)))
     }
 
     async fn deploy(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {
         let known = self.known_or_new(tenant).await?;
-        known.processes.put(process, false, Arc::clone(&self.settings.documents)).await
+        known.processes.put(process, false).await
     }
 
     async fn replace(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {
         let known = self.known(tenant).filter(|_| self.allows(tenant));
         let known = known.ok_or_else(|| BackendError::NotFound(format!("process `{}`", process.id)))?;
-        known.processes.put(process, true, Arc::clone(&self.settings.documents)).await
+        known.processes.put(process, true).await
     }
 
     async fn undeploy(&self, tenant: &Tenant, id: &ProcessId) -> Result<(), BackendError> {
@@ -380,8 +376,17 @@ impl Backend for Embedded {
             Ok((_, Job::Live(live))) => {
                 let mut shown = live.shown.subscribe();
                 drop(live);
-                // The sender goes after the end was shown, or with the whole backend.
-                Ok(shown.wait_for(|record| record.phase.is_final()).await.ok().map(|record| Arc::clone(&record)))
+                let mut stopped = self.stopped.subscribe();
+                tokio::select! {
+                    biased;
+                    // The sender goes after the end was shown, or with the whole backend.
+                    ended = shown.wait_for(|record| record.phase.is_final()) => {
+                        Ok(ended.ok().map(|record| Arc::clone(&record)))
+                    }
+                    _ = stopped.wait_for(|stopped| *stopped) => {
+                        Err(BackendError::Unavailable("weir is stopping; the job goes on at its next start".to_owned()))
+                    }
+                }
             }
         }
     }
@@ -450,10 +455,9 @@ impl Backend for Embedded {
         let Ok(run) = run_of(&notice.job.id) else { return };
         let (folder, fsync) = (known.backend.folder(&run), known.backend.settings().fsync);
         let phase = notice.job.phase;
-        let told = tokio::task::spawn_blocking(move || match folder.root().is_dir() {
-            true => notices::tell(folder.root(), phase, fsync),
-            // Removed meanwhile.
-            false => Ok(()),
+        let told = tokio::task::spawn_blocking(move || {
+            // It may have been removed meanwhile.
+            if folder.root().is_dir() { notices::tell(folder.root(), phase, fsync) } else { Ok(()) }
         });
         if let Ok(Err(error)) = told.await {
             tracing::warn!(job = %notice.job.id, %error, "a subscriber may be told twice");

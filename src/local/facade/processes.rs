@@ -10,24 +10,12 @@ use serde_json::{Map, Value as Json};
 use weir_cwl::load::{Fetch, FetchError, NoFetch};
 use weir_cwl::{Diagnostics, Package};
 use weir_http::backend::{BackendError, Deployed, NewProcess, ProcessId, ProcessRecord};
-use weir_plan::pinned::pin;
 
 use super::layout::{process_file, sync_parent, write_whole};
 use super::limits::PROCESSES_MAX;
 
 /// The version of the file's format.
 const FORMAT: u32 = 1;
-
-/// A deployed process with every text that a job of it pins.
-#[derive(Debug, Clone)]
-pub struct Process {
-    /// What the façade sees.
-    pub record: Arc<ProcessRecord>,
-    /// URL of the package, with the entry as fragment.
-    pub entry: String,
-    /// Its texts by URL.
-    pub documents: Arc<BTreeMap<String, String>>,
-}
 
 /// The file of a process.
 #[derive(Serialize, Deserialize)]
@@ -37,8 +25,6 @@ struct Stored {
     id: ProcessId,
     deployed: Deployed,
     description: Map<String, Json>,
-    entry: String,
-    documents: BTreeMap<String, String>,
 }
 
 /// A file that holds no process.
@@ -61,7 +47,7 @@ enum StoredError {
 pub struct Processes {
     folder: PathBuf,
     fsync: bool,
-    by_id: RwLock<BTreeMap<ProcessId, Process>>,
+    by_id: RwLock<BTreeMap<ProcessId, Arc<ProcessRecord>>>,
     /// Held while a file and the memory are being changed.
     changing: tokio::sync::Mutex<()>,
 }
@@ -74,7 +60,7 @@ impl Processes {
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
         for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json")) {
             match read(&path) {
-                Ok(process) => drop(by_id.insert(process.record.id.clone(), process)),
+                Ok(process) => drop(by_id.insert(process.id.clone(), process)),
                 Err(error) => tracing::error!("the file {} {error}; the process is not there", path.display()),
             }
         }
@@ -83,21 +69,16 @@ impl Processes {
 
     /// All of them by id.
     pub fn all(&self) -> Vec<Arc<ProcessRecord>> {
-        self.read().values().map(|process| Arc::clone(&process.record)).collect()
+        self.read().values().cloned().collect()
     }
 
     /// One of them.
-    pub fn get(&self, id: &ProcessId) -> Option<Process> {
+    pub fn get(&self, id: &ProcessId) -> Option<Arc<ProcessRecord>> {
         self.read().get(id).cloned()
     }
 
-    /// Deploys or replaces: durable when this returns. `fetch` gets what the package imports.
-    pub async fn put(
-        self: &Arc<Self>,
-        process: NewProcess,
-        replaces: bool,
-        fetch: Arc<dyn Fetch + Send + Sync>,
-    ) -> Result<(), BackendError> {
+    /// Deploys or replaces: durable when this returns.
+    pub async fn put(self: &Arc<Self>, process: NewProcess, replaces: bool) -> Result<(), BackendError> {
         let _changing = self.changing.lock().await;
         match (self.read().contains_key(&process.id), replaces) {
             (true, false) => return Err(BackendError::Exists(named(&process.id))),
@@ -109,7 +90,7 @@ impl Processes {
             _ => {}
         }
         let own = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || own.store(process, fetch.as_ref())).await;
+        let done = tokio::task::spawn_blocking(move || own.store(process)).await;
         done.map_err(|error| BackendError::Internal(error.to_string()))?
     }
 
@@ -129,10 +110,9 @@ impl Processes {
         Ok(())
     }
 
-    fn store(&self, process: NewProcess, fetch: &dyn Fetch) -> Result<(), BackendError> {
+    fn store(&self, process: NewProcess) -> Result<(), BackendError> {
         let NewProcess { id, deployed, description, package } = process;
-        let (entry, documents) = pinned(&id, &deployed, &package, fetch)?;
-        let stored = Stored { format: FORMAT, id: id.clone(), deployed, description, entry, documents };
+        let stored = Stored { format: FORMAT, id: id.clone(), deployed, description };
         let text = serde_json::to_vec_pretty(&stored).map_err(|error| BackendError::Internal(error.to_string()))?;
         let path = self.folder.join(process_file(&id));
         fs::create_dir_all(&self.folder)
@@ -144,7 +124,7 @@ impl Processes {
         Ok(())
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<ProcessId, Process>> {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<ProcessId, Arc<ProcessRecord>>> {
         self.by_id.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,50 +134,16 @@ pub fn package_url(id: &ProcessId) -> String {
     format!("weir:processes/{id}/package.cwl")
 }
 
-/// The entry and every text of a package, the imported ones fetched once more.
-fn pinned(
-    id: &ProcessId,
-    deployed: &Deployed,
-    package: &Package,
-    fetch: &dyn Fetch,
-) -> Result<(String, BTreeMap<String, String>), BackendError> {
-    let url = package_url(id);
-    let entry = match package.processes[package.entry.0].header().id.as_str() {
-        "" => url.clone(),
-        process => format!("{url}#{process}"),
-    };
-    let pinned = pin(&entry, WithText { url: &url, text: &deployed.cwl, others: fetch })
-        .map_err(|found| BackendError::Refused(found.to_string()))?;
-    Ok((entry, pinned.documents))
-}
+/// Gives the texts of a package.
+struct Texts<'a>(&'a BTreeMap<String, String>);
 
-/// A text that is at hand, and others that are not.
-struct WithText<'a> {
-    url: &'a str,
-    text: &'a str,
-    others: &'a dyn Fetch,
-}
-
-impl Fetch for WithText<'_> {
-    fn fetch(&self, url: &str) -> Result<String, FetchError> {
-        if url == self.url { Ok(self.text.to_owned()) } else { self.others.fetch(url) }
-    }
-
-    fn name(&self, url: &str) -> Option<String> {
-        if url == self.url { Some("package.cwl".to_owned()) } else { self.others.name(url) }
-    }
-}
-
-/// Gives pinned texts.
-struct Pinned<'a>(&'a BTreeMap<String, String>);
-
-impl Fetch for Pinned<'_> {
+impl Fetch for Texts<'_> {
     fn fetch(&self, url: &str) -> Result<String, FetchError> {
         self.0.get(url).cloned().map_or_else(|| NoFetch.fetch(url), Ok)
     }
 }
 
-fn read(path: &Path) -> Result<Process, StoredError> {
+fn read(path: &Path) -> Result<Arc<ProcessRecord>, StoredError> {
     let stored: Stored = serde_json::from_slice(&fs::read(path)?)?;
     if stored.format != FORMAT {
         return Err(StoredError::Version(stored.format));
@@ -205,15 +151,15 @@ fn read(path: &Path) -> Result<Process, StoredError> {
     if path.file_name().is_none_or(|name| name != process_file(&stored.id).as_str()) {
         return Err(StoredError::Name(stored.id));
     }
-    let package = weir_cwl::load(&stored.entry, &Pinned(&stored.documents)).map_err(StoredError::Package)?;
+    let (entry, documents) = stored.deployed.frozen(&package_url(&stored.id));
+    let package = weir_cwl::load(&entry, &Texts(&documents)).map_err(StoredError::Package)?;
     Ok(deployed_process(stored, Arc::new(package)))
 }
 
-fn deployed_process(stored: Stored, package: Arc<Package>) -> Process {
-    let Stored { id, deployed, description, entry, documents, .. } = stored;
+fn deployed_process(stored: Stored, package: Arc<Package>) -> Arc<ProcessRecord> {
+    let Stored { id, deployed, description, .. } = stored;
     let (description, deployed) = (Arc::new(description), Arc::new(deployed));
-    let record = Arc::new(ProcessRecord { id, description, mutable: true, package, deployed });
-    Process { record, entry, documents: Arc::new(documents) }
+    Arc::new(ProcessRecord { id, description, mutable: true, package, deployed })
 }
 
 fn named(id: &ProcessId) -> String {

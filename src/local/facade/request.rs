@@ -1,6 +1,7 @@
 //! What a request asks for becomes a job of the engine, pinned as event 0.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -8,12 +9,11 @@ use weir_cwl::Package;
 use weir_cwl::job::InputObject;
 use weir_cwl::stage_out::StageOut;
 use weir_cwl::value::EntryRef;
-use weir_http::backend::{Asked, BackendError, NewJob, ProcessId, Subscriber};
+use weir_http::backend::{Asked, BackendError, NewJob, ProcessId, ProcessRecord, Subscriber};
 use weir_store::RunId;
 
-use super::processes::{Process, package_url};
+use super::processes::package_url;
 use super::results::BUCKET;
-use crate::location::is_http;
 use crate::spec::{JobSpec, SpecError};
 
 /// What the façade wants to know of a job later; event 0 holds it.
@@ -39,16 +39,22 @@ impl Request {
 
 /// The job that a request asks for. `process` is the deployed one; a built-in process brings its package along. `store` is
 /// where results are kept.
-pub fn spec(job: NewJob, process: Option<Process>, id: &RunId, store: &Path) -> Result<JobSpec, BackendError> {
+pub fn spec(
+    job: NewJob,
+    process: Option<Arc<ProcessRecord>>,
+    id: &RunId,
+    store: &Path,
+) -> Result<JobSpec, BackendError> {
     let (entry, documents, package) = match (job.package, process) {
         (Some(text), _) => {
             let url = package_url(&job.process);
             let package = weir_cwl::load_text(&url, &text, None, &weir_cwl::load::NoFetch)
                 .map_err(|found| BackendError::Internal(found.to_string()))?;
-            (url.clone(), [(url, text)].into(), std::sync::Arc::new(package))
+            (url.clone(), [(url, text)].into(), Arc::new(package))
         }
         (None, Some(process)) => {
-            (process.entry, process.documents.as_ref().clone(), std::sync::Arc::clone(&process.record.package))
+            let (entry, documents) = process.deployed.frozen(&package_url(&job.process));
+            (entry, documents, Arc::clone(&process.package))
         }
         (None, None) => return Err(BackendError::NotFound(format!("process `{}`", job.process))),
     };
@@ -64,7 +70,10 @@ pub fn spec(job: NewJob, process: Option<Process>, id: &RunId, store: &Path) -> 
     Ok(spec)
 }
 
-/// Files are literals or lie on the web: a request names no file of this machine (invariant I9).
+/// Where inputs may lie. An `s3:` URL is staged in.
+const SCHEMES: [&str; 3] = ["http://", "https://", "s3://"];
+
+/// Files are literals or lie elsewhere: a request names no file of this machine (invariant I9).
 fn reachable(inputs: &weir_cwl::Record, package: &Package) -> Result<(), BackendError> {
     let mut wrong = None;
     let mut look = |id: &str, value: &weir_cwl::Value| {
@@ -73,10 +82,10 @@ fn reachable(inputs: &weir_cwl::Record, package: &Package) -> Result<(), Backend
                 EntryRef::File(file) => file.location.as_deref().or(file.path.as_deref()),
                 EntryRef::Directory(directory) => directory.location.as_deref().or(directory.path.as_deref()),
             };
-            if let Some(place) = place.filter(|place| !is_http(place)) {
+            if let Some(place) = place.filter(|place| !SCHEMES.iter().any(|scheme| place.starts_with(scheme))) {
                 let place = place.strip_prefix("weir:").unwrap_or(place);
                 wrong.get_or_insert_with(|| {
-                    format!("/inputs/{id}: `{place}` cannot be read; give an http or https URL, or a literal")
+                    format!("/inputs/{id}: `{place}` cannot be read; give an http, https or s3 URL, or a literal")
                 });
             }
         });

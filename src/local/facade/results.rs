@@ -105,9 +105,23 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// A results tree as the stage-out step has laid it out.
+    /// What the stage-out step has laid out: a results tree, or a list of them by the names that the step gave them.
     fn staged(&mut self, value: Value, place: &str) -> Result<Value, PublishError> {
-        let Value::Directory(directory) = value else { return Ok(value) };
+        let directory = match value {
+            Value::Directory(directory) => directory,
+            Value::Array(items) => {
+                let place_of = |item: &Value| match item {
+                    Value::Directory(directory) => format!("{place}/{}", directory.name().unwrap_or_default()),
+                    _ => place.to_owned(),
+                };
+                let items = items.into_iter().map(|item| {
+                    let place = place_of(&item);
+                    self.staged(item, &place)
+                });
+                return Ok(Value::Array(items.collect::<Result<_, _>>()?));
+            }
+            other => return Ok(other),
+        };
         let root = directory.location.as_deref().and_then(local_path);
         let root = root.filter(|root| root.join(CATALOG).is_file()).ok_or_else(|| {
             PublishError::Refused(format!("output `{}`: the stage-out step has written no {CATALOG}", self.output))
@@ -190,12 +204,11 @@ impl Plan<'_> {
         depth: usize,
     ) -> Result<Directory, PublishError> {
         self.check_depth(depth)?;
-        let listing = match source {
-            Some(path) => self.listed(&path, key, depth)?,
-            None => {
-                let listing = directory.listing.unwrap_or_default();
-                listing.into_iter().map(|entry| self.entry(entry, key, depth + 1)).collect::<Result<_, _>>()?
-            }
+        let listing = if let Some(path) = source {
+            self.listed(&path, key, depth)?
+        } else {
+            let listing = directory.listing.unwrap_or_default();
+            listing.into_iter().map(|entry| self.entry(entry, key, depth + 1)).collect::<Result<_, _>>()?
         };
         let (location, basename) = (Some(url(key)), Some(last(key)));
         Ok(Directory { location, path: None, basename, listing: Some(listing), ..directory })

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 use weir_api::Phase;
-use weir_http::backend::{BackendError, JobId, JobRecord, NewJob, Tenant};
+use weir_http::backend::{Asked, BackendError, JobId, JobRecord, NewJob, ProcessRecord, Tenant};
 use weir_plan::{Event, Recorded, State, fold};
 use weir_store::RunId;
 
@@ -18,7 +18,7 @@ use super::layout::{Layout, sync_parent};
 use super::life::{self, broken};
 use super::limits::{RETRY_AFTER_SECONDS, UNFINISHED_IN_ALL_MAX};
 use super::notices::{self, Notices, is_wanted};
-use super::processes::{Process, Processes};
+use super::processes::Processes;
 use super::record::Chronicle;
 use super::request::{self, Request};
 use crate::backend::{BackendError as EngineError, LocalBackend};
@@ -156,12 +156,12 @@ impl TenantJobs {
     fn unreadable(&self, id: JobId, defect: &str) -> Option<Unfinished> {
         tracing::error!(tenant = %self.name, job = %id, defect, "the journal of a job cannot be used");
         let process = "unknown".parse().ok()?;
-        let request = Request { process, asked: Default::default(), subscriber: None };
+        let request = Request { process, asked: Asked::default(), subscriber: None };
         let metadata = fs::metadata(self.layout.jobs(&self.name).join(id.as_str())).and_then(|found| found.modified());
         let changed = metadata.ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
         let at = weir_plan::Timestamp(u64::try_from(changed.as_millis()).unwrap_or(0));
         let mut record = Chronicle::new(id, request, at).record;
-        broken(&mut record, defect.to_owned());
+        broken(&mut record, defect);
         self.jobs.put(Job::Over(Past { record: Arc::new(record), texts: Arc::default() }));
         None
     }
@@ -175,7 +175,7 @@ impl TenantJobs {
     }
 
     /// Accepts a job: durable when this returns (invariant I4).
-    pub async fn accept(&self, job: NewJob, process: Option<Process>) -> Result<Unfinished, BackendError> {
+    pub async fn accept(&self, job: NewJob, process: Option<Arc<ProcessRecord>>) -> Result<Unfinished, BackendError> {
         self.one_more()?;
         let accepted = self.submit(job, process).await;
         if accepted.is_err() {
@@ -184,7 +184,7 @@ impl TenantJobs {
         accepted
     }
 
-    async fn submit(&self, job: NewJob, process: Option<Process>) -> Result<Unfinished, BackendError> {
+    async fn submit(&self, job: NewJob, process: Option<Arc<ProcessRecord>>) -> Result<Unfinished, BackendError> {
         let run = RunId::generate();
         let id: JobId = run.as_str().parse().map_err(|error| BackendError::Internal(format!("{error}")))?;
         let store = self.layout.store();

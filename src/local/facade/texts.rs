@@ -46,7 +46,7 @@ pub async fn read(
 fn names(job: &Job) -> Vec<String> {
     match job {
         Job::Live(live) => live.texts(),
-        Job::Over(past) => past.texts.iter().map(|name| name.to_string()).collect(),
+        Job::Over(past) => past.texts.iter().map(ToString::to_string).collect(),
     }
 }
 
