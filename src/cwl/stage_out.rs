@@ -63,16 +63,6 @@ enum Shape {
     Each,
 }
 
-/// A staged output, and where its results lie below the job's id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StagedOutput<'a> {
-    /// Its id.
-    pub id: &'a str,
-    /// Segment of the keys after the job's id; `None` where the job's results are this output's alone. The results of a
-    /// list lie a further segment below: `1`, `2` and so on.
-    pub below: Option<&'a str>,
-}
-
 /// The package whose entry stages every Directory, `Directory?`, `Directory[]` and `Directory[]?` output out. The staged
 /// outputs become the URLs of the published catalogs (strings), or Directories where `stage_out` only lays them out. A
 /// package without such outputs comes back as it is.
@@ -141,26 +131,31 @@ fn step_inputs(
 }
 
 /// The outputs of the entry that stage-out steps give, in their order.
-pub fn staged_outputs(package: &Package) -> Vec<StagedOutput<'_>> {
-    let Process::Workflow(workflow) = &package.processes[package.entry.0] else { return Vec::new() };
-    let inputs_of = |output: &WorkflowOutput| match output.link.sources.as_slice() {
-        [Port::Step { step, output }] if output == PUBLISHED => {
-            let step = workflow.steps.get(*step)?;
-            (package.processes[step.run.0].header().span.source.url == TOOL_URL).then_some(&step.inputs)
-        }
+pub fn staged_outputs(package: &Package) -> Vec<&str> {
+    staged_steps(package).map(|(output, _)| output).collect()
+}
+
+/// Where the results of a staged output lie: `<id>`, `<id>/<output>` where there are several staged outputs, or the same
+/// for a list, whose elements lie below under the names that the tool gave them. `None` for an output that is not staged.
+pub fn place_of(package: &Package, output: &str, id: &str) -> Option<String> {
+    let (_, inputs) = staged_steps(package).find(|(staged, _)| *staged == output)?;
+    let is_list = inputs.iter().all(|input| input.id != ID);
+    let is_only = staged_steps(package).count() == 1;
+    Some(if is_only && !is_list { id.to_owned() } else { format!("{id}/{output}") })
+}
+
+/// The staged outputs of the entry, with the inputs of their steps.
+fn staged_steps(package: &Package) -> impl Iterator<Item = (&str, &[StepInput])> {
+    let workflow = match &package.processes[package.entry.0] {
+        Process::Workflow(workflow) => Some(workflow),
         _ => None,
     };
-    let staged: Vec<(&WorkflowOutput, &Vec<StepInput>)> =
-        workflow.outputs.iter().filter_map(|output| Some((output, inputs_of(output)?))).collect();
-    let is_only = staged.len() == 1;
-    staged
-        .into_iter()
-        .map(|(output, inputs)| {
-            let is_list = !inputs.iter().any(|input| input.id == ID);
-            let id = output.id.as_str();
-            StagedOutput { id, below: (is_list || !is_only).then_some(id) }
-        })
-        .collect()
+    workflow.into_iter().flat_map(|workflow| &workflow.outputs).filter_map(move |output| {
+        let [Port::Step { step, output: port }] = output.link.sources.as_slice() else { return None };
+        let step = workflow?.steps.get(*step).filter(|_| port == PUBLISHED)?;
+        let is_ours = package.processes[step.run.0].header().span.source.url == TOOL_URL;
+        is_ours.then_some((output.id.as_str(), step.inputs.as_slice()))
+    })
 }
 
 /// The shape of values of a type, if they are directories, some of them, or null.
@@ -194,29 +189,23 @@ mod tests {
     fn told_of(package: &str, lays_out: bool) -> String {
         let package = staged(package, lays_out);
         let Process::Workflow(workflow) = &package.processes[package.entry.0] else { panic!() };
-        let line = |staged: StagedOutput<'_>| {
-            let output = workflow.outputs.iter().find(|output| output.id == staged.id).unwrap();
+        let line = |id: &str| {
+            let output = workflow.outputs.iter().find(|output| output.id == id).unwrap();
             let [Port::Step { step, .. }] = output.link.sources.as_slice() else { panic!() };
             let step = &workflow.steps[*step];
             let told = step.inputs.iter().filter_map(|input| Some((&input.id, input.default.as_ref()?.as_str()?)));
             let told: Vec<_> = told.map(|(id, text)| format!("{id} {text}")).collect();
             let when = step.when.as_ref().map_or(String::new(), |when| format!(" when {}", when.source));
-            format!(
-                "{}: {} at {:?}, {}({}){when}",
-                staged.id,
-                output.type_source,
-                staged.below,
-                step.id,
-                told.join(", ")
-            )
+            let (type_, place) = (&output.type_source, place_of(&package, id, "job").unwrap());
+            format!("{id}: {type_} at {place}, {}({}){when}", step.id, told.join(", "))
         };
         staged_outputs(&package).into_iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
     fn one_directory_has_the_jobs_results_to_itself_and_what_is_laid_out_stays_a_directory() {
-        insta::assert_snapshot!(told_of(PACKAGE, false), @"a: string at None, node_stage_out(to s3://results/, id job)");
-        insta::assert_snapshot!(told_of(PACKAGE, true), @"a: Directory at None, node_stage_out(to s3://results/, id job)");
+        insta::assert_snapshot!(told_of(PACKAGE, false), @"a: string at job, node_stage_out(to s3://results/, id job)");
+        insta::assert_snapshot!(told_of(PACKAGE, true), @"a: Directory at job, node_stage_out(to s3://results/, id job)");
     }
 
     #[test]
@@ -225,17 +214,17 @@ mod tests {
             "{PACKAGE}  b: {{type: Directory?, outputBinding: {{glob: b}}}}\n  c: {{type: 'Directory[]', outputBinding: \
              {{glob: c*}}}}\n  f: {{type: File, outputBinding: {{glob: f}}}}\n"
         );
-        insta::assert_snapshot!(told_of(&more, true), @r#"
-        a: Directory at Some("a"), node_stage_out_a(to s3://results/job, id a)
-        b: Directory? at Some("b"), node_stage_out_b(to s3://results/job, id b) when $(inputs.catalog !== null)
-        c: Directory[] at Some("c"), node_stage_out_c(to s3://results/job/c)
-        "#);
+        insta::assert_snapshot!(told_of(&more, true), @"
+        a: Directory at job/a, node_stage_out_a(to s3://results/job, id a)
+        b: Directory? at job/b, node_stage_out_b(to s3://results/job, id b) when $(inputs.catalog !== null)
+        c: Directory[] at job/c, node_stage_out_c(to s3://results/job/c)
+        ");
     }
 
     #[test]
     fn the_elements_of_a_list_get_numbers_below_their_output() {
         let list = PACKAGE.replace("type: Directory", "type: 'Directory[]?'");
-        insta::assert_snapshot!(told_of(&list, false), @r#"a: string[]? at Some("a"), node_stage_out(to s3://results/job/a) when $(inputs.catalog !== null)"#);
+        insta::assert_snapshot!(told_of(&list, false), @"a: string[]? at job/a, node_stage_out(to s3://results/job/a) when $(inputs.catalog !== null)");
     }
 
     #[test]

@@ -112,7 +112,7 @@ enum Step {
         /// Id of the results, e.g. the job's
         #[arg(long, required_unless_present_any = ["bucket", "each"], value_name = "ID")]
         id: Option<String>,
-        /// Publish several folders: the first as results 1 of the destination, the second as 2 and so on
+        /// Publish several folders: the first as results 1 of the destination, the second as 2 and so on (of ten: 01, 02)
         #[arg(long, num_args = 0.., requires = "to", conflicts_with_all = ["folder", "id"], value_name = "FOLDER")]
         each: Option<Vec<PathBuf>>,
         /// Only lay the results out in this folder, as they will be at --to s3://bucket[/prefix], for somebody else to
@@ -231,8 +231,10 @@ fn run(step: Step) -> Result<(), Failure> {
         Step::Fetch { address, name } => stage_in::fetch_file(&address, name.as_deref(), here)?,
         Step::StageOut { each: Some(folders), to: Some(to), layout, owner, .. } => {
             let to = destination(&to, layout.as_deref())?;
+            // Of one width, so that the order of the names is that of the numbers.
+            let width = folders.len().to_string().len();
             for (folder, number) in folders.iter().zip(1..) {
-                publish(folder, &to, &format!("{number}"), owner.as_deref())?;
+                publish(folder, &to, &format!("{number:0width$}"), owner.as_deref())?;
             }
         }
         Step::StageOut { folder: Some(folder), bucket, sub_path, to, id, layout, owner, each: None } => {
