@@ -22,13 +22,13 @@ use weir_plan::PinnedJob;
 use weir_store::Tenant;
 
 use crate::context::Services;
-use crate::fetch::Guarded;
 use crate::limits::{ATTEMPTS_ASKED_MAX, INLINE_INPUTS_BYTES_MAX};
 use crate::process::resolve::{Resolved, Source, resolve};
 use crate::settings::Settings;
 use crate::spec::{ClusterJob, FORMAT};
 use inputs::InputText;
 pub use refusal::IntakeError;
+use weir_fetch::Guarded;
 
 /// Below the tenant's prefix, where `inputsRef` may point to: never into journals or packages.
 const INPUTS_PREFIX: &str = "inputs/";

@@ -40,10 +40,10 @@ use weir_plan::{Action, Event, FoldError, Incarnation, InstancePath, Observed, R
 use weir_store::{Journal, JournalError};
 
 use crate::context::{JobContext, Services};
-use crate::fetch::Guarded;
 use crate::limits::{ACTOR_WAIT, API_REQUEST_TIME};
 use crate::registry::{Inbox, Message};
 use crate::status::Waiting;
+use weir_fetch::Guarded;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
@@ -242,8 +242,10 @@ impl Actor {
             self.shown.is_spec_changed = is_spec_changed;
             self.shown.is_stale = true;
         }
-        if job.spec.dismiss && !self.ledger.is_stopping {
-            let message = "the job was dismissed".to_owned();
+        // One that is deleted may stay for somebody's finalizer: its steps are not to run on.
+        let is_deleted = job.metadata.deletion_timestamp.is_some();
+        if (job.spec.dismiss || is_deleted) && !self.ledger.is_stopping {
+            let message = if is_deleted { "the job was deleted" } else { "the job was dismissed" }.to_owned();
             self.happened(Event::StopRequested { class: weir_api::FailureClass::Dismissed, message })?;
         }
         match (job.spec.suspend, self.ledger.is_suspended) {

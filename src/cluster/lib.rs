@@ -15,7 +15,6 @@ pub mod build;
 pub mod context;
 pub mod controller;
 pub mod data;
-pub mod fetch;
 pub mod health;
 pub mod intake;
 pub mod job;

@@ -100,9 +100,6 @@ pub const SWEEP_AGE: Duration = Duration::from_hours(24);
 /// Runs, or objects of one run, that one look of the sweep reads about at most, 150 bytes each; more are left to the next one.
 pub const SWEEP_LISTED_MAX: usize = 200_000;
 
-/// Redirects of one fetched URL. Archives need two or three; more is a loop.
-pub const FETCH_REDIRECTS_MAX: usize = 5;
-
 /// Bytes of a message in a condition: the API server takes 32 KiB, a person reads less, and the whole object stays small.
 pub const CONDITION_MESSAGE_BYTES: usize = 4 << 10;
 

@@ -69,7 +69,7 @@ pub enum OperatorError {
     Scripts(std::io::Error),
     /// What may be fetched by URL cannot be told.
     #[error(transparent)]
-    Fetch(#[from] crate::fetch::GuardError),
+    Fetch(#[from] weir_fetch::GuardError),
     /// Somebody else may lead now.
     #[error(transparent)]
     Lost(#[from] Lost),

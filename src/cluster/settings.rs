@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+pub use weir_fetch::FetchSettings;
 use weir_store::S3Settings;
 
 use crate::lease::Timing;
@@ -96,11 +97,4 @@ pub enum PodStart {
     Hook,
     /// By an init container: 0.6 s, and no way to fail half.
     Init,
-}
-
-/// What may be fetched by URL.
-#[derive(Debug, Clone, Default)]
-pub struct FetchSettings {
-    /// Networks (`10.0.0.0/8`) or host names besides public addresses.
-    pub allowed: Vec<String>,
 }

@@ -117,7 +117,7 @@ pub fn waits(
     let message = cut(&waiting.message);
     let wanted = (WAITING, true, waiting.reason.clone(), message.clone());
     let mut status = previous.clone();
-    status.phase = Some(previous.phase.unwrap_or(Phase::Accepted));
+    // Not `Accepted`: nothing of it is in a journal (invariant I4).
     status.message = Some(message);
     status.updated = time(now);
     let waiting = condition(wanted, generation, previous, now);

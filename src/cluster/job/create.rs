@@ -16,9 +16,6 @@ use super::{Backoff, in_time};
 use crate::limits::CREATE_WAIT;
 use crate::observe::{Adoption, Expected, Refusal, adopt, refused, sight};
 
-/// How often a deletion is tried before it is left to whoever comes next.
-const DELETE_TRIES: u32 = 8;
-
 /// A pod to be created.
 pub(super) struct Creation {
     pub api: Api<Pod>,
@@ -86,8 +83,8 @@ impl Creation {
         match ours(&found, &self.pod, None) {
             Adoption::Ours => Ok(Some(found)),
             Adoption::Foreign(why) => {
-                delete(self.api.clone(), found, Some(0), Arc::clone(&self.requests)).await;
-                Err((FailureClass::Platform, format!("{why}; it was deleted")))
+                tokio::spawn(delete(self.api.clone(), found, Some(0), Arc::clone(&self.requests)));
+                Err((FailureClass::Platform, format!("{why}; it is being deleted")))
             }
         }
     }
@@ -100,13 +97,13 @@ pub(super) fn ours(found: &Pod, wanted: &Pod, uid: Option<&str>) -> Adoption {
     adopt(found, &Expected { owner_uid, spec_hash, uid })
 }
 
-/// Deletes exactly this pod. `grace` in seconds; `None`: its own.
+/// Deletes exactly this pod, however often that takes: nobody else would. `grace` in seconds; `None`: its own.
 pub async fn delete(api: Api<Pod>, pod: Pod, grace: Option<u32>, requests: Arc<Semaphore>) {
     let name = pod.name_any();
     let preconditions = Some(Preconditions { uid: pod.uid(), resource_version: None });
     let parameters = DeleteParams { grace_period_seconds: grace, preconditions, ..DeleteParams::default() };
     let mut backoff = Backoff::default();
-    for _ in 0..DELETE_TRIES {
+    loop {
         let answer = {
             let _permit = requests.acquire().await;
             in_time(api.delete(&name, &parameters)).await
