@@ -72,7 +72,7 @@ pub fn with_stage_in(mut package: Package, mut inputs: Record) -> Result<(Packag
         let id = &workflow.header.inputs[at].id;
         let name = if is_only { "node_stage_in".to_owned() } else { format!("node_stage_in_{id}") };
         inputs.insert(id.clone(), given.value());
-        let name = wrap::free_step_name(&workflow, name);
+        let name = wrap::free_step_name(&workflow, &name);
         add_step(&mut workflow, at, &given, name, run);
     }
     Ok((wrap::with_entry(package, workflow), inputs))
@@ -268,10 +268,11 @@ fn redirect(link: &mut Link, id: &str, staged: &Port) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::check;
     use crate::document::Process;
     use crate::json;
 
-    const PACKAGE: &str = r##"
+    const PACKAGE: &str = r"
 cwlVersion: v1.2
 class: Workflow
 id: w
@@ -288,7 +289,7 @@ steps:
     run: {class: CommandLineTool, id: t, baseCommand: t, outputs: {}, inputs: {s: Directory, m: 'Directory[]', f: File?}}
     in: {s: scene, m: {source: [more, scene], linkMerge: merge_flattened}, f: mask}
     out: []
-"##;
+";
 
     fn staged(package: &str, inputs: &str) -> Result<(Package, Record), StageInError> {
         let package = load_text("file:///p.cwl", package, None, &NoFetch).unwrap();
@@ -302,6 +303,8 @@ steps:
             Ok(staged) => staged,
             Err(error) => return error.to_string(),
         };
+        let found = check(&package);
+        assert!(!found.has_errors(), "{found}");
         let Process::Workflow(workflow) = &package.processes[package.entry.0] else {
             return format!("a {:?} as it was", package.processes[package.entry.0].header().id);
         };

@@ -98,7 +98,7 @@ pub fn with_stage_out(mut package: Package, stage_out: &StageOut) -> Result<Pack
 
         let output = &workflow.outputs[at];
         let name = if is_only { "node_stage_out".to_owned() } else { format!("node_stage_out_{}", output.id) };
-        let name = wrap::free_step_name(&workflow, name);
+        let name = wrap::free_step_name(&workflow, &name);
         let mut step = wrap::step(name, run, Vec::new(), &output.span);
         step.label = Some("Publish the results".to_owned());
         step.inputs = step_inputs(stage_out, output, shape, is_only, link);

@@ -92,10 +92,12 @@ pub(crate) fn only_if_given(step: &mut Step, input: &str) {
 }
 
 /// A name that no step of the workflow has: `name`, or `name_2`, `name_3` …
-pub(crate) fn free_step_name(workflow: &Workflow, name: String) -> String {
-    let is_free = |name: &str| workflow.steps.iter().all(|step| step.id != name);
-    if is_free(&name) {
-        return name;
+pub(crate) fn free_step_name(workflow: &Workflow, name: &str) -> String {
+    let mut free = name.to_owned();
+    let mut number = 1;
+    while workflow.steps.iter().any(|step| step.id == free) {
+        number += 1;
+        free = format!("{name}_{number}");
     }
-    (2..).map(|number| format!("{name}_{number}")).find(|name| is_free(name)).unwrap_or(name)
+    free
 }

@@ -1,5 +1,6 @@
 //! The input object of a job, checked against its process. Pure.
 
+use weir_api::data_url::{self, is_data_url};
 use weir_cwl::job::{InputObject, Inputs};
 use weir_cwl::source::Source;
 use weir_cwl::stage_in;
@@ -58,8 +59,14 @@ fn reachable(inputs: &Inputs, text: &InputText) -> Result<(), String> {
     for (id, value) in inputs.values.iter().filter(|(_, value)| !stage_in::is_staged(value)) {
         value.for_each_entry(&mut |entry| {
             let Some(location) = entry.location() else { return };
-            if !location.starts_with("http://") && !location.starts_with("https://") {
-                let class = if matches!(entry, EntryRef::File(_)) { "File" } else { "Directory" };
+            let is_file = matches!(entry, EntryRef::File(_));
+            if is_file && is_data_url(location) {
+                if data_url::decode(location).is_none() {
+                    let name = &text.name;
+                    wrong.push(format!("{name}: error: the data URL of input '{id}' is no valid one\nhelp: give its bytes in base64"));
+                }
+            } else if !location.starts_with("http://") && !location.starts_with("https://") {
+                let class = if is_file { "File" } else { "Directory" };
                 let location = location.strip_prefix("weir:inputs/").unwrap_or(location);
                 wrong.push(format!(
                     "{}: error: the {class} `{location}` of input '{id}' cannot be read by the pods of a cluster\nhelp: give an http, https or s3 URL, or a literal",
@@ -158,6 +165,10 @@ outputs: {}
 
     #[test]
     fn files_must_be_somewhere_that_pods_can_read_i9() {
+        assert!(
+            refusal(r#"{"aoi": "a", "scene": {"class": "File", "location": "data:;base64,?"}}"#)
+                .contains("is no valid one")
+        );
         for bad in ["file:///etc/passwd", "scene.tif", "weir:3/out.tif", "gs://bucket/scene.tif", "../x"] {
             let text = format!(r#"{{"aoi": "a", "scene": {{"class": "File", "location": "{bad}"}}}}"#);
             assert!(refusal(&text).contains("cannot be read by the pods of a cluster"), "{bad}");
@@ -169,6 +180,7 @@ outputs: {}
         for good in [
             r#""location": "https://example.org/scene.tif""#,
             r#""location": "s3://bucket/scene.tif""#,
+            r#""location": "data:image/tiff;base64,SUkqAA==""#,
             r#""contents": "text", "basename": "a.txt""#,
         ] {
             let text = format!(r#"{{"aoi": "a", "scene": {{"class": "File", {good}}}}}"#);

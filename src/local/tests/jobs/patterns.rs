@@ -34,6 +34,7 @@ pub fn trials() -> Vec<Trial> {
         a_list_of_catalogs_has_no_place_for_those_that_did_not_come,
         nested_lists_are_flattened_and_published_one_by_one,
         a_file_and_a_scene_in_a_file_and_a_catalog_out,
+        a_file_may_stand_in_the_request_itself,
         typed_inputs_and_several_kinds_of_output,
         annex_a_crops_one_band,
         annex_a_crops_some_bands,
@@ -72,6 +73,8 @@ impl Run {
             inputs.replace(&format!("\"{name}\""), &format!("\"{}\"", scene(name)))
         });
         let package = weir_cwl::load_text(&self.entry, &self.package, self.entry.split('#').nth(1), &NoFetch).unwrap();
+        let found = weir_cwl::check::check(&package);
+        assert!(!found.has_errors(), "{found}");
         let inputs = InputObject::parse("file:///inputs.json", &inputs).unwrap().inputs(&package).unwrap();
         let documents = BTreeMap::from([("file:///package.cwl".to_owned(), self.package.clone())]);
         let mut spec = JobSpec::new(self.entry.clone(), documents, inputs.values, self.fixture.outdir());
@@ -96,7 +99,7 @@ impl Run {
     fn told(&self, value: &Value) -> String {
         match value {
             Value::String(url) => self.catalog(url),
-            Value::Array(items) => items.iter().map(|item| format!("\n  {}", self.told(item))).collect(),
+            Value::Array(items) => items.iter().fold(String::new(), |told, item| told + "\n  " + &self.told(item)),
             Value::File(file) => file.name().unwrap(),
             other => weir_cwl::json::compact(other),
         }
@@ -130,13 +133,13 @@ impl Run {
     fn published(&self, path: &str) -> Vec<u8> {
         fs::read(self.fixture.path().join("published").join(ID).join(path)).unwrap()
     }
+}
 
-    fn logs(&self, finished: &Finished) -> Vec<String> {
-        let logs = fs::read_dir(finished.folder.logs()).unwrap();
-        let mut names: Vec<_> = logs.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
+fn logs(finished: &Finished) -> Vec<String> {
+    let logs = fs::read_dir(finished.folder.logs()).unwrap();
+    let mut names: Vec<_> = logs.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 fn scene_file(scene: &str, name: &str) -> Vec<u8> {
@@ -157,7 +160,7 @@ fn two_scenes_in_one_catalog_out() {
     assert_eq!(finished.phase, Phase::Successful, "{:?}", finished.failure);
     assert_eq!(run.told(&finished.outputs["selected"]), "catalog.json L7_OLINDA_NORTH[red] L7_OLINDA_SOUTH[red]");
     let logs = ["node_stage_in_item_1.log", "node_stage_in_item_2.log", "node_stage_out.log", "step.log"];
-    assert_eq!(run.logs(&finished), logs);
+    assert_eq!(logs(&finished), logs);
 }
 
 fn some_scenes_in_a_catalog_of_each_out() {
@@ -235,6 +238,14 @@ fn a_file_and_a_scene_in_a_file_and_a_catalog_out() {
     assert_eq!(fs::read(run.fixture.outdir().join("relief.tif")).unwrap(), scene_file("SOUTH", "swir22.tif"));
 }
 
+fn a_file_may_stand_in_the_request_itself() {
+    let run = Run::new("pattern-11", "pattern-11");
+    let dem = r#"{"class": "File", "basename": "dem.tif", "location": "data:image/tiff;base64,SUkqAP8="}"#;
+    let expected = "selected: catalog.json L7_OLINDA_NORTH[green nir]\nrelief: relief.tif";
+    assert_eq!(run.outputs(&format!(r#"{{"item": "NORTH", "dem": {dem}}}"#)), expected);
+    assert_eq!(fs::read(run.fixture.outdir().join("relief.tif")).unwrap(), b"II*\0\xff");
+}
+
 fn typed_inputs_and_several_kinds_of_output() {
     let run = Run::new("pattern-12", "pattern-12");
     let schemas = "https://raw.githubusercontent.com/eoap/schemas/main";
@@ -292,7 +303,7 @@ fn a_folder_of_this_machine_needs_no_step() {
     let product = format!(r#"{{"class": "Directory", "path": "{}"}}"#, folder.display());
     let finished = run.finish(&format!(r#"{{"product": {product}, "band": "red", {BOX}}}"#));
     assert_eq!(finished.phase, Phase::Successful, "{:?}", finished.failure);
-    assert_eq!(run.logs(&finished), ["node_crop.log", "node_stage_out.log"]);
+    assert_eq!(logs(&finished), ["node_crop.log", "node_stage_out.log"]);
 }
 
 fn what_is_laid_out_speaks_of_where_it_will_be() {
