@@ -159,8 +159,8 @@ fn two_scenes_in_one_catalog_out() {
     let finished = run.finish(inputs);
     assert_eq!(finished.phase, Phase::Successful, "{:?}", finished.failure);
     assert_eq!(run.told(&finished.outputs["selected"]), "catalog.json L7_OLINDA_NORTH[red] L7_OLINDA_SOUTH[red]");
-    let logs = ["node_stage_in_item_1.log", "node_stage_in_item_2.log", "node_stage_out.log", "step.log"];
-    assert_eq!(logs(&finished), logs);
+    let expected = ["node_stage_in_item_1.log", "node_stage_in_item_2.log", "node_stage_out.log", "step.log"];
+    assert_eq!(logs(&finished), expected);
 }
 
 fn some_scenes_in_a_catalog_of_each_out() {
