@@ -88,7 +88,7 @@ async fn water_bodies_goes_from_orders_to_published_results() {
 }
 
 /// Staged in by URL, one of several results each: copied scene by scene.
-const SCENE_BY_SCENE: &str = r##"
+const SCENE_BY_SCENE: &str = r"
 cwlVersion: v1.2
 $graph:
 - class: Workflow
@@ -110,7 +110,7 @@ $graph:
   outputs:
     copy: {type: Directory, outputBinding: {glob: .}}
     text: {type: File, outputBinding: {glob: catalog.json}}
-"##;
+";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scenes_by_url_are_staged_in_and_lists_of_results_do_not_collide() {
