@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 pub mod backend;
 mod body;
+pub mod callback;
 pub mod conformance;
 pub mod cors;
 pub mod deploy;
