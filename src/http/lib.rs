@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+pub mod auth;
 pub mod backend;
 pub mod deploy;
 pub mod fetcher;
