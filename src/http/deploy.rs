@@ -20,21 +20,22 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, Query, Request, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, LOCATION, VARY};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde_json::{Map, Value as Json};
 use weir_cwl::source::Source;
 use weir_cwl::uri::split_fragment;
 
-use crate::Facade;
 use crate::backend::{BackendError, Deployed, NewProcess, ProcessRecord};
 use crate::fetcher::Fetcher;
 use crate::limits::BODY_BYTES;
 use crate::names::ProcessId;
-use crate::negotiate::JSON;
+use crate::negotiate::{self, Format, JSON};
 use crate::problem::Problem;
+use crate::processes::summary;
 use crate::tenant::{ProcessInPath, Scope};
+use crate::{Facade, pages};
 use application_package::{Sent, Unit};
 use content::Content;
 use description::Trust;
@@ -61,14 +62,17 @@ async fn deploy(
     let wanted = parameters.get("w").map(String::as_str);
     let process = prepare(&facade.fetcher, sent, Target::New { wanted }).await?;
     let location = scope.base.url(&format!("processes/{}", process.id));
-    if let Some(existing) = facade.backend.process(&scope.tenant, &process.id).await? {
-        return Err(taken(&existing, &location));
+    match facade.process(&scope.tenant, &process.id).await {
+        Ok(existing) => return Err(taken(&existing, &location)),
+        Err(problem) if problem.status == StatusCode::NOT_FOUND => {}
+        Err(problem) => return Err(problem),
     }
     let (id, description) = (process.id.clone(), process.description.clone());
     match facade.backend.deploy(&scope.tenant, process).await {
         Ok(()) => {
             let headers = [(LOCATION, location.as_str()), (CONTENT_TYPE, JSON)];
-            Ok((StatusCode::CREATED, headers, summary(&description, &scope, &id).to_string()).into_response())
+            Ok((StatusCode::CREATED, headers, summary(&id, &description, true, &scope.base).to_string())
+                .into_response())
         }
         Err(BackendError::Exists(_)) => Err(Problem::duplicated_process(id.as_str(), &location)),
         Err(error) => Err(error.into()),
@@ -107,22 +111,25 @@ async fn package_of(
     State(facade): State<Arc<Facade>>,
     scope: Scope,
     ProcessInPath(id): ProcessInPath,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let found = facade.backend.process(&scope.tenant, &id).await?;
-    let process = found.ok_or_else(|| Problem::no_such_process(id.as_str()))?;
+    let process = facade.process(&scope.tenant, &id).await?;
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let is_page = negotiate::asked_by_query(&uri) == Some(Format::Html)
+        || negotiate::choose(accept, &[content::CWL, "text/html"]) == Some(1);
+    if is_page {
+        let (_, text) = representation::representation(&process.deployed, None)?;
+        return Ok(pages::package(&scope.base, id.as_str(), &text).into_response());
+    }
     let (media_type, body) = representation::representation(&process.deployed, accept)?;
     Ok(([(CONTENT_TYPE, media_type), (VARY, "Accept")], body).into_response())
 }
 
 /// The process, which may be replaced and undeployed.
 async fn changeable(facade: &Facade, scope: &Scope, id: &ProcessId) -> Result<Arc<ProcessRecord>, Problem> {
-    match facade.backend.process(&scope.tenant, id).await? {
-        None => Err(Problem::no_such_process(id.as_str())),
-        Some(process) if !process.mutable => Err(Problem::immutable_process(id.as_str())),
-        Some(process) => Ok(process),
-    }
+    let process = facade.process(&scope.tenant, id).await?;
+    if process.mutable { Ok(process) } else { Err(Problem::immutable_process(id.as_str())) }
 }
 
 fn taken(existing: &ProcessRecord, location: &str) -> Problem {
@@ -257,16 +264,6 @@ fn new_id(stated: Option<&str>, own: Option<&str>) -> Result<ProcessId, Problem>
         }
     };
     id.parse().map_err(|error| Problem::invalid_parameter(place, error, "choose another id"))
-}
-
-/// The summary of a process (18-062r2, `processSummary.yaml`).
-fn summary(description: &Map<String, Json>, scope: &Scope, id: &ProcessId) -> Json {
-    let is_summary = |(key, _): &(&String, &Json)| !matches!(key.as_str(), "inputs" | "outputs");
-    let mut summary: Map<String, Json> =
-        description.iter().filter(is_summary).map(|(key, value)| (key.clone(), value.clone())).collect();
-    let links = vec![scope.base.link(&format!("processes/{id}"), "self", JSON, "Process description")];
-    summary.insert("links".into(), Json::Array(links));
-    Json::Object(summary)
 }
 
 #[cfg(test)]
