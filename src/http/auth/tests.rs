@@ -13,6 +13,8 @@ use weir_fetch::Guarded;
 
 use super::*;
 use crate::limits::{KEYS_PAUSE, KEYS_TIME};
+use crate::testing::{Client, Memory, PACKAGE, World, new_process};
+use crate::{Facade, Settings};
 
 /// A key of a provider.
 enum Secret {
@@ -318,4 +320,64 @@ async fn settings_that_cannot_work_are_told() {
     insta::assert_snapshot!(refused(OidcSettings { audience: String::new(), ..good.clone() }), @"the audience of the OpenID Connect provider is not stated");
     assert_eq!(good.fetch_settings().unwrap().allowed, ["127.0.0.1"]);
     assert_eq!(provider.bearer().security_scheme()["scheme"], "bearer");
+}
+
+/// The whole façade behind a token, for `acme` and `other`.
+fn guarded_site(provider: &Provider) -> Client {
+    let memory = Memory::new(&["acme", "other"]);
+    memory.put("acme", new_process("greet", PACKAGE), true);
+    memory.put("other", new_process("secret", PACKAGE), true);
+    let facade = Facade::new(memory as _, World::new(), Settings::default());
+    Client::of(facade.with_bearer(provider.bearer()))
+}
+
+#[tokio::test]
+async fn nothing_of_a_tenant_is_answered_without_a_token_that_names_it_i9() {
+    let secret = Secret::ec();
+    let provider = Provider::with(vec![secret.jwk("c")]).await;
+    let site = guarded_site(&provider);
+    let token = secret.token("c", &provider.claims(&json!({"tenants": ["acme", "missing"]})));
+    let authorization = format!("Bearer {token}");
+    let requests = [
+        ("GET", ""),
+        ("GET", "/api"),
+        ("GET", "/processes"),
+        ("GET", "/processes/greet/package"),
+        ("GET", "/jobs"),
+        ("POST", "/processes"),
+        ("PUT", "/processes/greet"),
+        ("DELETE", "/processes/greet"),
+        ("POST", "/processes/greet/execution"),
+        ("DELETE", "/jobs/a"),
+        ("HEAD", "/processes"),
+        ("GET", "/nothing"),
+    ];
+    for (method, path) in requests {
+        for tenant in ["acme", "other", "missing"] {
+            let path = format!("/{tenant}/ogc-api{path}");
+            let answer = site.send(method, &path, &[], "").await;
+            assert!(answer.status == 401 || path.ends_with("/nothing"), "{method} {path}: {}", answer.status);
+        }
+        let path = format!("/other/ogc-api{path}");
+        let answer = site.send(method, &path, &[("authorization", &authorization)], "").await;
+        assert!(answer.status == 403 || path.ends_with("/nothing"), "{method} {path}: {}", answer.status);
+    }
+    assert_eq!(site.send("GET", "/acme/temp/greet-a/x.log", &[], "").await.status, 401);
+    let with = [("authorization", authorization.as_str()), ("accept", "application/json")];
+    assert_eq!(site.send("GET", "/acme/ogc-api/processes/greet", &with, "").await.status, 200);
+    assert_eq!(site.send("GET", "/missing/ogc-api/processes", &with, "").await.status, 404);
+    let answer = site.send("GET", "/acme/ogc-api", &[], "").await;
+    assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"weir\"");
+}
+
+#[tokio::test]
+async fn the_definition_of_the_api_says_which_tokens_are_asked_for() {
+    let secret = Secret::ec();
+    let provider = Provider::with(vec![secret.jwk("c")]).await;
+    let authorization = format!("Bearer {}", secret.token("c", &provider.claims(&json!({}))));
+    let with = [("authorization", authorization.as_str())];
+    let definition = guarded_site(&provider).send("GET", "/acme/ogc-api/api?f=json", &with, "").await.json();
+    assert_eq!(definition["security"], json!([{"bearer": []}]));
+    let scheme = definition["components"]["securitySchemes"]["bearer"]["description"].as_str().unwrap();
+    assert!(scheme.contains(&provider.issuer) && scheme.contains("`tenants`"), "{scheme}");
 }
