@@ -196,9 +196,9 @@ async fn prepare(fetcher: &Arc<dyn Fetcher>, sent: Sent, target: Target<'_>) -> 
     let listed = Listed::of(&source).map_err(|error| package::refused(error.into()))?;
     let entry = entry(&listed, target, stated, text.fragment.as_deref())?.map(str::to_owned);
     let loaded = package::load(Arc::clone(fetcher), url, text.cwl.clone(), entry.clone()).await?;
-    let own = loaded.package.processes[loaded.package.entry.0].header();
-    // The file's name, which stands for an id that is missing, is the client's only if it is one.
-    let own = (entry.is_some() || text.url.is_some()).then_some(own.id.as_str());
+    // As it is written: the loader knows it by its last part. Of a file that states none, its name stands for it.
+    let file = || text.url.is_some().then(|| loaded.package.processes[loaded.package.entry.0].header().id.as_str());
+    let own = entry.as_deref().or_else(file);
     let id = match target {
         Target::Existing { id, .. } => id.clone(),
         Target::New { .. } => new_id(stated, own)?,

@@ -329,6 +329,10 @@ async fn ids_that_lead_elsewhere_are_refused() {
         let answer = site().post_package(&package).await;
         assert_eq!(answer.problem(), (400, "InvalidParameterValue".to_owned()), "{id}");
     }
+    for id in ["a/b", "a b", "$q$", "a;b"] {
+        let text = WATER.replace("id: water-bodies", &format!("id: '{id}'"));
+        assert_eq!(site().post("processes", "application/cwl", &text).await.status, 400, "{id}");
+    }
     let text = WATER.replace("id: water-bodies", "id: 'water,bodies'");
     insta::assert_snapshot!(site().post("processes", "application/cwl", &text).await.detail(), @"the package: `water,bodies` is not an id of a process: at most 253 letters, digits, `_`, `-`, `.` and `:`, beginning with a letter or digit; choose another id");
     let nameless = "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: t\ninputs: {}\noutputs: {}\n";
