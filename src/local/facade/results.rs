@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
-use weir_cwl::stage_out::staged_outputs;
+use weir_cwl::stage_out::place_of;
 use weir_cwl::{Directory, Entry, File, Record, Value, uri};
 use weir_http::backend::{BackendError, ByteStream, JobId};
 use weir_store::media;
@@ -41,13 +41,11 @@ impl Publisher for IntoStore {
         let id = id.ok_or_else(|| PublishError::Refused("the job does not say where its results go".to_owned()))?;
         let owned = job.folder.root();
         let mut plan = Plan { owned, output: String::new(), taken: HashMap::new(), writes: Vec::new() };
-        let staged = staged_outputs(job.package);
         let mut published = Record::new();
         for (name, value) in outputs {
             plan.output.clone_from(&name);
             check_name(&name, &name)?;
-            let value = if staged.contains(&name.as_str()) {
-                let place = if staged.len() == 1 { id.clone() } else { format!("{id}/{name}") };
+            let value = if let Some(place) = place_of(job.package, &name, &id) {
                 plan.staged(value, &place)?
             } else {
                 let place = format!("{id}/{name}");
@@ -110,13 +108,12 @@ impl Plan<'_> {
         let directory = match value {
             Value::Directory(directory) => directory,
             Value::Array(items) => {
-                let place_of = |item: &Value| match item {
-                    Value::Directory(directory) => format!("{place}/{}", directory.name().unwrap_or_default()),
-                    _ => place.to_owned(),
-                };
-                let items = items.into_iter().map(|item| {
-                    let place = place_of(&item);
-                    self.staged(item, &place)
+                let items = items.into_iter().map(|item| match &item {
+                    Value::Directory(directory) => {
+                        let place = format!("{place}/{}", directory.name().unwrap_or_default());
+                        self.staged(item, &place)
+                    }
+                    _ => self.staged(item, place),
                 });
                 return Ok(Value::Array(items.collect::<Result<_, _>>()?));
             }
