@@ -17,6 +17,8 @@ mod paths;
 mod progress;
 #[cfg(feature = "embedded")]
 mod run;
+#[cfg(feature = "embedded")]
+mod serve;
 mod store;
 #[cfg(feature = "embedded")]
 mod summary;
@@ -59,6 +61,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "embedded")]
         Command::Run(args) => run::run(&args),
         Command::Validate(args) => validate::validate(&args),
+        #[cfg(feature = "embedded")]
+        Command::Serve(args) => serve::serve(&args),
         Command::Store(args) => store::store(&args),
         #[cfg(feature = "cluster")]
         Command::Operator(args) => operator::operator(&args),
@@ -140,6 +144,9 @@ pub enum Command {
     /// Check a package; print its OGC process description if it is sound
     #[command(after_help = VALIDATE_EXIT_CODES)]
     Validate(ValidateArgs),
+    /// Serve OGC API - Processes on this machine: deploy packages, run jobs, read results over HTTP and S3
+    #[cfg(feature = "embedded")]
+    Serve(Box<serve::ServeArgs>),
     /// Serve a directory as an S3-compatible object store
     Store(StoreArgs),
     /// Run the jobs of a Kubernetes cluster

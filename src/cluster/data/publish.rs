@@ -15,11 +15,11 @@ use object_store::{ObjectStoreExt as _, PutPayload};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
 use weir_cwl::{Directory, Entry, File, Record, Value, stage_out, uri};
 use weir_store::manifest::{Found, ManifestError, Member, Stored};
+use weir_store::media;
 use weir_store::presign::PresignError;
 use weir_store::usage::Report;
 
 use super::location::Location;
-use super::media;
 use super::results::{Bucket, RequestError};
 use crate::context::JobContext;
 use crate::limits::COPIES_AT_ONCE;
