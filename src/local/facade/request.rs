@@ -70,8 +70,8 @@ pub fn spec(
     Ok(spec)
 }
 
-/// Where inputs may lie. An `s3:` URL is staged in.
-const SCHEMES: [&str; 3] = ["http://", "https://", "s3://"];
+/// Where inputs may lie. An `s3:` URL is staged in, a `data:` URL holds the file itself.
+const SCHEMES: [&str; 4] = ["http://", "https://", "s3://", "data:"];
 
 /// Files are literals or lie elsewhere: a request names no file of this machine (invariant I9).
 fn reachable(inputs: &weir_cwl::Record, package: &Package) -> Result<(), BackendError> {
