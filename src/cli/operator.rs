@@ -68,7 +68,8 @@ pub struct NetworkArgs {
     /// Where /healthz, /readyz and /metrics are served
     #[arg(long, value_name = "ADDRESS:PORT", env = "WEIR_HEALTH_LISTEN", default_value = "0.0.0.0:8080")]
     pub health_listen: SocketAddr,
-    /// Networks (10.0.0.0/8) or host names that packages and inputs may be fetched from besides public addresses
+    /// Networks (10.0.0.0/8) or host names, separated by commas, that packages and inputs may be fetched from besides
+    /// public addresses
     #[arg(long, value_name = "NETWORK", env = "WEIR_FETCH_ALLOWED", value_delimiter = ',')]
     pub fetch_allowed: Vec<String>,
 }
@@ -126,7 +127,7 @@ pub struct PodArgs {
     /// Image of the built-in raster tools
     #[arg(long, value_name = "IMAGE", env = "WEIR_EO_IMAGE")]
     pub eo_image: String,
-    /// Bare image names in packages that mean --eo-image
+    /// Bare image names in packages that mean --eo-image, separated by commas
     #[arg(long, value_name = "NAME", env = "WEIR_OWN_IMAGES", value_delimiter = ',', default_value = "weir-eo")]
     pub own_images: Vec<String>,
     /// Image of a tool that names none
@@ -140,10 +141,10 @@ pub struct PodArgs {
     /// When images are pulled
     #[arg(long, value_name = "POLICY", env = "WEIR_IMAGE_PULL_POLICY", value_enum, default_value_t = PullPolicy::IfNotPresent)]
     pub image_pull_policy: PullPolicy,
-    /// Packages may use images whose names begin with one of these only [default: any image]
+    /// Packages may use images whose names begin with one of these only, separated by commas [default: any image]
     #[arg(long, value_name = "PREFIX", env = "WEIR_ALLOWED_IMAGES", value_delimiter = ',')]
     pub allowed_images: Vec<String>,
-    /// Secrets of the job's namespace with registry credentials
+    /// Secrets of the job's namespace with registry credentials, separated by commas
     #[arg(long, value_name = "NAME", env = "WEIR_IMAGE_PULL_SECRETS", value_delimiter = ',')]
     pub image_pull_secrets: Vec<String>,
     /// Service account of the job's namespace
@@ -173,7 +174,7 @@ pub struct PodArgs {
     /// Whether tools without CWL's NetworkAccess are kept off the network
     #[arg(long, value_name = "BOOL", env = "WEIR_ENFORCE_NETWORK_ACCESS", default_value_t = false, action = clap::ArgAction::Set)]
     pub enforce_network_access: bool,
-    /// Labels of nodes that jobs may select by
+    /// Labels of nodes that jobs may select by, separated by commas [default: none]
     #[arg(long, value_name = "LABEL", env = "WEIR_NODE_SELECTOR_KEYS", value_delimiter = ',')]
     pub node_selector_keys: Vec<String>,
     /// Whether jobs may state tolerations

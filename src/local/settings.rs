@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_plan::observed::Capacity;
 use weir_store::Tenant;
 
 use crate::image::ImageMap;
+use crate::publish::{IntoFolder, Publisher};
 
 /// Settings of the embedded backend.
 #[derive(Debug, Clone)]
@@ -33,10 +35,15 @@ pub struct Settings {
     pub path: String,
     /// Variables of this program's environment that every tool sees, by name; all others are kept from the tools.
     pub preserved_environment: Vec<String>,
+    /// Whether the built-in staging steps get the credentials of S3 stores that are in this program's environment. Off
+    /// where jobs are not the user's own.
+    pub lends_credentials: bool,
     /// Keep the folders of attempts when a job has succeeded.
     pub keep_attempts: bool,
     /// Flush everything that is written to the journal to the disk: jobs then outlive a power failure too.
     pub fsync: bool,
+    /// Puts the outputs of jobs where they are to be found.
+    pub publisher: Arc<dyn Publisher>,
     /// Between SIGTERM and SIGKILL when a tool is stopped.
     pub grace: Duration,
 }
@@ -60,8 +67,10 @@ impl Settings {
             program,
             path: std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned()),
             preserved_environment: Vec::new(),
+            lends_credentials: true,
             keep_attempts: false,
             fsync: false,
+            publisher: Arc::new(IntoFolder),
             grace: Duration::from_secs(5),
         })
     }
