@@ -1,6 +1,6 @@
 //! The OGC façade: OGC API - Processes, Part 1 (18-062r2) and Part 2 (20-044), over one port.
 //!
-//! The way of a request, one direction; each word is a file or folder: [`server`] -> [`tenant`] -> [`negotiate`] -> route
+//! The way of a request, one direction; each word is a file or folder: [`server`] -> [`auth`] -> [`tenant`] -> [`negotiate`] -> route
 //! -> a value that is valid -> the [`backend`] -> a record of it -> [`links`] -> JSON or HTML ([`pages`]). Errors are
 //! documents of [`problem`] all the way.
 //!
@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+pub mod auth;
 pub mod backend;
 mod body;
 pub mod callback;
@@ -42,6 +43,7 @@ pub use router::router;
 pub use server::serve;
 pub use settings::Settings;
 
+use auth::Bearer;
 use backend::{Backend, ProcessRecord};
 use fetcher::Fetcher;
 
@@ -55,11 +57,19 @@ pub struct Facade {
     pub settings: Settings,
     /// Processes that every tenant has, ordered by id.
     pub built_ins: Vec<Arc<ProcessRecord>>,
+    /// Who looks at the tokens of requests; `None`: whoever reaches the façade may do everything.
+    pub bearer: Option<Bearer>,
 }
 
 impl Facade {
     /// Over this backend.
     pub fn new(backend: Arc<dyn Backend>, fetcher: Arc<dyn Fetcher>, settings: Settings) -> Self {
-        Self { backend, fetcher, settings, built_ins: vec![echo::process()] }
+        Self { backend, fetcher, settings, built_ins: vec![echo::process()], bearer: None }
+    }
+
+    /// The same for requests with a token of a provider.
+    #[must_use]
+    pub fn with_bearer(self, bearer: Bearer) -> Self {
+        Self { bearer: Some(bearer), ..self }
     }
 }

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectStoreExt as _, PutPayload};
+use weir_api::data_url::{self, is_data_url};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
 use weir_cwl::{Directory, Entry, File, Record, Value, stage_out, uri};
 use weir_store::manifest::{Found, ManifestError, Member, Stored};
@@ -30,6 +31,8 @@ const MARKER: &str = ".weir-owner";
 const CATALOG: &str = "catalog.json";
 /// Media type of a text without a telling name.
 const TEXT: &str = "text/plain";
+/// Media type of anything else.
+const BYTES: &str = "application/octet-stream";
 
 /// Why the outputs cannot be published.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +79,12 @@ pub enum PublishError {
         output: String,
         /// The name.
         name: String,
+    },
+    /// A file that is given as a data URL, and a wrong one.
+    #[error("output `{output}` holds a data URL that is no valid one; its bytes must be in base64")]
+    Malformed {
+        /// The output.
+        output: String,
     },
     /// Directories in directories without end.
     #[error("output `{output}` is nested deeper than {DOCUMENT_DEPTH_MAX} directories")]
@@ -177,7 +186,7 @@ struct Write {
 enum Content {
     /// A copy of an object of the job.
     Object(String),
-    Text(String),
+    Bytes(Vec<u8>),
 }
 
 impl Write {
@@ -187,7 +196,7 @@ impl Write {
                 let from = format!("{}/{object}", context.keys.root());
                 bucket.copy(&from, &self.key, self.media).await
             }
-            Content::Text(text) => bucket.put(&self.key, text.as_bytes(), self.media.unwrap_or(TEXT)).await,
+            Content::Bytes(bytes) => bucket.put(&self.key, bytes, self.media.unwrap_or(BYTES)).await,
         }
     }
 }
@@ -308,6 +317,7 @@ impl<'a> Plan<'a> {
             return Err(PublishError::TooDeep { output: self.output.clone() });
         }
         let source = match entry.location().map(Location::parse) {
+            Some(None) if entry.location().is_some_and(is_data_url) => None,
             // Something on the network stays there.
             Some(None) => return Ok(entry),
             Some(Some(location)) => Some(location),
@@ -347,10 +357,12 @@ impl<'a> Plan<'a> {
     ) -> Result<File, PublishError> {
         let size = match &source {
             None => {
-                let text = file.contents.clone().unwrap_or_default();
-                let size = text.len() as u64;
-                let media = Some(media::type_of(&key).unwrap_or(TEXT));
-                self.writes.push(Write { key: key.clone(), content: Content::Text(text), media, is_catalog: false });
+                let bytes = data_url::literal_bytes(file.location.as_deref(), file.contents.as_deref());
+                let bytes = bytes.ok_or_else(|| PublishError::Malformed { output: self.output.clone() })?;
+                let size = bytes.len() as u64;
+                let media = media::type_of(&key).unwrap_or(if file.is_literal() { TEXT } else { BYTES });
+                let content = Content::Bytes(bytes);
+                self.writes.push(Write { key: key.clone(), content, media: Some(media), is_catalog: false });
                 size
             }
             Some(location) => {
