@@ -42,9 +42,9 @@ mod tests;
 
 pub use order::{Order, Refusal, prepare, prepare_again};
 pub use outputs::{Collected, Unavailable, completed, exited, refused};
-pub use publish::{PublishError, publish, record};
+pub use publish::{MARKER, PublishError, owner, publish, record};
 pub use remote::{Remote, RemoteError};
-pub use results::Results;
+pub use results::{RequestError, Results};
 
 /// What a job has read of its own data and need not read again. Nothing in it ever changes in the store.
 #[derive(Debug, Default)]

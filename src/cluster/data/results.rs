@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::{Certificate, Client, Method, StatusCode};
+use reqwest::{Certificate, Client, Method, Response, StatusCode};
 use weir_store::S3Settings;
 use weir_store::presign::{PresignError, Presigned, PutTerms, Signer};
 
@@ -113,6 +113,31 @@ impl Bucket<'_> {
                     Answer::Done(there) => Ok(there),
                     Answer::Exists | Answer::NotFound => Err(self.error("read", key, "it is gone again", true)),
                 }
+            }
+        }
+    }
+
+    /// The token under a key; `None` if there is none.
+    pub async fn owner(&self, key: &str) -> Result<Option<String>, RequestError> {
+        let sign = |now| self.signer.get(key, now, SIGNED);
+        match self.request("read", key, Method::GET, sign, &[]).await? {
+            Answer::Done(token) => Ok(Some(token)),
+            Answer::Exists | Answer::NotFound => Ok(None),
+        }
+    }
+
+    /// The object under a key as it comes, within `time`; `None` if there is none. Tried once: who reads can ask again.
+    pub async fn read(&self, key: &str, time: Duration) -> Result<Option<Response>, RequestError> {
+        let signed = self.signer.get(key, SystemTime::now(), SIGNED);
+        let signed = signed.map_err(|error| self.error("read", key, error.to_string(), false))?;
+        let answer = self.client.get(&signed.url).timeout(time).send().await;
+        let answer = answer.map_err(|error| self.error("read", key, error.without_url().to_string(), true))?;
+        match answer.status() {
+            status if status.is_success() => Ok(Some(answer)),
+            StatusCode::NOT_FOUND => Ok(None),
+            status => {
+                let is_temporary = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+                Err(self.error("read", key, format!("the store answers {}", status.as_u16()), is_temporary))
             }
         }
     }
