@@ -24,12 +24,12 @@ use weir_api::kubernetes::ProcessJob;
 use weir_api::kubernetes::names::RUN;
 
 use crate::context::Services;
-use crate::fetch::{GuardError, Guarded};
 use crate::job::{Announcer, JobError, Shared, Tenants};
 use crate::limits::POD_REQUESTS_AT_ONCE;
 use crate::registry::Registry;
 use crate::watches::{namespace_watches, watches};
 use index::Controller;
+use weir_fetch::{GuardError, Guarded};
 
 /// Why the controller ended. The process must end as well.
 #[derive(Debug, thiserror::Error)]

@@ -34,6 +34,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Map, Value as Json};
 use tokio::sync::watch;
 use weir_api::kubernetes::{Process, ProcessJob};
+use weir_fetch::Guarded;
 use weir_http::backend::{
     Backend, BackendError, ByteStream, JobId, JobRecord, NewJob, NewProcess, Notice, ProcessId, ProcessRecord, Storage,
     Tenant, TextRecord,
@@ -41,7 +42,6 @@ use weir_http::backend::{
 use weir_store::JobKeys;
 
 use crate::context::Services;
-use crate::fetch::Guarded;
 use crate::limits::{FACADE_LOGS_KNOWN, FACADE_OWNERS_KNOWN};
 use crate::watches::{Change, List, namespace_watches, watches};
 use cache::Cache;

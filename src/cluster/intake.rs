@@ -22,13 +22,13 @@ use weir_plan::PinnedJob;
 use weir_store::Tenant;
 
 use crate::context::Services;
-use crate::fetch::Guarded;
 use crate::limits::{ATTEMPTS_ASKED_MAX, INLINE_INPUTS_BYTES_MAX};
 use crate::process::resolve::{Resolved, Source, resolve};
 use crate::settings::Settings;
 use crate::spec::{ClusterJob, FORMAT};
 use inputs::InputText;
 pub use refusal::IntakeError;
+use weir_fetch::Guarded;
 
 /// Below the tenant's prefix, where `inputsRef` may point to: never into journals or packages.
 const INPUTS_PREFIX: &str = "inputs/";
@@ -158,7 +158,7 @@ fn within(field: &str, value: i64, min: i64, max: i64) -> Result<u64, IntakeErro
 }
 
 /// As `uuidgen` writes it: other spellings of the same id would be other keys.
-pub fn is_uuid(name: &str) -> bool {
+pub(crate) fn is_uuid(name: &str) -> bool {
     uuid::Uuid::try_parse(name).is_ok_and(|id| id.hyphenated().to_string() == name)
 }
 

@@ -40,10 +40,10 @@ use weir_plan::{Action, Event, FoldError, Incarnation, InstancePath, Observed, R
 use weir_store::{Journal, JournalError};
 
 use crate::context::{JobContext, Services};
-use crate::fetch::Guarded;
 use crate::limits::{ACTOR_WAIT, API_REQUEST_TIME};
 use crate::registry::{Inbox, Message};
 use crate::status::Waiting;
+use weir_fetch::Guarded;
 
 pub use backoff::Backoff;
 pub use clock::Clock;

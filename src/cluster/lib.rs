@@ -16,7 +16,6 @@ pub mod context;
 pub mod controller;
 pub mod data;
 pub mod facade;
-pub mod fetch;
 pub mod health;
 pub mod intake;
 pub mod job;

@@ -100,9 +100,6 @@ pub const SWEEP_AGE: Duration = Duration::from_hours(24);
 /// Runs, or objects of one run, that one look of the sweep reads about at most, 150 bytes each; more are left to the next one.
 pub const SWEEP_LISTED_MAX: usize = 200_000;
 
-/// Redirects of one fetched URL. Archives need two or three; more is a loop.
-pub const FETCH_REDIRECTS_MAX: usize = 5;
-
 /// Bytes of a message in a condition: the API server takes 32 KiB, a person reads less, and the whole object stays small.
 pub const CONDITION_MESSAGE_BYTES: usize = 4 << 10;
 
@@ -286,6 +283,9 @@ pub const STATUS_WORD_BYTES: usize = 512;
 /// Connections of one address at the same time, of [`AGENT_CONNECTIONS`]: no tool in a pod can keep the agents of others
 /// away by itself. Where a node speaks for its pods, all of them fit.
 pub const AGENT_CONNECTIONS_A_PEER: usize = 1024;
+
+/// How long the façade still takes connections after the replica was asked to stop: until no load balancer knows it.
+pub const FACADE_DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// Bytes of package texts whose processes the façade keeps loaded. A loaded package takes some ten times its text: 80 MiB.
 pub const FACADE_PACKAGES_BYTES: usize = 8 << 20;

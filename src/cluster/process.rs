@@ -32,13 +32,13 @@ use weir_api::kubernetes::names::{FIELD_MANAGER, TENANT};
 use weir_store::Tenant;
 
 use crate::context::Services;
-use crate::fetch::Guarded;
 use crate::intake::malformed;
 use crate::limits::{
     PACKAGE_RETRY_SECONDS, PACKAGE_RETRY_SECONDS_MAX, PROCESS_SECONDS_MAX, RESOLVING_MAX, TAKEN_ID_SECONDS,
 };
 use resolve::{ResolveError, resolve};
 use verdict::Verdict;
+use weir_fetch::Guarded;
 
 /// Why a Process could not be looked after this time.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+pub use weir_fetch::FetchSettings;
 use weir_store::S3Settings;
 
 use crate::lease::Timing;
@@ -109,11 +110,6 @@ pub struct FacadeSettings {
     pub unfinished_jobs_max: usize,
     /// The S3 endpoint of published results as clients reach it; `None`: as the operator does.
     pub results_endpoint: Option<String>,
-}
-
-/// What may be fetched by URL.
-#[derive(Debug, Clone, Default)]
-pub struct FetchSettings {
-    /// Networks (`10.0.0.0/8`) or host names besides public addresses.
-    pub allowed: Vec<String>,
+    /// Links, proxies.
+    pub http: weir_http::Settings,
 }

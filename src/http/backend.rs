@@ -4,6 +4,7 @@
 //! Every method is about one tenant, and must find nothing of another's (invariant I9). Names come from requests: they are
 //! syntactically valid ([`Tenant`], [`ProcessId`], [`JobId`]), nothing more.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -34,14 +35,35 @@ pub struct ProcessRecord {
 }
 
 /// A package as it was deployed, and as `GET …/package` gives it back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployed {
     /// The CWL text that runs: as it was sent, fetched, or made of a container description.
     pub cwl: String,
-    /// The entry that `w=` named.
+    /// Where the text was fetched from, without fragment: what it imports by a relative reference lies beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Texts that it imports, frozen, by absolute URL without fragment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub imports: BTreeMap<String, String>,
+    /// The entry: as `w=` named it, or as it was chosen; `None`: the only process, which has no id.
     pub workflow: Option<String>,
     /// The `application/ogcapppkg+json` document around it, if there was one.
     pub application_package: Option<String>,
+}
+
+impl Deployed {
+    /// Absolute URL of the process to run, and every text of the package by URL, as jobs are pinned and packages stored.
+    /// A text that was not fetched is called `url`.
+    pub fn frozen(&self, url: &str) -> (String, BTreeMap<String, String>) {
+        let url = self.url.as_deref().unwrap_or(url);
+        let entry = match &self.workflow {
+            Some(workflow) => format!("{url}#{workflow}"),
+            None => url.to_owned(),
+        };
+        let mut documents = self.imports.clone();
+        documents.insert(url.to_owned(), self.cwl.clone());
+        (entry, documents)
+    }
 }
 
 /// A process to be deployed, or to replace one. Valid: its package has been loaded and checked.

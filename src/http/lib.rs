@@ -1,10 +1,48 @@
 //! The OGC façade: OGC API - Processes, Part 1 (18-062r2) and Part 2 (20-044), over one port.
 //!
-//! The way of a request, one direction; each word is a file or folder: request -> tenant -> negotiation -> route -> a value
-//! that is valid -> the [`backend`] -> a record of it -> links -> JSON or HTML. Errors are
-//! problem documents all the way.
+//! The way of a request, one direction; each word is a file or folder: [`server`] -> [`tenant`] -> [`negotiate`] -> route
+//! -> a value that is valid -> the [`backend`] -> a record of it -> [`links`] -> JSON or HTML ([`pages`]). Errors are
+//! documents of [`problem`] all the way.
 //!
 //! The façade holds no state of its own: what it answers is what the backend has (invariant I4).
 
+use std::sync::Arc;
+
 pub mod backend;
+pub mod fetcher;
+pub mod limits;
+pub mod links;
 pub mod names;
+pub mod negotiate;
+pub mod pages;
+pub mod problem;
+pub mod router;
+pub mod server;
+pub mod settings;
+pub mod tenant;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use router::router;
+pub use server::{serve, serve_router};
+pub use settings::Settings;
+
+use backend::Backend;
+use fetcher::Fetcher;
+
+/// What every handler is given: `State<Arc<Facade>>`.
+pub struct Facade {
+    /// Who holds processes and runs jobs.
+    pub backend: Arc<dyn Backend>,
+    /// The world outside.
+    pub fetcher: Arc<dyn Fetcher>,
+    /// What its operator decides.
+    pub settings: Settings,
+}
+
+impl Facade {
+    /// Over this backend.
+    pub fn new(backend: Arc<dyn Backend>, fetcher: Arc<dyn Fetcher>, settings: Settings) -> Self {
+        Self { backend, fetcher, settings }
+    }
+}

@@ -22,12 +22,12 @@ use weir_store::{JobKeys, journal};
 use super::{ControllerError, run};
 use crate::context::Services;
 use crate::data::Results;
-use crate::fetch::Guarded;
 use crate::intake::fixture;
 use crate::metrics::Metrics;
 use crate::registry::{AgentCall, Message, Registry};
 use crate::settings::Settings;
 use crate::testing::{FakeApi, Fault};
+use weir_fetch::Guarded;
 
 const NAMESPACE: &str = "eo";
 const NAME: &str = "job";

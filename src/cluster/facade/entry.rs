@@ -181,7 +181,7 @@ mod tests {
     fn new(id: &str) -> (NewProcess, Map<String, Json>) {
         let package = weir_cwl::load_text("weir:p.cwl", TOOL, None, &weir_cwl::load::NoFetch).unwrap();
         let Json::Object(made) = weir_cwl::description::process_description(&package) else { unreachable!() };
-        let deployed = Deployed { cwl: TOOL.to_owned(), workflow: None, application_package: None };
+        let deployed = Deployed { cwl: TOOL.to_owned(), ..Deployed::default() };
         let id = id.parse().unwrap();
         (NewProcess { id, deployed, description: made.clone(), package: package.into() }, made)
     }

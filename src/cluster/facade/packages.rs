@@ -56,21 +56,26 @@ impl Cluster {
         let (tenant, workflow) = (store_tenant(tenant)?, entry.workflow.as_deref());
         let resolved = resolve(&self.guarded, &*self.services.store, &tenant, &source, workflow);
         let resolved = resolved.await.map_err(|error| unreadable(entry, &error))?;
-        let cwl = resolved.stored.documents.get(split_fragment(&resolved.stored.entry).0).cloned().unwrap_or_default();
+        let mut imports = resolved.stored.documents;
+        let url = split_fragment(&resolved.stored.entry).0.to_owned();
+        let cwl = imports.remove(&url).unwrap_or_default();
         let besides = if entry.is_annotated { self.besides(namespace, entry, &cwl).await? } else { None };
         let (application_package, stated) =
             besides.map_or((None, None), |besides| (besides.application_package, besides.description));
         let mut description = stated.unwrap_or_else(|| described(&resolved.package));
         description.insert("id".to_owned(), entry.id.as_str().into());
         description.insert("mutable".to_owned(), entry.mutable.into());
-        let texts = resolved.stored.documents.values().map(String::len).sum::<usize>();
+        let texts = cwl.len() + imports.values().map(String::len).sum::<usize>();
         let weight = texts + application_package.as_ref().map_or(0, String::len);
+        // What was not fetched has a name of weir's own.
+        let url = Some(url).filter(|url| !url.starts_with("weir:"));
+        let deployed = Deployed { cwl, url, imports, workflow: entry.workflow.clone(), application_package };
         let record = Arc::new(ProcessRecord {
             id: entry.id.clone(),
             description: description.into(),
             mutable: entry.mutable,
             package: resolved.package.into(),
-            deployed: Deployed { cwl, workflow: entry.workflow.clone(), application_package }.into(),
+            deployed: deployed.into(),
         });
         self.packages.kept.put(version, Arc::clone(&record), weight.max(FACADE_PACKAGE_BYTES_MIN));
         Ok(Some(record))

@@ -12,7 +12,7 @@ use weir_api::kubernetes::Process;
 use weir_api::kubernetes::names::{DEPLOYED, FIELD_MANAGER};
 use weir_api::kubernetes::process::Package;
 use weir_api::kubernetes::schema::INLINE_LENGTH_MAX;
-use weir_http::backend::{BackendError, NewProcess, ProcessId, ProcessRecord, Tenant};
+use weir_http::backend::{BackendError, Deployed, NewProcess, ProcessId, ProcessRecord, Tenant};
 
 use super::entry::{self, Besides, Entry, Found};
 use super::failure::{is_code, refused};
@@ -21,7 +21,7 @@ use super::packages::described;
 use super::{Cluster, store_tenant};
 use crate::job::in_time;
 use crate::limits::{FACADE_BESIDES_BYTES_MAX, FACADE_DEPLOY_WAIT, FACADE_SEEN_WAIT};
-use crate::process::resolve::{Source, resolve};
+use crate::process::stored::StoredPackage;
 
 impl Cluster {
     /// All that jobs can be started of.
@@ -140,17 +140,13 @@ impl Cluster {
                  {FACADE_BESIDES_BYTES_MAX} are kept. Deploy the CWL document by itself, or name it by href"
             )));
         }
-        let cwl = &new.deployed.cwl;
-        if cwl.chars().count() <= INLINE_LENGTH_MAX as usize {
+        let Deployed { cwl, url, imports, .. } = &new.deployed;
+        if url.is_none() && imports.is_empty() && cwl.chars().count() <= INLINE_LENGTH_MAX as usize {
             return Ok((Package { inline: Some(cwl.clone()), ..Package::default() }, besides));
         }
-        // Larger than an object of the API server should be: it is frozen in the store right away.
-        let tenant = store_tenant(tenant)?;
-        let url = format!("weir:processes/{}/package.cwl", entry::name(&new.id));
-        let source = Source::Text { url, text: cwl.clone() };
-        let resolved = resolve(&self.guarded, &*self.services.store, &tenant, &source, new.deployed.workflow.as_deref());
-        let resolved = resolved.await.map_err(|error| BackendError::Refused(error.to_string()))?;
-        let stored = resolved.stored.put(&*self.services.store, &tenant).await;
+        // Larger than an object of the API server should be, or fetched with its imports: frozen in the store right away.
+        let (entry, documents) = new.deployed.frozen(&format!("weir:processes/{}/package.cwl", entry::name(&new.id)));
+        let stored = StoredPackage { entry, documents }.put(&*self.services.store, &store_tenant(tenant)?).await;
         let digest = stored.map_err(|error| BackendError::Unavailable(error.to_string()))?;
         Ok((Package { digest: Some(digest), ..Package::default() }, besides))
     }

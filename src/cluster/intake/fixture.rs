@@ -22,6 +22,7 @@ pub(crate) fn settings() -> Settings {
             listen: ([127, 0, 0, 1], 0).into(),
             unfinished_jobs_max: 3,
             results_endpoint: None,
+            http: weir_http::Settings::default(),
         },
         store: S3Settings {
             endpoint: "http://127.0.0.1:9000".to_owned(),

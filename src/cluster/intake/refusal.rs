@@ -90,7 +90,7 @@ pub fn bounded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fetch::FetchFailure;
+    use weir_fetch::FetchFailure;
 
     #[test]
     fn messages_are_bounded_and_stay_text_i7() {

@@ -231,7 +231,9 @@ fn of_containers(pod: &Pod, about: &About<'_>) -> Ending {
         _ => None,
     };
     match (tool, agent) {
-        (Some(tool), _) if about.claimed && is_own_code(tool.exit_code, about) => tool_failed(tool.exit_code, about),
+        (Some(tool), _) if about.claimed && sight::is_end_known(tool) && is_own_code(tool.exit_code, about) => {
+            tool_failed(tool.exit_code, about)
+        }
         (Some(tool), _) if about.claimed && matches!(tool.exit_code, NOT_EXECUTABLE | NOT_FOUND) => {
             let message = "the tool's program does not exist in its image, or cannot be executed; check `baseCommand` \
                            and `dockerPull`";

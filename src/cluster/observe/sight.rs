@@ -144,6 +144,12 @@ pub(super) fn is_start_error(terminated: &ContainerStateTerminated) -> bool {
         && terminated.started_at.as_ref().is_none_or(|Time(time)| time.as_millisecond() <= 0)
 }
 
+/// Whether the exit code is that of a process. Of a container that is not there any more after its node was booted,
+/// containerd says 255 and the kubelet 137, with these reasons.
+pub(super) fn is_end_known(terminated: &ContainerStateTerminated) -> bool {
+    !matches!(terminated.reason.as_deref(), Some("Unknown" | "ContainerStatusUnknown"))
+}
+
 pub(super) fn timestamp(time: &Time) -> Timestamp {
     Timestamp(u64::try_from(time.0.as_millisecond()).unwrap_or(0))
 }

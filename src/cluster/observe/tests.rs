@@ -175,6 +175,7 @@ fn what_took_a_running_step_away_is_told_apart() {
         ("node silent, old manner", true, 60),
         ("node rebooted", true, 60),
         ("node rebooted", false, 60),
+        ("node rebooted, containerd knows", true, 60),
     ]), @r#"
     killed for memory, then deleted, claimed, 60 s
       over OutOfMemory: the kernel killed the tool for want of memory (its limit was 32Mi); state more in `ramMin` of ResourceRequirement
@@ -214,6 +215,8 @@ fn what_took_a_running_step_away_is_told_apart() {
       over Disrupted: the pod's agent ended: ContainerStatusUnknown, exit code 137: The container could not be located when the pod was terminated
     node rebooted, not claimed, 60 s
       over Platform: the pod's agent ended: ContainerStatusUnknown, exit code 137: The container could not be located when the pod was terminated
+    node rebooted, containerd knows, claimed, 60 s
+      over Disrupted: the pod's agent ended: Unknown, exit code 255
     "#);
 }
 

@@ -5,9 +5,9 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use crate::data::{Remote, RemoteError};
-use crate::fetch::{FetchFailure, Guarded};
 use crate::job::Backoff;
 use crate::limits::REMOTE_WAIT;
+use weir_fetch::{FetchFailure, Guarded};
 
 impl Remote for Guarded {
     fn size<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<Option<u64>, RemoteError>> {

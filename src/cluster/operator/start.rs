@@ -14,11 +14,11 @@ use super::own_pod::OwnPod;
 use crate::agents::tls::{AuthorityPem, Certificates, TlsError, names};
 use crate::context::Services;
 use crate::data::Results;
-use crate::fetch::Guarded;
 use crate::health::Health;
 use crate::limits::{API_CONNECT_TIME, API_READ_TIME, START_RETRY};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use weir_fetch::Guarded;
 
 /// What a replica works with.
 pub(super) struct Parts {

@@ -12,7 +12,7 @@ use weir_store::Tenant;
 use weir_store::blob::Sha256Hex;
 
 use super::stored::{StoredPackage, StoredPackageError};
-use crate::fetch::{Documents, FetchFailure, Guarded};
+use weir_fetch::{Documents, FetchFailure, Guarded};
 
 /// Where a package comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,28 +1,29 @@
-//! Fetching what other people's documents name: packages, imports, inputs. Every request goes through one guard.
-//!
-//! The guard resolves a name once and connects to an address that it has looked at, so that a name cannot lead elsewhere
+//! The guard. It resolves a name once and connects to an address that it has looked at, so that a name cannot lead elsewhere
 //! the second time; it looks at every redirect again; it bounds time and size.
-
-pub mod rules;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, LOCATION, RANGE};
-use reqwest::{Method, Response, StatusCode, Url, redirect};
-use tokio::runtime::Handle;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use serde_json::Value as Json;
 use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_FETCH_SECONDS_MAX};
-use weir_cwl::load::{Fetch, FetchError};
 
-use crate::limits::FETCH_REDIRECTS_MAX;
-use crate::settings::FetchSettings;
-use rules::{RuleError, Rules};
+use crate::REDIRECTS_MAX;
+use crate::rules::{RuleError, Rules};
 
 /// Time to connect, name resolution included.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// What may be fetched by URL.
+#[derive(Debug, Clone, Default)]
+pub struct FetchSettings {
+    /// Networks (`10.0.0.0/8`) or host names besides public addresses.
+    pub allowed: Vec<String>,
+}
 
 /// The guarded client.
 #[derive(Debug, Clone)]
@@ -70,7 +71,7 @@ pub enum FetchFailure {
         status: u16,
     },
     /// It moves on and on.
-    #[error("`{0}` is redirected more than {FETCH_REDIRECTS_MAX} times")]
+    #[error("`{0}` is redirected more than {REDIRECTS_MAX} times")]
     Redirects(String),
     /// It is larger than its use allows.
     #[error("`{url}` has more than {bytes_max} bytes")]
@@ -122,6 +123,15 @@ pub struct Head {
     pub size: Option<u64>,
 }
 
+/// What was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// `Content-Type` as the server says it.
+    pub media_type: Option<String>,
+}
+
 impl Guarded {
     /// A client that obeys the settings.
     pub fn new(settings: &FetchSettings) -> Result<Self, GuardError> {
@@ -146,11 +156,27 @@ impl Guarded {
         Ok(Self { client, rules })
     }
 
+    /// What stands at a URL, and its media type.
+    pub async fn fetch(&self, url: &str, bytes_max: usize) -> Result<Fetched, FetchFailure> {
+        self.in_time(url, async {
+            let response = self.request(Method::GET, url, |request| request).await?;
+            let media_type =
+                response.headers().get(CONTENT_TYPE).and_then(|type_| type_.to_str().ok()).map(str::to_owned);
+            Ok(Fetched { bytes: body(response, url, bytes_max).await?, media_type })
+        })
+        .await
+    }
+
     /// All bytes of a URL.
     pub async fn get(&self, url: &str, bytes_max: usize) -> Result<Vec<u8>, FetchFailure> {
+        self.fetch(url, bytes_max).await.map(|fetched| fetched.bytes)
+    }
+
+    /// Sends a document. What is answered is not read; only 2xx is success.
+    pub async fn post_json(&self, url: &str, document: &Json) -> Result<(), FetchFailure> {
         self.in_time(url, async {
-            let response = self.request(Method::GET, url, None).await?;
-            body(response, url, bytes_max).await
+            self.request(Method::POST, url, |request| request.json(document)).await?;
+            Ok(())
         })
         .await
     }
@@ -165,10 +191,10 @@ impl Guarded {
     /// are asked for one byte.
     pub async fn head(&self, url: &str) -> Result<Head, FetchFailure> {
         self.in_time(url, async {
-            match self.request(Method::HEAD, url, None).await {
+            match self.request(Method::HEAD, url, |request| request).await {
                 Ok(response) => Ok(Head { size: content_length(&response) }),
                 Err(FetchFailure::Status { status: 400 | 403 | 405 | 501, .. }) => {
-                    let response = self.request(Method::GET, url, Some(0..1)).await?;
+                    let response = self.request(Method::GET, url, |request| ranged(request, &(0..1))).await?;
                     let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
                     let size = if is_part { total(&response) } else { content_length(&response) };
                     Ok(Head { size })
@@ -186,7 +212,7 @@ impl Guarded {
             return Ok(Vec::new());
         }
         self.in_time(url, async {
-            let response = match self.request(Method::GET, url, Some(range.clone())).await {
+            let response = match self.request(Method::GET, url, |request| ranged(request, &range)).await {
                 // Beyond the end, or of an empty file.
                 Err(FetchFailure::Status { status: 416, .. }) => return Ok(Vec::new()),
                 other => other?,
@@ -200,18 +226,20 @@ impl Guarded {
     }
 
     /// Follows redirects, each looked at like the first URL.
-    async fn request(&self, method: Method, url: &str, range: Option<Range<u64>>) -> Result<Response, FetchFailure> {
+    async fn request(
+        &self,
+        method: Method,
+        url: &str,
+        prepare: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, FetchFailure> {
         let mut at = self.permitted(Url::parse(url).map_err(|_| FetchFailure::Url(shown(url)))?)?;
-        for _ in 0..=FETCH_REDIRECTS_MAX {
-            let mut request = self.client.request(method.clone(), at.clone()).header(ACCEPT_ENCODING, "identity");
-            if let Some(range) = &range {
-                request = request.header(RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
-            }
-            let response = request.send().await.map_err(|error| failure(&at, &error))?;
+        for _ in 0..=REDIRECTS_MAX {
+            let request = self.client.request(method.clone(), at.clone()).header(ACCEPT_ENCODING, "identity");
+            let response = prepare(request).send().await.map_err(|error| failure(&at, &error))?;
             let status = response.status();
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             match location {
-                Some(location) if status.is_redirection() => {
+                Some(location) if is_followed(&method, status) => {
                     at = self.permitted(at.join(location).map_err(|_| FetchFailure::Url(shown(location)))?)?;
                 }
                 _ if status.is_success() => return Ok(response),
@@ -300,6 +328,18 @@ fn shown(url: &str) -> String {
     }
 }
 
+fn ranged(request: RequestBuilder, range: &Range<u64>) -> RequestBuilder {
+    request.header(RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)))
+}
+
+/// A document is sent again only where the status says that the method stays (RFC 9110, §15.4).
+fn is_followed(method: &Method, status: StatusCode) -> bool {
+    match status {
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
+        _ => *method != Method::POST && status.is_redirection(),
+    }
+}
+
 /// By the header: the body of an answer to HEAD is empty, whatever it says.
 fn content_length(response: &Response) -> Option<u64> {
     response.headers().get(reqwest::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
@@ -330,52 +370,6 @@ async fn beginning(mut response: Response, url: &str, bytes: usize) -> Result<Ve
     Ok(read)
 }
 
-/// The guard for the loader of packages, which is not async: to be used where blocking is allowed
-/// (`tokio::task::spawn_blocking`). Knows texts that are at hand, and remembers why it could not get others.
-#[derive(Debug)]
-pub struct Documents {
-    guarded: Guarded,
-    runtime: Handle,
-    at_hand: Option<(String, String)>,
-    failed: Mutex<Option<FetchFailure>>,
-}
-
-impl Documents {
-    /// Fetches through the guard; the runtime is that of the caller.
-    pub fn new(guarded: Guarded, runtime: Handle) -> Self {
-        Self { guarded, runtime, at_hand: None, failed: Mutex::default() }
-    }
-
-    /// The same, with a text for one URL.
-    #[must_use]
-    pub fn with_text(self, url: &str, text: &str) -> Self {
-        Self { at_hand: Some((url.to_owned(), text.to_owned())), ..self }
-    }
-
-    /// The first failure, if something could not be had.
-    pub fn failure(&self) -> Option<FetchFailure> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Fetch for &Documents {
-    fn fetch(&self, url: &str) -> Result<String, FetchError> {
-        match &self.at_hand {
-            Some((known, text)) if known == url => return Ok(text.clone()),
-            Some(_) if url.starts_with("weir:") => {
-                let message =
-                    "a package that stands in an object has no neighbours; name what it imports by its whole URL";
-                return Err(FetchError(message.to_owned()));
-            }
-            _ => {}
-        }
-        self.runtime.block_on(self.guarded.document(url)).map_err(|failure| {
-            let message = failure.to_string();
-            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
-            FetchError(message)
-        })
-    }
-}
-
 #[cfg(test)]
+#[path = "tests.rs"]
 mod tests;

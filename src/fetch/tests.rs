@@ -2,9 +2,15 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::http::StatusCode as Code;
 use axum::response::{IntoResponse, Redirect};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Json as Body, extract::State};
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use weir_cwl::load::Fetch as _;
 
 use super::*;
+use crate::documents::Documents;
 
 /// A server on a loopback address; its port.
 async fn serve() -> u16 {
@@ -113,4 +119,39 @@ async fn the_loader_gets_texts_at_hand_and_remembers_the_first_failure() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_document_is_sent_and_sent_again_only_where_the_method_stays() {
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let hear = async |State(told): State<mpsc::UnboundedSender<Json>>, Body(document): Body<Json>| {
+        drop(told.send(document));
+        Code::NO_CONTENT
+    };
+    let app = Router::new()
+        .route("/hear", post(hear).get(hear))
+        .route("/same", post(async || Redirect::temporary("/hear")))
+        .route("/other", post(async || Redirect::to("/hear")))
+        .route("/inside", post(async || Redirect::temporary("http://127.0.0.1/")))
+        .with_state(told);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let (guarded, document) = (guarded(&["localhost"]), json!({"status": "running"}));
+    let url = |path: &str| format!("http://localhost:{port}/{path}");
+    for path in ["hear", "same"] {
+        guarded.post_json(&url(path), &document).await.unwrap();
+        assert_eq!(heard.recv().await.unwrap(), document);
+    }
+    let failure = guarded.post_json(&url("other"), &document).await.unwrap_err();
+    assert!(matches!(failure, FetchFailure::Status { status: 303, .. }), "{failure}");
+    let failure = guarded.post_json(&url("inside"), &document).await.unwrap_err();
+    assert!(matches!(failure, FetchFailure::Forbidden { .. }), "{failure}");
+}
+
+#[tokio::test]
+async fn the_media_type_comes_with_the_bytes() {
+    let port = serve().await;
+    let fetched = guarded(&["localhost"]).fetch(&format!("http://localhost:{port}/text"), 5).await.unwrap();
+    assert_eq!(fetched.media_type.as_deref(), Some("text/plain; charset=utf-8"));
 }

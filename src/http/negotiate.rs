@@ -1,0 +1,155 @@
+//! In which form a resource is answered: `?f=`, else `Accept` (RFC 9110, §12.5.1).
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value as Json;
+
+use crate::pages::Page;
+use crate::problem::Problem;
+
+/// Media type of every document.
+pub const JSON: &str = "application/json";
+/// Media type of every page.
+pub const HTML: &str = "text/html; charset=utf-8";
+
+/// Forms that every document has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `application/json`
+    Json,
+    /// `text/html`
+    Html,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Format {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        if let Some(name) = query_value(&parts.uri, "f") {
+            return by_name(&name).ok_or_else(|| {
+                Problem::invalid_parameter("f", format_args!("`{name}` is no format"), "write json or html")
+            });
+        }
+        let accept = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+        match choose(accept, &[JSON, "text/html"]) {
+            Some(0) => Ok(Self::Json),
+            Some(_) => Ok(Self::Html),
+            None => Err(Problem::not_acceptable(&[JSON, "text/html"])),
+        }
+    }
+}
+
+fn by_name(name: &str) -> Option<Format> {
+    match name {
+        "json" | JSON => Some(Format::Json),
+        "html" | "text/html" => Some(Format::Html),
+        _ => None,
+    }
+}
+
+/// What `?f=` says, if it says something that is known.
+pub fn asked_by_query(uri: &Uri) -> Option<Format> {
+    query_value(uri, "f").and_then(|name| by_name(&name))
+}
+
+fn query_value(uri: &Uri, name: &str) -> Option<String> {
+    let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
+    pairs.into_iter().find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// A document in the form that was asked for, status 200.
+pub fn respond(format: Format, json: &Json, page: impl FnOnce() -> Page) -> Response {
+    let (media_type, body) = match format {
+        Format::Json => (JSON, json.to_string()),
+        Format::Html => (HTML, page().into_string()),
+    };
+    let headers = [(CONTENT_TYPE, HeaderValue::from_static(media_type)), (VARY, HeaderValue::from_static("Accept"))];
+    (headers, body).into_response()
+}
+
+/// Which of the offered media types (`type/subtype`, best first) a client likes most; `None`: none of them. No `Accept`
+/// likes everything. Parameters other than `q` are not compared.
+pub fn choose(accept: Option<&str>, offered: &[&str]) -> Option<usize> {
+    let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else {
+        return (!offered.is_empty()).then_some(0);
+    };
+    let ranges: Vec<Range<'_>> = accept.split(',').filter_map(Range::parse).collect();
+    let mut best: Option<(usize, u16)> = None;
+    for (index, media_type) in offered.iter().enumerate() {
+        let quality = quality(&ranges, media_type);
+        if quality > best.map_or(0, |(_, best)| best) {
+            best = Some((index, quality));
+        }
+    }
+    best.map(|(index, _)| index)
+}
+
+/// Quality of a media type in thousandths: of the range that is closest to it.
+fn quality(ranges: &[Range<'_>], media_type: &str) -> u16 {
+    let media_type = media_type.split(';').next().unwrap_or(media_type).trim();
+    let matching = ranges.iter().filter_map(|range| Some((range.closeness(media_type)?, range.quality)));
+    matching.max().map_or(0, |(_, quality)| quality)
+}
+
+struct Range<'a> {
+    name: &'a str,
+    /// Thousandths.
+    quality: u16,
+}
+
+impl<'a> Range<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.split(';');
+        let name = parts.next()?.trim();
+        let quality = parts.find_map(|part| {
+            let (key, value) = part.split_once('=')?;
+            key.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+        });
+        // One that is no number is as good as none.
+        let quality = quality.and_then(|quality| quality.parse::<f32>().ok()).unwrap_or(1.0).clamp(0.0, 1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+        let quality = (quality * 1000.0).round() as u16;
+        (!name.is_empty()).then_some(Self { name, quality })
+    }
+
+    /// How closely it names a media type; `None`: not at all.
+    fn closeness(&self, media_type: &str) -> Option<u8> {
+        if self.name.eq_ignore_ascii_case(media_type) {
+            return Some(2);
+        }
+        let (kind, any) = self.name.split_once('/')?;
+        match (kind, any) {
+            ("*", "*") => Some(0),
+            (_, "*") => media_type.split('/').next()?.eq_ignore_ascii_case(kind).then_some(1),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [&str; 2] = [JSON, "text/html"];
+
+    #[test]
+    fn the_best_liked_form_is_chosen() {
+        assert_eq!(choose(None, &BOTH), Some(0));
+        assert_eq!(choose(Some("*/*"), &BOTH), Some(0));
+        assert_eq!(choose(Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), &BOTH), Some(1));
+        assert_eq!(choose(Some("text/html;q=0.5, application/json"), &BOTH), Some(0));
+        assert_eq!(choose(Some("application/json;q=0, */*"), &BOTH), Some(1));
+        assert_eq!(choose(Some("TEXT/*"), &BOTH), Some(1));
+        assert_eq!(choose(Some("image/png"), &BOTH), None);
+    }
+
+    #[test]
+    fn the_query_wins_over_the_header() {
+        assert_eq!(asked_by_query(&"/jobs?limit=1&f=html".parse().unwrap()), Some(Format::Html));
+        assert_eq!(asked_by_query(&"/jobs?f=application%2Fjson".parse().unwrap()), Some(Format::Json));
+        assert_eq!(asked_by_query(&"/jobs?f=pdf".parse().unwrap()), None);
+    }
+}
