@@ -243,8 +243,8 @@ pub struct StoreArgs {
     /// Where to listen; port 0 takes a free one and prints it
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
     pub listen: std::net::SocketAddr,
-    /// Key pairs and what they allow, a JSON file that is read again when it changes. Without it: one key pair from
-    /// WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY
+    /// Key pairs and what they allow, a JSON file that is read again when it changes. The key pair of WEIR_STORE_ACCESS_KEY
+    /// and WEIR_STORE_SECRET_KEY, which may do everything, is good besides
     #[arg(long, value_name = "FILE")]
     pub credentials_file: Option<PathBuf>,
     /// Create this bucket if it does not exist; may be repeated

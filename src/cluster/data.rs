@@ -38,7 +38,7 @@ pub mod report;
 pub mod results;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use order::{Order, Refusal, prepare, prepare_again};
 pub use outputs::{Collected, Unavailable, completed, exited, refused};

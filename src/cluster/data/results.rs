@@ -11,6 +11,8 @@ use crate::limits::{RESULT_ANSWER_BYTES_MAX, RESULT_REQUEST_TIME, RESULT_TRIES};
 
 /// Time until a signature is no good any more: one request with its retries.
 const SIGNED: Duration = Duration::from_hours(1);
+/// What is said where the bucket is missing.
+const NO_BUCKET: &str = "there is no such bucket: create it";
 /// Before the first retry; doubled for each further one.
 const BACKOFF: Duration = Duration::from_millis(200);
 
@@ -99,8 +101,26 @@ impl Bucket<'_> {
         self.name
     }
 
-    /// Stores `token` under a key unless the key is taken; gives the token that is there now.
+    /// Stores `token` under a key unless the key is taken; gives the token that is there now. A bucket that is not there is
+    /// made, where the key pair may do that: the first job of a tenant that has a bucket of its own.
     pub async fn claim(&self, key: &str, token: &str) -> Result<String, RequestError> {
+        match self.try_claim(key, token).await {
+            Err(error) if error.reason == NO_BUCKET && self.create().await => self.try_claim(key, token).await,
+            claimed => claimed,
+        }
+    }
+
+    /// Makes the bucket; whether that worked.
+    async fn create(&self) -> bool {
+        let sign = |now| self.signer.bucket(now, SIGNED);
+        let made = self.request("make the bucket of", "", Method::PUT, sign, &[]).await;
+        if let Err(error) = &made {
+            tracing::warn!(%error, "a bucket of results cannot be made");
+        }
+        made.is_ok()
+    }
+
+    async fn try_claim(&self, key: &str, token: &str) -> Result<String, RequestError> {
         let terms = PutTerms { create: true, content_type: Some("text/plain".to_owned()), ..PutTerms::default() };
         let sign = |now| self.signer.put(key, &terms, now, SIGNED);
         let put = self.request("claim", key, Method::PUT, sign, token.as_bytes()).await?;
@@ -202,7 +222,7 @@ impl Bucket<'_> {
                 Ok((status, text)) => {
                     let code = error_code(&text).unwrap_or("no reason");
                     let reason = match status {
-                        StatusCode::NOT_FOUND => "there is no such bucket: create it".to_owned(),
+                        StatusCode::NOT_FOUND => NO_BUCKET.to_owned(),
                         StatusCode::FORBIDDEN => {
                             format!("the store refuses it ({code}): the key pair of the operator must be allowed to")
                         }

@@ -134,12 +134,7 @@ fn says_the_same(one: &Map<String, Json>, other: &Map<String, Json>) -> bool {
 }
 
 /// The object of a new process.
-pub(super) fn object(
-    namespace: &str,
-    new: &NewProcess,
-    package: Package,
-    besides: Option<&Besides>,
-) -> Process {
+pub(super) fn object(namespace: &str, new: &NewProcess, package: Package, besides: Option<&Besides>) -> Process {
     let name = name(&new.id);
     let annotations = besides.map(|besides| BTreeMap::from([(DEPLOYED.to_owned(), besides.text())]));
     let metadata = ObjectMeta {
@@ -191,7 +186,7 @@ mod tests {
         let name = |id: &str| name(&id.parse().unwrap());
         assert_eq!(name("water-bodies"), "water-bodies");
         assert_eq!(name("water.bodies"), "water.bodies");
-        insta::assert_snapshot!(name("Water_Bodies:1"), @"");
+        insta::assert_snapshot!(name("Water_Bodies:1"), @"water-bodies-1-1b5c9aca");
         assert_ne!(name("Water"), name("wATER"));
         let long = name(&format!("A{}", "b-".repeat(100)));
         assert!(long.len() <= 63 && long.parse::<JobId>().is_ok(), "{long}");

@@ -55,10 +55,10 @@ mod tests {
         let of = |code, message| of_status("create the job", code, message);
         let quota = "processjobs.weir.dev \"a\" is forbidden: exceeded quota: weir, requested: \
                      count/processjobs.weir.dev=1, used: count/processjobs.weir.dev=5, limited: 5";
-        insta::assert_snapshot!(of(403, quota), @"");
+        insta::assert_snapshot!(of(403, quota), @r#"cannot create the job: a quota of the tenant is used up: processjobs.weir.dev "a" is forbidden: exceeded quota: weir, requested: count/processjobs.weir.dev=1, used: count/processjobs.weir.dev=5, limited: 5"#);
         assert!(matches!(of(403, quota), BackendError::Refused(_)));
         let webhook = "admission webhook \"policy.example.org\" denied the request: no jobs on Sundays";
-        insta::assert_snapshot!(of(400, webhook), @"");
+        insta::assert_snapshot!(of(400, webhook), @r#"cannot create the job: the cluster's admission refuses it: admission webhook "policy.example.org" denied the request: no jobs on Sundays"#);
         let rights = "processjobs.weir.dev is forbidden: User \"system:serviceaccount:weir:weir-operator\" cannot create \
                       resource \"processjobs\" in API group \"weir.dev\" in the namespace \"acme\"";
         assert!(matches!(of(403, rights), BackendError::Internal(_)));

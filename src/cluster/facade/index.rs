@@ -265,6 +265,12 @@ impl Index {
         self.read().due.contains(key)
     }
 
+    /// Whether nobody waits for anything.
+    #[cfg(test)]
+    pub fn is_unwaited(&self) -> bool {
+        self.waits().is_empty()
+    }
+
     fn wake(&self, key: &Key) {
         if let Some(wait) = self.waits().get(key) {
             wait.send_replace(());

@@ -85,9 +85,9 @@ impl Cluster {
     async fn besides(&self, namespace: &str, entry: &Entry, cwl: &str) -> Result<Option<Besides>, BackendError> {
         let api: Api<Process> = Api::namespaced(self.client.clone(), namespace);
         let found = in_time(api.get_opt(&entry.name)).await.map_err(|error| refused("read the process", &error))?;
-        Ok(found.filter(|process| process.metadata.uid.as_ref() == Some(&entry.uid)).and_then(|process| {
-            Besides::read(&process, cwl)
-        }))
+        Ok(found
+            .filter(|process| process.metadata.uid.as_ref() == Some(&entry.uid))
+            .and_then(|process| Besides::read(&process, cwl)))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::json;
 use tokio::time::timeout;
@@ -32,7 +33,9 @@ impl Cluster {
             match self.record(tenant, &namespace, &entry).await {
                 Ok(record) => records.extend(record),
                 // One that cannot be read harms only itself (invariant I11).
-                Err(error @ BackendError::Internal(_)) => tracing::warn!(namespace, process = %entry.id, %error, "left out"),
+                Err(error @ BackendError::Internal(_)) => {
+                    tracing::warn!(namespace, process = %entry.id, %error, "left out")
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -51,19 +54,24 @@ impl Cluster {
 
     pub(super) async fn deploy_process(&self, tenant: &Tenant, new: NewProcess) -> Result<(), BackendError> {
         let namespace = self.namespace(tenant)?;
-        if self.entry(&namespace, &new.id).await?.is_some() {
-            return Err(exists(&new.id));
+        let api = self.process_api(&namespace);
+        if let Some(entry) = self.entry(&namespace, &new.id).await? {
+            // The index may not have seen its end.
+            let found = in_time(api.get_metadata_opt(&entry.name)).await;
+            let found = found.map_err(|error| refused("look up the process", &error))?;
+            if found.is_some_and(|found| found.metadata.uid.as_ref() == Some(&entry.uid)) {
+                return Err(exists(&new.id));
+            }
         }
         let (package, besides) = self.parts(tenant, &new).await?;
         let object = entry::object(&namespace, &new, package, besides.as_ref());
-        let api = self.process_api(&namespace);
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let created = in_time(api.create(&parameters, &object)).await.map_err(|error| {
             if is_code(&error, 409) { exists(&new.id) } else { refused("deploy the process", &error) }
         })?;
         let settled = self.settled(&namespace, &created).await;
         if let Err(error) = settled {
-            self.take_back(&api, &created).await;
+            self.take_back(&namespace, &created).await;
             return Err(error);
         }
         Ok(())
@@ -96,20 +104,27 @@ impl Cluster {
     pub(super) async fn undeploy_process(&self, tenant: &Tenant, id: &ProcessId) -> Result<(), BackendError> {
         let namespace = self.namespace(tenant)?;
         let entry = self.changeable(&namespace, id).await?;
-        let mut wait = self.index.wait(Key::Process(namespace.clone(), entry.name.clone()));
-        let deleted = in_time(self.process_api(&namespace).delete(&entry.name, &only(&entry.uid))).await;
-        match deleted {
-            Ok(_) => {}
-            Err(error) if is_code(&error, 404) || is_code(&error, 409) => return Err(no_process(id)),
-            Err(error) => return Err(refused("undeploy the process", &error)),
-        }
-        let is_there = || self.index.process_named(&namespace, &entry.name).is_some_and(|now| now.uid == entry.uid);
+        self.delete(&namespace, &entry.name, &entry.uid).await.map_err(|error| {
+            if is_code(&error, 404) || is_code(&error, 409) {
+                no_process(id)
+            } else {
+                refused("undeploy the process", &error)
+            }
+        })
+    }
+
+    /// Deletes exactly this object, and waits until this replica sees that.
+    async fn delete(&self, namespace: &str, name: &str, uid: &str) -> kube::Result<()> {
+        let mut wait = self.index.wait(Key::Process(namespace.to_owned(), name.to_owned()));
+        let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+        let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
+        in_time(self.process_api(namespace).delete(name, &parameters)).await?;
         let gone = async {
-            while is_there() {
+            while self.index.process_named(namespace, name).is_some_and(|now| now.uid == uid) {
                 wait.changed().await;
             }
         };
-        // The API server has it deleted; that this replica sees it too is a courtesy.
+        // The API server has it deleted: that it is seen too is a courtesy.
         let _ = timeout(FACADE_SEEN_WAIT, gone).await;
         Ok(())
     }
@@ -207,20 +222,14 @@ impl Cluster {
     }
 
     /// Deletes a process that was just created.
-    async fn take_back(&self, api: &Api<Process>, created: &Process) {
-        let (name, uid) = (created.metadata.name.clone().unwrap_or_default(), created.metadata.uid.clone());
-        if let Err(error) = in_time(api.delete(&name, &only(uid.as_deref().unwrap_or_default()))).await
+    async fn take_back(&self, namespace: &str, created: &Process) {
+        let (name, uid) = (created.name_any(), created.uid().unwrap_or_default());
+        if let Err(error) = self.delete(namespace, &name, &uid).await
             && !is_code(&error, 404)
         {
             tracing::warn!(process = name, %error, "a process that was refused cannot be deleted");
         }
     }
-}
-
-/// Exactly this object.
-fn only(uid: &str) -> DeleteParams {
-    let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
-    DeleteParams { preconditions, ..DeleteParams::default() }
 }
 
 fn exists(id: &ProcessId) -> BackendError {

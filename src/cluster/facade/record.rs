@@ -61,10 +61,10 @@ impl Job {
     pub fn is_due(&self) -> bool {
         let Some(subscriber) = &self.record.subscriber else { return false };
         let url = match self.record.phase {
-            Phase::Accepted => &None,
+            Phase::Accepted | Phase::Dismissed => &None,
             Phase::Running => &subscriber.in_progress_uri,
             Phase::Successful => &subscriber.success_uri,
-            Phase::Failed | Phase::Dismissed => &subscriber.failed_uri,
+            Phase::Failed => &subscriber.failed_uri,
         };
         url.is_some() && self.told != Some(self.record.phase)
     }
@@ -160,8 +160,16 @@ pub(super) fn object(namespace: &str, id: &JobId, job: &NewJob, runs: Runs, inpu
         ..ObjectMeta::default()
     };
     let outputs = job.asked.outputs.clone().map(Json::Object);
-    let spec =
-        ProcessJobSpec { process_ref, process, inputs, inputs_ref, outputs, response, subscriber, ..Default::default() };
+    let spec = ProcessJobSpec {
+        process_ref,
+        process,
+        inputs,
+        inputs_ref,
+        outputs,
+        response,
+        subscriber,
+        ..Default::default()
+    };
     ProcessJob { metadata, spec, status: None }
 }
 
@@ -207,9 +215,7 @@ mod tests {
 
     #[test]
     fn a_failed_job_says_why_and_its_steps_stand_in_the_order_of_their_starts() {
-        let step = |name: &str, started: Json| {
-            json!({"name": name, "total": 2, "running": 0, "succeeded": 1, "failed": 1, "started": started})
-        };
+        let step = |name: &str, started: Json| json!({"name": name, "total": 2, "running": 0, "succeeded": 1, "failed": 1, "started": started});
         let job = read(json!({
             "spec": {"processRef": "w", "outputs": {"o": {}}, "response": "raw"},
             "status": {

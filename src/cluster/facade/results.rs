@@ -56,7 +56,8 @@ impl Cluster {
         let bucket = self.services.settings.results_bucket.replace("{tenant}", tenant.as_str());
         let place = result_id(&job).to_owned();
         let key = own_key(&bucket, &place, location).ok_or_else(foreign)?;
-        let bucket = self.services.results.bucket(&bucket).map_err(|error| BackendError::Internal(error.to_string()))?;
+        let bucket =
+            self.services.results.bucket(&bucket).map_err(|error| BackendError::Internal(error.to_string()))?;
         if self.owned.get(&job.run_id).is_none() {
             // The name alone proves nothing: another tenant's job of the same name may have published there (invariant I9).
             let keys = job_keys(tenant, &job)?;

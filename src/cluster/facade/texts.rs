@@ -226,7 +226,8 @@ fn chunks(read: impl AsyncRead + Send + 'static) -> ByteStream {
     stream::try_unfold(read, |mut read| async {
         let mut chunk = vec![0; CHUNK_BYTES];
         let bytes = read.read(&mut chunk).await;
-        let bytes = bytes.map_err(|error| BackendError::Unavailable(format!("the log of the step broke off: {error}")))?;
+        let bytes =
+            bytes.map_err(|error| BackendError::Unavailable(format!("the log of the step broke off: {error}")))?;
         chunk.truncate(bytes);
         Ok((bytes > 0).then(|| (Bytes::from(chunk), read)))
     })
@@ -247,7 +248,8 @@ mod tests {
         };
         let usage = json!({"started": 0, "finished": 0, "cpuSeconds": 0.0, "memoryPeakBytes": 0, "outputBytes": 0});
         let failure = json!({"class": "OutOfMemory", "message": "no memory\nmore"});
-        let failed = json!({"at": 2, "event": "Ended", "incarnation": 3, "outcome": {"failure": failure, "usage": usage}});
+        let failed =
+            json!({"at": 2, "event": "Ended", "incarnation": 3, "outcome": {"failure": failure, "usage": usage}});
         let events = [start("s[1]", 1, 3, "s"), start("s[0]", 1, 2, "s_2"), failed, start("s[1]", 2, 4, "s")];
         events.into_iter().map(|event| serde_json::from_value(event).unwrap()).collect()
     }
@@ -255,12 +257,10 @@ mod tests {
     #[test]
     fn logs_stand_in_the_order_of_their_starts_with_all_that_wrote_them() {
         let logs = logs(&events());
-        let shape: Vec<(&str, Vec<u64>)> = logs
-            .iter()
-            .map(|log| (log.name.as_str(), log.tries.iter().map(|one| one.incarnation).collect()))
-            .collect();
+        let shape: Vec<(&str, Vec<u64>)> =
+            logs.iter().map(|log| (log.name.as_str(), log.tries.iter().map(|one| one.incarnation).collect())).collect();
         assert_eq!(shape, [("s", vec![3, 4]), ("s_2", vec![2])]);
         assert_eq!(logs[0].heading(0), "");
-        insta::assert_snapshot!(logs[0].heading(1).trim(), @"");
+        insta::assert_snapshot!(logs[0].heading(1).trim(), @"[weir] the step did not end well (OutOfMemory: no memory); it is tried again: attempt 2");
     }
 }
