@@ -5,6 +5,7 @@ pub mod failure;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod limits;
+pub mod media;
 pub mod phase;
 
 pub use failure::FailureClass;

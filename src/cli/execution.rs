@@ -15,12 +15,18 @@ use super::{ExecutionArgs, exit, paths};
 
 /// The settings of the backend that these options ask for.
 pub fn settings(args: &ExecutionArgs) -> Result<Settings> {
-    let mut settings = Settings::for_this_machine().context("cannot look at this machine")?;
+    let mut settings = this_machine(&args.map_image)?;
     settings.state_dir.clone_from(&args.state_dir);
     settings.parallelism = args.parallelism;
     settings.keep_attempts = args.keep_work;
     settings.preserved_environment.clone_from(&args.preserve_environment);
-    for mapping in &args.map_image {
+    Ok(settings)
+}
+
+/// This machine's settings, with images mapped to commands (`IMAGE=COMMAND`).
+pub fn this_machine(images: &[String]) -> Result<Settings> {
+    let mut settings = Settings::for_this_machine().context("cannot look at this machine")?;
+    for mapping in images {
         let Some((image, command)) = mapping.split_once('=') else {
             bail!("--map-image {mapping}: write it as IMAGE=COMMAND");
         };

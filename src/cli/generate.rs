@@ -17,9 +17,15 @@ struct Document {
 
 /// Writes the files, or with `--check` compares them.
 pub fn generate(args: &GenerateArgs) -> Result<ExitCode> {
-    let Generated::Crds(args) = &args.what;
-    let documents = crds()?;
-    if args.check { check(&args.dir, &documents) } else { write(&args.dir, &documents) }
+    let (what, dir, only_check, documents) = match &args.what {
+        Generated::Crds(args) => ("crds", &args.dir, args.check, crds()?),
+        Generated::Openapi(args) => ("openapi", &args.dir, args.check, vec![openapi()]),
+    };
+    if only_check { check(what, dir, &documents) } else { write(dir, &documents) }
+}
+
+fn openapi() -> Document {
+    Document { name: "openapi.json".to_owned(), text: weir_http::openapi::definition_text() }
 }
 
 fn crds() -> Result<Vec<Document>> {
@@ -60,7 +66,7 @@ fn write(dir: &Path, documents: &[Document]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(dir: &Path, documents: &[Document]) -> Result<ExitCode> {
+fn check(what: &str, dir: &Path, documents: &[Document]) -> Result<ExitCode> {
     let wrong: Vec<PathBuf> = documents
         .iter()
         .map(|document| (dir.join(&document.name), &document.text))
@@ -72,7 +78,7 @@ fn check(dir: &Path, documents: &[Document]) -> Result<ExitCode> {
     }
     let names: Vec<String> = wrong.iter().map(|path| path.display().to_string()).collect();
     bail!(
-        "not what this program generates: {}; mend it with `cargo run -- generate crds --dir {}`",
+        "not what this program generates: {}; mend it with `cargo run -- generate {what} --dir {}`",
         names.join(", "),
         dir.display()
     )

@@ -17,6 +17,8 @@ mod paths;
 mod progress;
 #[cfg(feature = "embedded")]
 mod run;
+#[cfg(feature = "embedded")]
+mod serve;
 mod store;
 #[cfg(feature = "embedded")]
 mod summary;
@@ -59,6 +61,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "embedded")]
         Command::Run(args) => run::run(&args),
         Command::Validate(args) => validate::validate(&args),
+        #[cfg(feature = "embedded")]
+        Command::Serve(args) => serve::serve(&args),
         Command::Store(args) => store::store(&args),
         #[cfg(feature = "cluster")]
         Command::Operator(args) => operator::operator(&args),
@@ -124,9 +128,13 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 successful; 1 the package or its inputs are wrong, or the job failed; 2 wrong options; 33 the package needs \
 something that weir does not support here; 130 cancelled (Ctrl-C once: cleanly, twice: at once).";
 
+const VALIDATE_EXIT_CODES: &str = "\
+Exit codes: 0 sound; 1 the package or its inputs are wrong; 2 wrong options; 33 the package needs something that weir does \
+not support.";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make water masks from the bundled Landsat scenes: the main job in one command
+    /// Make water masks from two bundled Landsat scenes: a whole job in one command
     #[cfg(feature = "embedded")]
     Demo(DemoArgs),
     /// Run a package with its inputs on this machine
@@ -134,7 +142,11 @@ pub enum Command {
     #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// Check a package; print its OGC process description if it is sound
+    #[command(after_help = VALIDATE_EXIT_CODES)]
     Validate(ValidateArgs),
+    /// Serve OGC API - Processes on this machine: deploy packages, run jobs, read results over HTTP and S3
+    #[cfg(feature = "embedded")]
+    Serve(Box<serve::ServeArgs>),
     /// Serve a directory as an S3-compatible object store
     Store(StoreArgs),
     /// Run the jobs of a Kubernetes cluster
@@ -243,8 +255,9 @@ pub struct StoreArgs {
     /// Where to listen; port 0 takes a free one and prints it
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
     pub listen: std::net::SocketAddr,
-    /// Key pairs and what they allow, a JSON file that is read again when it changes. The key pair of WEIR_STORE_ACCESS_KEY
-    /// and WEIR_STORE_SECRET_KEY, which may do everything, is good besides
+    /// Key pairs and what they allow, a JSON file that is read again when it changes: `{"keys": [{"accessKey": …,
+    /// "secretKey": …, "access": "readOnly", "bucket": …, "prefix": …}]}`; the last three may be left out. The key pair of
+    /// WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY, which may do everything, is good besides
     #[arg(long, value_name = "FILE")]
     pub credentials_file: Option<PathBuf>,
     /// Create this bucket if it does not exist; may be repeated
@@ -266,6 +279,8 @@ pub struct GenerateArgs {
 pub enum Generated {
     /// Definitions of the custom resources Process and ProcessJob, to be given to `kubectl apply`
     Crds(CrdsArgs),
+    /// The definition of the HTTP API in OpenAPI 3.0
+    Openapi(OpenapiArgs),
 }
 
 /// Options of `weir generate crds`.
@@ -275,6 +290,17 @@ pub struct CrdsArgs {
     #[arg(long, value_name = "DIR", default_value = "crds")]
     pub dir: PathBuf,
     /// Write nothing; fail if the files there are others
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Options of `weir generate openapi`.
+#[derive(Debug, Args)]
+pub struct OpenapiArgs {
+    /// Where the file goes
+    #[arg(long, value_name = "DIR", default_value = "src/http/openapi")]
+    pub dir: PathBuf,
+    /// Write nothing; fail if the file there is another
     #[arg(long)]
     pub check: bool,
 }

@@ -78,7 +78,12 @@ pub struct NetworkArgs {
     /// Proxies (10.0.0.0/8) in front of the façade whose `Forwarded` headers are believed
     #[arg(long, value_name = "NETWORK", env = "WEIR_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
-    /// Networks (10.0.0.0/8) or host names that packages and inputs may be fetched from besides public addresses
+    /// Of which pages scripts may use the façade: origins (`https://maps.example.org`), separated by commas, or `*`
+    /// [default: none]
+    #[arg(long, value_name = "ORIGIN", env = "WEIR_CORS_ORIGINS", default_value = "", hide_default_value = true)]
+    pub cors_origins: weir_http::cors::Origins,
+    /// Networks (10.0.0.0/8) or host names, separated by commas, that packages and inputs may be fetched from besides
+    /// public addresses
     #[arg(long, value_name = "NETWORK", env = "WEIR_FETCH_ALLOWED", value_delimiter = ',')]
     pub fetch_allowed: Vec<String>,
 }
@@ -142,7 +147,7 @@ pub struct PodArgs {
     /// Image of the built-in raster tools
     #[arg(long, value_name = "IMAGE", env = "WEIR_EO_IMAGE")]
     pub eo_image: String,
-    /// Bare image names in packages that mean --eo-image
+    /// Bare image names in packages that mean --eo-image, separated by commas
     #[arg(long, value_name = "NAME", env = "WEIR_OWN_IMAGES", value_delimiter = ',', default_value = "weir-eo")]
     pub own_images: Vec<String>,
     /// Image of a tool that names none
@@ -156,10 +161,10 @@ pub struct PodArgs {
     /// When images are pulled
     #[arg(long, value_name = "POLICY", env = "WEIR_IMAGE_PULL_POLICY", value_enum, default_value_t = PullPolicy::IfNotPresent)]
     pub image_pull_policy: PullPolicy,
-    /// Packages may use images whose names begin with one of these only [default: any image]
+    /// Packages may use images whose names begin with one of these only, separated by commas [default: any image]
     #[arg(long, value_name = "PREFIX", env = "WEIR_ALLOWED_IMAGES", value_delimiter = ',')]
     pub allowed_images: Vec<String>,
-    /// Secrets of the job's namespace with registry credentials
+    /// Secrets of the job's namespace with registry credentials, separated by commas
     #[arg(long, value_name = "NAME", env = "WEIR_IMAGE_PULL_SECRETS", value_delimiter = ',')]
     pub image_pull_secrets: Vec<String>,
     /// Service account of the job's namespace
@@ -189,7 +194,7 @@ pub struct PodArgs {
     /// Whether tools without CWL's NetworkAccess are kept off the network
     #[arg(long, value_name = "BOOL", env = "WEIR_ENFORCE_NETWORK_ACCESS", default_value_t = false, action = clap::ArgAction::Set)]
     pub enforce_network_access: bool,
-    /// Labels of nodes that jobs may select by
+    /// Labels of nodes that jobs may select by, separated by commas [default: none]
     #[arg(long, value_name = "LABEL", env = "WEIR_NODE_SELECTOR_KEYS", value_delimiter = ',')]
     pub node_selector_keys: Vec<String>,
     /// Whether jobs may state tolerations
@@ -297,6 +302,8 @@ fn settings(args: &OperatorArgs) -> Result<Settings> {
                     .map(|network| network.parse())
                     .collect::<Result<_, _>>()
                     .context("--trusted-proxies")?,
+                origins: network.cors_origins.clone(),
+                loopback_only: false,
             },
         },
         store: bucket(store)?,

@@ -12,7 +12,6 @@
 //! | [`outputs`] | from the agent's report to the outcome |
 //! | [`results`] | the bucket of published results |
 //! | [`mod@publish`] | the final outputs, copied there |
-//! | [`media`] | media types by name |
 //!
 //! What blocks is called on threads that may block, within a tokio runtime: scripts are evaluated and the store is read.
 
@@ -29,7 +28,6 @@ pub mod discreet;
 pub mod ending;
 pub mod files;
 pub mod location;
-pub mod media;
 pub mod order;
 pub mod outputs;
 pub mod publish;

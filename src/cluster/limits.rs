@@ -155,6 +155,9 @@ pub const QUOTE_CHARACTERS_MAX: usize = 400;
 /// Seconds that a pod may take to start before anything is said about it.
 pub const POD_QUIET_SECONDS: u64 = 20;
 
+/// Seconds that a pod may run without a word of its agent: longer than a fail-over and a restart of the network.
+pub const AGENT_SILENT_SECONDS_MAX: u64 = 300;
+
 /// Seconds that a node may prepare a pod without an error: images of 10 GiB exist, and slow links to their registries.
 pub const POD_START_SECONDS_MAX: u64 = 1800;
 

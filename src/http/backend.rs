@@ -132,7 +132,7 @@ pub struct Subscriber {
 }
 
 /// A job as the journal has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// Its id.
     pub id: JobId,
@@ -163,7 +163,7 @@ pub struct JobRecord {
 }
 
 /// Why a job failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFailure {
     /// Failure class in one word: `OutOfMemory`.
     pub class: String,
@@ -178,7 +178,7 @@ pub struct JobFailure {
 }
 
 /// A step of a job, over all of its instances.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// Its id.
     pub name: String,

@@ -9,13 +9,25 @@
 use std::sync::Arc;
 
 pub mod backend;
+mod body;
+pub mod conformance;
+pub mod cors;
+pub mod deploy;
+pub mod echo;
+pub mod execution;
 pub mod fetcher;
+pub mod landing;
 pub mod limits;
 pub mod links;
 pub mod names;
 pub mod negotiate;
+pub mod openapi;
+mod pace;
 pub mod pages;
+pub mod paging;
 pub mod problem;
+pub mod processes;
+pub mod request_id;
 pub mod router;
 pub mod server;
 pub mod settings;
@@ -27,7 +39,7 @@ pub use router::router;
 pub use server::{serve, serve_router};
 pub use settings::Settings;
 
-use backend::Backend;
+use backend::{Backend, ProcessRecord};
 use fetcher::Fetcher;
 
 /// What every handler is given: `State<Arc<Facade>>`.
@@ -38,11 +50,13 @@ pub struct Facade {
     pub fetcher: Arc<dyn Fetcher>,
     /// What its operator decides.
     pub settings: Settings,
+    /// Processes that every tenant has, ordered by id.
+    pub built_ins: Vec<Arc<ProcessRecord>>,
 }
 
 impl Facade {
     /// Over this backend.
     pub fn new(backend: Arc<dyn Backend>, fetcher: Arc<dyn Fetcher>, settings: Settings) -> Self {
-        Self { backend, fetcher, settings }
+        Self { backend, fetcher, settings, built_ins: vec![echo::process()] }
     }
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bytes of a request's body. Packages are at most a few hundred KiB; an execute request may hold base64 images.
 pub const BODY_BYTES: usize = 16 << 20;
 
+/// Bytes of all requests' bodies together. One whose length is not said counts as [`BODY_BYTES`].
+pub const BODIES_BYTES: usize = 256 << 20;
+
 /// Levels of nested arrays and objects in a request's body. A STAC item has about ten.
 pub const BODY_DEPTH: usize = 64;
 
@@ -40,3 +43,62 @@ pub const PAGE_DEFAULT: u32 = 10;
 
 /// Entries of a page at most (18-062r2, `/req/core/pl-limit-definition`).
 pub const PAGE_MAX: u32 = 10_000;
+
+/// How long all that one package imports may take to come: 256 small documents at half a second each.
+pub const PACKAGE_FETCH_TIME: Duration = Duration::from_mins(2);
+
+/// Bytes of the findings about one package that a refusal quotes; nobody reads more.
+pub const FINDINGS_BYTES: usize = 32 << 10;
+
+/// Mistakes of one request that its answer tells; who has more than that has one.
+pub const MISTAKES_MAX: usize = 20;
+
+/// Characters of a client's value that a message shows.
+pub const SHOWN_CHARACTERS: usize = 60;
+
+/// Bytes of a URL that a request names; what browsers and proxies take.
+pub const URL_LENGTH_MAX: usize = 8 << 10;
+
+/// Bytes of an input that is given by reference and is no file: it becomes part of the job.
+pub const REFERENCE_BYTES: usize = 1 << 20;
+
+/// Inputs of one request that are fetched for it: each may take [`weir_api::limits::DOCUMENT_FETCH_SECONDS_MAX`].
+pub const REFERENCES_MAX: usize = 32;
+
+/// How many of them are fetched at a time.
+pub const REFERENCES_AT_ONCE: usize = 8;
+
+/// Bytes of a file's contents given by value that stay text in the input object (CWL v1.2, "File": 64 KiB); larger ones
+/// become a `data:` URL.
+pub const CONTENTS_BYTES: usize = 64 << 10;
+
+/// How long a synchronous execution is waited for. Then its client is given the job instead: proxies end silent
+/// connections after a minute.
+pub const SYNC_TIME: Duration = Duration::from_secs(50);
+
+/// Items of one STAC result that are given inline; beyond it there is the catalog.
+pub const RESULT_ITEMS_MAX: usize = 10_000;
+
+/// Bytes of one document of a published STAC catalog.
+pub const RESULT_DOCUMENT_BYTES: usize = 4 << 20;
+
+/// Bytes of all documents of one output.
+pub const RESULT_BYTES: usize = 64 << 20;
+
+/// Documents of a catalog that are read at a time.
+pub const RESULT_READS_AT_ONCE: usize = 16;
+
+/// Ways to divide a folder's name into process and job that are looked up.
+pub const TEXT_FOLDER_TRIES: usize = 16;
+
+/// Notices that are delivered at a time.
+pub const NOTICES_AT_ONCE: usize = 16;
+
+/// Tries to deliver one notice; with the pauses below about four minutes.
+pub const NOTICE_TRIES: u32 = 8;
+
+/// Before the second try; doubled for each further one.
+pub const NOTICE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Bytes of a log that its page shows; the text itself has all of it.
+pub const TEXT_SHOWN_BYTES: usize = 1 << 20;

@@ -167,6 +167,21 @@ pub(crate) fn origin(
     Ok(PublicUrl(format!("{scheme}://{host}{}", forwarded.prefix)))
 }
 
+/// Refuses requests that are addressed to another machine: a browser sends them when a name has been made to lead here.
+pub(crate) fn must_be_loopback(headers: &HeaderMap) -> Result<(), Problem> {
+    let host = text(headers.get(HOST)).and_then(|host| host.parse::<Authority>().ok());
+    let is_loopback = host.is_some_and(|host| {
+        let name = host.host();
+        let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
+        name == "localhost" || name.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+    });
+    if is_loopback {
+        return Ok(());
+    }
+    let right = "this server listens for this machine alone: write localhost or 127.0.0.1";
+    Err(Problem::invalid_parameter("Host", "names another machine", right))
+}
+
 /// Host and port, no user.
 fn is_plain(authority: &Authority) -> bool {
     !authority.host().is_empty() && !authority.as_str().contains('@')

@@ -1,14 +1,14 @@
 //! In which form a resource is answered: `?f=`, else `Accept` (RFC 9110, §12.5.1).
 
 use axum::extract::FromRequestParts;
+use axum::http::Uri;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value as Json;
 
 use crate::pages::Page;
-use crate::problem::Problem;
+use crate::problem::{PROBLEM_JSON, Problem};
 
 /// Media type of every document.
 pub const JSON: &str = "application/json";
@@ -34,8 +34,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Format {
             });
         }
         let accept = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-        match choose(accept, &[JSON, "text/html"]) {
-            Some(0) => Ok(Self::Json),
+        // Who takes problems alone wants to know them.
+        match choose(accept, &[JSON, "text/html", PROBLEM_JSON]) {
+            Some(0 | 2) => Ok(Self::Json),
             Some(_) => Ok(Self::Html),
             None => Err(Problem::not_acceptable(&[JSON, "text/html"])),
         }
@@ -62,12 +63,10 @@ fn query_value(uri: &Uri, name: &str) -> Option<String> {
 
 /// A document in the form that was asked for, status 200.
 pub fn respond(format: Format, json: &Json, page: impl FnOnce() -> Page) -> Response {
-    let (media_type, body) = match format {
-        Format::Json => (JSON, json.to_string()),
-        Format::Html => (HTML, page().into_string()),
-    };
-    let headers = [(CONTENT_TYPE, HeaderValue::from_static(media_type)), (VARY, HeaderValue::from_static("Accept"))];
-    (headers, body).into_response()
+    match format {
+        Format::Html => page().into_response(),
+        Format::Json => ([(CONTENT_TYPE, JSON), (VARY, "Accept")], json.to_string()).into_response(),
+    }
 }
 
 /// Which of the offered media types (`type/subtype`, best first) a client likes most; `None`: none of them. No `Accept`

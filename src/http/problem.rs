@@ -273,7 +273,11 @@ pub async fn render(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
-        None if is_plain_refusal(&response) => adopt(&mut response).await,
+        None if is_plain_refusal(&response) => {
+            let problem = adopt(&mut response).await;
+            response.headers_mut().extend(problem.headers.iter().cloned().map(|(name, value)| (Some(name), value)));
+            problem
+        }
         None => return response,
     };
     let problem = if problem.instance.is_none() { problem.about(path) } else { problem };

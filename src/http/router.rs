@@ -1,27 +1,81 @@
 //! From a request to its handler.
 //!
-//! Everything of a tenant is below `/{tenant}`; each part of the API gives its own `routes()`.
+//! Everything of a tenant is below `/{tenant}`; each part of the API gives its own `routes()`. Layers, from the outside:
+//! the request gets its id, CORS and OPTIONS, problems are written, bodies are read, a slash at the end of the path is cut
+//! off; then the route, and before its handler the tenant.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::http::Uri;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use tower::ServiceExt as _;
 
-use crate::limits::BODY_BYTES;
+use crate::body::{self, Room};
 use crate::problem::{self, Problem};
-use crate::{Facade, tenant};
+use crate::{Facade, conformance, cors, deploy, landing, openapi, processes, request_id, tenant};
 
 /// Everything that the façade answers.
 pub fn router(facade: Arc<Facade>) -> Router {
-    let api = Router::new();
-    let outside = Router::new();
+    let routes = routes(Arc::clone(&facade));
+    // Around the routes as a whole: only there `Allow` of what has no such method is known.
+    let whole = async move |request: Request| -> Response {
+        match routes.oneshot(without_last_slash(request)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    };
+    Router::new()
+        .fallback(whole)
+        // Bodies have been read by then, within their limit.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(Room::default(), body::read))
+        .layer(middleware::from_fn(problem::render))
+        .layer(middleware::from_fn_with_state(facade, cors::answer))
+        .layer(middleware::from_fn(request_id::trace))
+}
+
+fn routes(facade: Arc<Facade>) -> Router {
+    let api = Router::new()
+        .merge(landing::routes())
+        .merge(conformance::routes())
+        .merge(openapi::routes())
+        .merge(processes::routes())
+        .merge(deploy::routes());
     Router::new()
         .nest("/{tenant}/ogc-api", api)
-        .nest("/{tenant}/temp", outside)
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), tenant::admit))
+        .route_layer(middleware::from_fn(name_route))
         .fallback(async || Problem::not_found("such resource"))
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(middleware::from_fn(problem::render))
         .with_state(facade)
 }
+
+/// Says in the answer's extensions which route it was: for those who count.
+async fn name_route(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
+}
+
+/// `/acme/ogc-api/` is `/acme/ogc-api`.
+fn without_last_slash(mut request: Request) -> Request {
+    let uri = request.uri();
+    let path = uri.path();
+    let Some(shorter) = path.strip_suffix('/').filter(|shorter| !shorter.is_empty()) else { return request };
+    let target = match uri.query() {
+        Some(query) => format!("{shorter}?{query}"),
+        None => shorter.to_owned(),
+    };
+    if let Ok(target) = target.parse::<Uri>() {
+        *request.uri_mut() = target;
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests;

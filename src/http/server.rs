@@ -15,7 +15,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use crate::limits::{ACCEPT_PAUSE, CONNECTIONS, HEAD_BYTES, HEAD_TIME, STOP_GRACE};
+use crate::limits::{ACCEPT_PAUSE, CONNECTIONS, HEAD_BYTES, HEAD_TIME, STOP_GRACE, WRITE_TIME};
+use crate::pace::Paced;
 use crate::{Facade, router};
 
 /// Serves until `shutdown` ends, and returns when the requests under way are answered or [`STOP_GRACE`] is over.
@@ -52,7 +53,7 @@ pub async fn serve_router(listener: TcpListener, router: Router, shutdown: impl 
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_buf_size(HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            .serve_connection(TokioIo::new(Paced::new(stream, WRITE_TIME)), TowerToHyperService::new(service));
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             let _place = place;
@@ -64,5 +65,56 @@ pub async fn serve_router(listener: TcpListener, router: Router, shutdown: impl 
     drop(listener);
     if timeout(STOP_GRACE, connections.shutdown()).await.is_err() {
         tracing::warn!("connections were cut off at the stop");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::Settings;
+    use crate::testing::{Memory, World};
+
+    /// A server over the backend, its address, and what stops it.
+    async fn start(memory: Arc<Memory>) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let facade = Arc::new(Facade::new(memory, World::new(), Settings::default()));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(serve(listener, facade, async { drop(stopped.await) }));
+        (address, stop, server)
+    }
+
+    async fn ask(stream: &mut TcpStream, request: &str) -> String {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let read = stream.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..read]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_kept_and_ends_with_the_server() {
+        let (address, stop, server) = start(Memory::acme()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        for _ in 0..2 {
+            let answer = ask(&mut stream, "GET /acme/ogc-api HTTP/1.1\r\nHost: h\r\n\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        stop.send(()).unwrap();
+        server.await.unwrap();
+        assert_eq!(stream.read(&mut [0; 16]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_the_limit_is_refused_before_it_is_sent() {
+        let (address, _stop, _server) = start(Memory::acme()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head =
+            "POST /acme/ogc-api/processes/greet/execution HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n";
+        let answer = ask(&mut stream, head).await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
 }

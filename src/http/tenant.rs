@@ -41,6 +41,9 @@ async fn scope(facade: &Facade, request: &Parts) -> Result<Scope, Problem> {
     if !facade.backend.has_tenant(&tenant).await? {
         return Err(Problem::not_found("such tenant"));
     }
+    if facade.settings.loopback_only {
+        links::must_be_loopback(&request.headers)?;
+    }
     let origin = if let Some(url) = &facade.settings.public_url {
         url.clone()
     } else {

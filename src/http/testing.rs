@@ -3,6 +3,12 @@
 
 #![allow(clippy::missing_panics_doc, reason = "said above")]
 
+mod client;
+mod world;
+
+pub use client::{Answer, Client};
+pub use world::World;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -116,6 +116,12 @@ pub async fn run(context: Arc<Context>, launch: Arc<Launch>, mut stop: watch::Re
         Ok(Err(refusal)) => return attempt.refused(refusal),
         Err(_) => return attempt.failed(FailureClass::Platform, "preparing it failed inside weir", None),
     };
+    let resources = attempt.launch.resources;
+    let _share = tokio::select! {
+        biased;
+        Stop { class, .. } = stopped(&mut stop) => return attempt.failed(class, words_of_kill(class), None),
+        share = attempt.context.tools.machine.take(resources.cores, resources.ram_mib) => share,
+    };
     let (end, reason) = attempt.execute(&prepared, &mut stop).await;
     let collected = tokio::task::spawn_blocking(move || attempt.conclude(&prepared, end, reason)).await;
     collected.unwrap_or_else(|_| Outcome {

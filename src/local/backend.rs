@@ -8,13 +8,14 @@ use std::time::SystemTime;
 
 use object_store::ObjectStore;
 use tokio::sync::watch;
-use weir_plan::{Event, Recorded};
+use weir_plan::{Event, Recorded, Timestamp};
 use weir_script::{Pool, Scripts, WorkerCommand};
-use weir_store::{JobKeys, Journal, JournalError, RunId};
+use weir_store::{JobKeys, Journal, JournalError, RunId, Tenant};
 
 use crate::attempt::now;
 use crate::folder::JobFolder;
 use crate::lock::{LockError, RunLock};
+use crate::machine::Machine;
 use crate::process::Launcher;
 use crate::run::{Control, Finished, Observer, Run};
 use crate::settings::Settings;
@@ -77,11 +78,13 @@ pub struct LocalBackend {
     tools: Arc<Tools>,
 }
 
-/// The launcher of tools, started when first needed and again if it was killed.
+/// The launcher of tools, started when first needed and again if it was killed; and what there is for them.
 #[derive(Debug)]
 pub struct Tools {
     program: PathBuf,
     launcher: Mutex<Option<Arc<Launcher>>>,
+    /// What they may use together.
+    pub machine: Machine,
 }
 
 impl Tools {
@@ -115,8 +118,16 @@ impl LocalBackend {
             arg0: weir_script::ARG0.into(),
             ..WorkerCommand::this_program().map_err(io("find this program for"))?
         };
-        let tools = Arc::new(Tools { program: settings.program.clone(), launcher: Mutex::default() });
+        let machine = Machine::new(settings.cores, settings.ram_mib);
+        let tools = Arc::new(Tools { program: settings.program.clone(), launcher: Mutex::default(), machine });
         Ok(Self { settings: Arc::new(settings), store, scripts: Scripts(Pool::new(&worker)), tools })
+    }
+
+    /// The same state directory and machine for the jobs of another tenant.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: Tenant) -> Self {
+        let settings = Settings { tenant, ..Settings::clone(&self.settings) };
+        Self { settings: Arc::new(settings), ..self.clone() }
     }
 
     /// The settings, paths made absolute.
@@ -142,8 +153,14 @@ impl LocalBackend {
             .collect()
     }
 
-    /// Accepts a job: validates it and makes it durable as event 0 (invariant I4). Runs nothing.
-    pub async fn submit(&self, run: &RunId, spec: &JobSpec) -> Result<(), BackendError> {
+    /// The events of a job, whether it runs or not.
+    pub async fn journal(&self, run: &RunId) -> Result<Vec<Recorded>, BackendError> {
+        Ok(weir_store::journal::read(self.store.as_ref(), &self.keys(run)).await?)
+    }
+
+    /// Accepts a job: validates it and makes it durable as event 0 (invariant I4). Runs nothing. Gives the time of event
+    /// 0.
+    pub async fn submit(&self, run: &RunId, spec: &JobSpec) -> Result<Timestamp, BackendError> {
         spec.intent()?;
         check_writable(&spec.outdir)?;
         let spec = spec.clone().measured();
@@ -152,9 +169,10 @@ impl LocalBackend {
             return Err(BackendError::Exists(run.clone()));
         }
         let spec = serde_json::to_value(spec).map_err(SpecError::from)?;
-        match journal.append(&[Recorded { at: now(), event: Event::Accepted { spec } }]).await {
+        let at = now();
+        match journal.append(&[Recorded { at, event: Event::Accepted { spec } }]).await {
             Err(JournalError::Superseded { .. }) => Err(BackendError::Exists(run.clone())),
-            other => Ok(other?),
+            other => Ok(other.map(|()| at)?),
         }
     }
 

@@ -11,11 +11,14 @@
 //! | what it left becomes its output object | [`attempt`], [`outdir`] |
 //! | the final outputs are published, usage is reported | [`publish`], [`usage`] |
 //!
+//! [`facade`] keeps processes and jobs of several tenants for the OGC façade and runs the jobs in this way.
+//!
 //! A program that uses this crate must call [`launcher::launcher_main`] when [`launcher::called_as_launcher`], and
 //! [`weir_script::worker_main`] when [`weir_script::called_as_worker`], before anything else.
 
 pub mod attempt;
 pub mod backend;
+pub mod facade;
 pub mod fetch;
 pub mod files;
 pub mod folder;
@@ -24,6 +27,7 @@ pub mod launcher;
 pub mod location;
 pub mod lock;
 pub mod log;
+pub mod machine;
 pub mod order;
 pub mod outdir;
 pub mod process;

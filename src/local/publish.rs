@@ -13,10 +13,13 @@ use std::path::{Path, PathBuf};
 use sha1::{Digest as _, Sha1};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
 use weir_cwl::uri;
-use weir_cwl::{Directory, Entry, File, Record};
+use weir_cwl::{Directory, Entry, File, Package, Record};
+use weir_store::Tenant;
 
 use crate::files;
+use crate::folder::JobFolder;
 use crate::location::local_path;
+use crate::spec::JobSpec;
 
 /// Why the outputs cannot be published.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +37,42 @@ pub enum PublishError {
     /// A name that would leave the output folder.
     #[error("output `{0}` has no name that a file can have")]
     Name(String),
+    /// What is to be published cannot be.
+    #[error("{0}")]
+    Refused(String),
     /// Folders in folders without end.
     #[error("`{0}` is nested deeper than {DOCUMENT_DEPTH_MAX} folders")]
     TooDeep(PathBuf),
+}
+
+/// A job whose outputs are to be published.
+#[derive(Debug, Clone, Copy)]
+pub struct Publication<'a> {
+    /// As it was asked for.
+    pub spec: &'a JobSpec,
+    /// Its package, stage-out steps added.
+    pub package: &'a Package,
+    /// Whose it is.
+    pub tenant: &'a Tenant,
+    /// Its own files.
+    pub folder: &'a JobFolder,
+}
+
+/// Puts final outputs where they are to be found.
+pub trait Publisher: std::fmt::Debug + Send + Sync {
+    /// Publishes the output object and gives it with the locations of what was published. Blocks. After a kill it is
+    /// called again with the same object and must give the same result.
+    fn publish(&self, job: &Publication<'_>, outputs: Record) -> Result<Record, PublishError>;
+}
+
+/// Publishes into the job's output folder.
+#[derive(Debug, Clone, Copy)]
+pub struct IntoFolder;
+
+impl Publisher for IntoFolder {
+    fn publish(&self, job: &Publication<'_>, outputs: Record) -> Result<Record, PublishError> {
+        publish(outputs, &job.spec.outdir, job.folder.root())
+    }
 }
 
 /// Puts the Files and Directories of `outputs` into `folder` and returns the object with their new locations, paths, sizes
@@ -45,11 +81,11 @@ pub fn publish(outputs: Record, folder: &Path, owned: &Path) -> Result<Record, P
     fs::create_dir_all(folder).map_err(|source| io_error("create the folder", folder, source))?;
     let metadata = fs::metadata(folder).map_err(|source| io_error("look at", folder, source))?;
     let folder_id = (metadata.dev(), metadata.ino());
-    let mut publisher = Publisher { owned, folder: folder_id, taken: HashMap::new() };
+    let mut placing = Placing { owned, folder: folder_id, taken: HashMap::new() };
     outputs
         .into_iter()
         .map(|(name, value)| {
-            let value = value.map_entries(&mut |entry| publisher.place(entry, folder))?;
+            let value = value.map_entries(&mut |entry| placing.place(entry, folder))?;
             Ok((name, value))
         })
         .collect()
@@ -84,7 +120,7 @@ pub fn checksum(path: &Path) -> Result<String, PublishError> {
     Ok(format!("sha1${}", hex::encode(hash.finalize())))
 }
 
-struct Publisher<'a> {
+struct Placing<'a> {
     owned: &'a Path,
     /// Device and inode of the output folder.
     folder: (u64, u64),
@@ -98,7 +134,7 @@ enum Source {
     Literal(usize),
 }
 
-impl Publisher<'_> {
+impl Placing<'_> {
     fn place(&mut self, entry: Entry, folder: &Path) -> Result<Entry, PublishError> {
         let name = entry.name().unwrap_or_else(|| "literal".to_owned());
         if name.contains(['/', '\0']) || name == "." || name == ".." {

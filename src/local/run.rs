@@ -30,7 +30,7 @@ use crate::attempt::{self, Context, Stop, now, oom_kills};
 use crate::backend::{BackendError, Tools};
 use crate::fetch::Fetched;
 use crate::folder::JobFolder;
-use crate::publish::{PublishError, publish};
+use crate::publish::{Publication, PublishError};
 use crate::settings::Settings;
 use crate::spec::JobSpec;
 use crate::sweep::sweep;
@@ -370,7 +370,11 @@ impl Run {
     fn publish(&self, outputs: Record) {
         let context = Arc::clone(&self.context);
         let path = context.spec.outdir.clone();
-        let task = move || publish(outputs, &context.spec.outdir, context.folder.root());
+        let task = move || {
+            let Context { settings, spec, intent, folder, .. } = &*context;
+            let job = Publication { spec, package: intent.package(), tenant: &settings.tenant, folder };
+            settings.publisher.publish(&job, outputs)
+        };
         let defect =
             |message| Err(PublishError::Io { doing: "publish into", path, source: std::io::Error::other(message) });
         in_background(&self.sender, task, defect, News::Published);

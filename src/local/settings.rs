@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_plan::observed::Capacity;
 use weir_store::Tenant;
 
 use crate::image::ImageMap;
+use crate::publish::{IntoFolder, Publisher};
 
 /// Settings of the embedded backend.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct Settings {
     pub keep_attempts: bool,
     /// Flush everything that is written to the journal to the disk: jobs then outlive a power failure too.
     pub fsync: bool,
+    /// Puts the outputs of jobs where they are to be found.
+    pub publisher: Arc<dyn Publisher>,
     /// Between SIGTERM and SIGKILL when a tool is stopped.
     pub grace: Duration,
 }
@@ -62,6 +66,7 @@ impl Settings {
             preserved_environment: Vec::new(),
             keep_attempts: false,
             fsync: false,
+            publisher: Arc::new(IntoFolder),
             grace: Duration::from_secs(5),
         })
     }

@@ -24,6 +24,9 @@ pub struct JobSpec {
     pub job: PinnedJob,
     /// Folder of the published outputs, absolute.
     pub outdir: PathBuf,
+    /// What whoever accepted the job wants to know of it later; nothing that the engine reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<serde_json::Value>,
 }
 
 /// A pinned job that cannot be understood.
@@ -45,7 +48,7 @@ pub enum SpecError {
 impl JobSpec {
     /// A job that runs the process `entry` of these documents and publishes into `outdir`, everything else by default.
     pub fn new(entry: String, documents: BTreeMap<String, String>, inputs: Record, outdir: PathBuf) -> Self {
-        Self { format: FORMAT, job: PinnedJob::new(entry, documents, inputs), outdir }
+        Self { format: FORMAT, job: PinnedJob::new(entry, documents, inputs), outdir, request: None }
     }
 
     /// Reads the specification that event 0 pins.

@@ -6,6 +6,7 @@
 //! | [`journal`] | the append-only log of a job's events |
 //! | [`blob`] | content-addressed bytes of a job |
 //! | [`manifest`] | what an incarnation left behind, by path |
+//! | [`media`] | media types of published files |
 //! | [`presign`] | URLs that allow one request for one object |
 //! | [`mod@s3`] | the store in a bucket |
 //! | [`probe`] | proves that a store honours conditions |
@@ -16,6 +17,7 @@ pub mod blob;
 pub mod journal;
 pub mod layout;
 pub mod manifest;
+pub mod media;
 pub mod presign;
 pub mod probe;
 pub mod s3;

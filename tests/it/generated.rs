@@ -11,6 +11,12 @@ fn the_custom_resource_definitions_are_those_of_this_program() {
 }
 
 #[test]
+fn the_definition_of_the_http_api_is_that_of_this_program() {
+    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/openapi");
+    Workshop::new().weir_ok(&["generate", "openapi", "--check", "--dir", checked_in.to_str().unwrap()]);
+}
+
+#[test]
 fn a_definition_that_was_edited_by_hand_is_told_with_the_command_that_mends_it() {
     let workshop = Workshop::new();
     workshop.weir_ok(&["generate", "crds"]);

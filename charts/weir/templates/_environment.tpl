@@ -19,6 +19,9 @@
 {{- with .Values.facade.trustedProxies }}
 - {name: WEIR_TRUSTED_PROXIES, value: {{ join "," . | quote }}}
 {{- end }}
+{{- with .Values.facade.corsOrigins }}
+- {name: WEIR_CORS_ORIGINS, value: {{ join "," . | quote }}}
+{{- end }}
 - {name: WEIR_TENANT_JOBS, value: {{ .Values.facade.tenantJobs | int64 | toString | quote }}}
 {{- with .Values.facade.resultsEndpoint }}
 - {name: WEIR_RESULTS_ENDPOINT, value: {{ . | quote }}}

@@ -20,13 +20,13 @@ use weir_plan::{Outcome, Timestamp};
 use weir_script::Scripts;
 use weir_store::blob::Sha256Hex;
 use weir_store::manifest::{self, Manifest, Member, Stored};
+use weir_store::media;
 use weir_store::presign::{Presigned, PutTerms};
 
 use super::discreet::discreet;
 use super::ending::{Bad, Codes, judge};
 use super::files::{Source, StoreFiles};
 use super::location::Location;
-use super::media;
 use super::order::{Order, Refusal};
 use super::report::{Informed, Lacking, Place, Reported, join};
 use crate::context::JobContext;

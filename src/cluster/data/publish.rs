@@ -17,11 +17,11 @@ use weir_cwl::stage_out::staged_outputs;
 use weir_cwl::{Directory, Entry, File, Record, Value, uri};
 use weir_store::JobKeys;
 use weir_store::manifest::{Found, ManifestError, Member, Stored};
+use weir_store::media;
 use weir_store::presign::PresignError;
 use weir_store::usage::Report;
 
 use super::location::Location;
-use super::media;
 use super::results::{Bucket, RequestError};
 use crate::context::JobContext;
 use crate::limits::COPIES_AT_ONCE;

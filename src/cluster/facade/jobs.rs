@@ -60,7 +60,7 @@ impl Cluster {
         if created.is_err() {
             self.index.release(&namespace, id.as_str());
         }
-        Ok(self.known(created?)?.record)
+        Ok(self.known(&created?)?.record)
     }
 
     async fn create_object(
@@ -140,10 +140,9 @@ impl Cluster {
             return Ok(Some(job));
         }
         match in_time(self.job_api(namespace).get_opt(id.as_str())).await {
-            Ok(None) => Ok(None),
             Ok(Some(object)) => Ok(Job::of(&object, |name| self.process_id(namespace, name)).map(Arc::new)),
-            // It cannot be read as a job (invariant I11): for the façade it is none.
-            Err(kube::Error::SerdeError(_)) => Ok(None),
+            // What cannot be read as a job is none for the façade (invariant I11).
+            Ok(None) | Err(kube::Error::SerdeError(_)) => Ok(None),
             Err(error) => Err(refused("look up the job", &error)),
         }
     }
@@ -195,7 +194,7 @@ impl Cluster {
             // Its steps take their time to stop. It is marked for good.
             Err(_) => match self.index.job(&namespace, id.as_str()) {
                 Some(job) => Ok(Arc::clone(&job.record)),
-                None => Ok(self.known(object)?.record),
+                None => Ok(self.known(&object)?.record),
             },
         }
     }
@@ -232,9 +231,9 @@ impl Cluster {
     }
 
     /// What an object means that the API server gave back.
-    fn known(&self, object: ProcessJob) -> Result<Job, BackendError> {
+    fn known(&self, object: &ProcessJob) -> Result<Job, BackendError> {
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let job = Job::of(&object, |name| self.process_id(&namespace, name));
+        let job = Job::of(object, |name| self.process_id(&namespace, name));
         job.ok_or_else(|| BackendError::Internal("the API server gives back another job than was sent".to_owned()))
     }
 }

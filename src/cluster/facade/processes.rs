@@ -34,7 +34,7 @@ impl Cluster {
                 Ok(record) => records.extend(record),
                 // One that cannot be read harms only itself (invariant I11).
                 Err(error @ BackendError::Internal(_)) => {
-                    tracing::warn!(namespace, process = %entry.id, %error, "left out")
+                    tracing::warn!(namespace, process = %entry.id, %error, "left out");
                 }
                 Err(error) => return Err(error),
             }

@@ -179,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    fn read(object: Json) -> Job {
+    fn read(object: &Json) -> Job {
         let mut whole = json!({
             "apiVersion": "weir.dev/v1alpha1", "kind": "ProcessJob",
             "metadata": {"name": "job", "namespace": "eo", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_job_without_a_status_is_accepted() {
-        let job = read(json!({"spec": {"processRef": "water-1234"}}));
+        let job = read(&json!({"spec": {"processRef": "water-1234"}}));
         assert_eq!((job.record.phase, job.record.process.as_str()), (Phase::Accepted, "Water"));
         assert_eq!(job.record.updated, job.record.created);
         assert_eq!(job.run_id, "u");
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_process_of_a_job_is_named_as_well_as_can_be() {
-        let process = |object| read(object).record.process.to_string();
+        let process = |object| read(&object).record.process.to_string();
         let noted = json!({"weir.dev/process-id": "Water:2"});
         assert_eq!(process(json!({"metadata": {"annotations": noted}, "spec": {"processRef": "x"}})), "Water:2");
         assert_eq!(process(json!({"spec": {"processRef": "gone"}})), "gone");
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_failed_job_says_why_and_its_steps_stand_in_the_order_of_their_starts() {
         let step = |name: &str, started: Json| json!({"name": name, "total": 2, "running": 0, "succeeded": 1, "failed": 1, "started": started});
-        let job = read(json!({
+        let job = read(&json!({
             "spec": {"processRef": "w", "outputs": {"o": {}}, "response": "raw"},
             "status": {
                 "phase": "Failed", "progress": 50, "message": "no memory",
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn a_subscriber_is_told_of_what_it_asked_for_once() {
         let due = |phase: &str, told: &str| {
-            let job = read(json!({
+            let job = read(&json!({
                 "metadata": {"annotations": {"weir.dev/told": told}},
                 "spec": {"processRef": "w", "subscriber": {"successUri": "http://a/", "inProgressUri": "http://b/"}},
                 "status": {"phase": phase}

@@ -45,8 +45,16 @@ pub(super) struct Log {
 struct Try {
     incarnation: u64,
     attempt: u32,
-    /// Whether its end is recorded, and if it failed why, in one line.
-    end: Option<Option<String>>,
+    end: End,
+}
+
+/// How an incarnation ended, as far as that is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum End {
+    NotYet,
+    Well,
+    /// Why not, in one line.
+    Failed(String),
 }
 
 /// Logs of a job as they were known at some time.
@@ -65,7 +73,7 @@ fn logs(events: &[Recorded]) -> Vec<Log> {
     for recorded in events {
         match &recorded.event {
             Event::StartAttempt { incarnation, attempt, log, .. } => {
-                let new = Try { incarnation: incarnation.0, attempt: *attempt, end: None };
+                let new = Try { incarnation: incarnation.0, attempt: *attempt, end: End::NotYet };
                 match logs.iter_mut().find(|known| known.name == *log) {
                     Some(known) => known.tries.push(new),
                     None => logs.push(Log { name: log.clone(), tries: vec![new] }),
@@ -78,7 +86,7 @@ fn logs(events: &[Recorded]) -> Vec<Log> {
                         let first = failure.message.lines().next().unwrap_or_default();
                         format!("{}: {}", failure.class, quote(first))
                     };
-                    ended.end = Some(outcome.failure.as_ref().map(why));
+                    ended.end = outcome.failure.as_ref().map_or(End::Well, |failure| End::Failed(why(failure)));
                 }
             }
             _ => {}
@@ -91,7 +99,10 @@ impl Log {
     /// What stands above the text of a try; nothing above the first.
     fn heading(&self, index: usize) -> String {
         let Some(before) = index.checked_sub(1).and_then(|before| self.tries.get(before)) else { return String::new() };
-        let why = before.end.clone().flatten().map_or_else(String::new, |why| format!(" ({why})"));
+        let why = match &before.end {
+            End::Failed(why) => format!(" ({why})"),
+            End::NotYet | End::Well => String::new(),
+        };
         let attempt = self.tries.get(index).map_or(0, |one| one.attempt);
         format!("\n[weir] the step did not end well{why}; it is tried again: attempt {attempt}\n")
     }
@@ -184,7 +195,7 @@ impl Cluster {
         if let Some(stored) = self.stored(&key).await? {
             return Ok(stored);
         }
-        let lost = if one.end.is_some() { "[weir] what the tool wrote was lost with its pod\n" } else { "" };
+        let lost = if one.end != End::NotYet { "[weir] what the tool wrote was lost with its pod\n" } else { "" };
         Ok(stream::once(std::future::ready(Ok(Bytes::from_static(lost.as_bytes())))).boxed())
     }
 

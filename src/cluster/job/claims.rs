@@ -13,11 +13,11 @@ use weir_plan::action::words_of_kill;
 use weir_plan::{Event, Incarnation, Outcome};
 
 use super::perform::{News, in_background};
-use super::work::{Answer, OrderState, Report};
+use super::work::{Agent, Answer, OrderState, Report};
 use super::{Actor, JobError};
 use crate::data::{self, Collected, Order, Refusal, Unavailable};
 use crate::limits::KUBELET_WAIT;
-use crate::observe::sight;
+use crate::observe::{Want, sight};
 use crate::registry::AgentCall;
 
 /// An answer that is given once what it says is durable.
@@ -86,7 +86,12 @@ impl Actor {
             }
             Speaker::Holder | Speaker::Candidate => {
                 // A pod that asks again has given up its last question.
-                self.works.entry(incarnation).or_default().claim = Some((claimant.pod_uid.clone(), reply));
+                let work = self.works.entry(incarnation).or_default();
+                work.claim = Some((claimant.pod_uid.clone(), reply));
+                work.agent = Agent::Heard;
+                if work.waiting.take_if(|waiting| waiting.want == Want::Agent).is_some() {
+                    self.shown.is_stale = true;
+                }
                 self.serve_claim(incarnation)?;
             }
         }

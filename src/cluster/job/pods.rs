@@ -15,7 +15,7 @@ use weir_plan::observed::Lookahead;
 use weir_plan::{Incarnation, Outcome, Timestamp, launch_of};
 
 use super::create::ours;
-use super::work::PodState;
+use super::work::{Agent, PodState};
 use super::{Actor, Backoff, End, JobError, in_time};
 use crate::limits::REPORT_WAIT;
 use crate::observe::{About, Adoption, Ending, Judgement, ended, judge, sight};
@@ -180,11 +180,19 @@ impl Actor {
 
     /// What a pod's status says.
     pub(super) fn judged(&mut self, incarnation: Incarnation, pod: &Arc<Pod>) -> Result<(), JobError> {
-        let codes = self.codes(incarnation);
-        let judgement = judge(pod, &self.about(incarnation, &codes), self.clock.now());
+        let (codes, now) = (self.codes(incarnation), self.clock.now());
+        if let Some(work) = self.works.get_mut(&incarnation)
+            && matches!(work.agent, Agent::NotThere)
+            && sight::started(pod)
+        {
+            work.agent = Agent::Silent(now);
+        }
+        let judgement = judge(pod, &self.about(incarnation, &codes), now);
+        let is_claimed = self.state.claim(incarnation).is_some();
         let Some(work) = self.works.get_mut(&incarnation) else { return Ok(()) };
         let had_waited = work.waiting.take();
-        work.look_at = (!sight::started(pod)).then(|| Instant::now() + LOOK_AGAIN);
+        let is_quiet = is_claimed || matches!(work.agent, Agent::Heard);
+        work.look_at = (!is_quiet || !sight::started(pod)).then(|| Instant::now() + LOOK_AGAIN);
         match judgement {
             Judgement::Fine => self.shown.is_stale |= had_waited.is_some(),
             Judgement::Waiting(waiting) => {
@@ -254,6 +262,10 @@ impl Actor {
     fn about<'a>(&'a self, incarnation: Incarnation, codes: &'a (Vec<i32>, Vec<i32>)) -> About<'a> {
         About {
             claimed: self.state.claim(incarnation).is_some(),
+            silent_since: self.works.get(&incarnation).and_then(|work| match work.agent {
+                Agent::Silent(since) => Some(since),
+                Agent::NotThere | Agent::Heard => None,
+            }),
             success_codes: &codes.0,
             temporary_fail_codes: &codes.1,
             settings: &self.context.services.settings.pods,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use weir_api::FailureClass;
 use weir_api::agent::{ClaimAnswer, Complete, CompleteAnswer, Exited, ExitedAnswer};
 use weir_plan::action::Launch;
-use weir_plan::{Incarnation, Outcome};
+use weir_plan::{Incarnation, Outcome, Timestamp};
 
 use crate::data::Order;
 use crate::observe;
@@ -38,6 +38,8 @@ pub(super) struct Work {
     pub delayed: Option<(FailureClass, String)>,
     /// What its pod waits for.
     pub waiting: Option<observe::Waiting>,
+    /// Whether its agent has been heard of, or since when its pod runs without.
+    pub agent: Agent,
     /// When its pod is to be judged again though nothing of it changed.
     pub look_at: Option<Instant>,
     /// Its pod is over; what its agent has sent before may still be on its way until then.
@@ -48,6 +50,18 @@ pub(super) struct Work {
     pub ended: Option<String>,
     /// Its pod was deleted by us, or is kept for people to look at.
     pub is_dismissed: bool,
+}
+
+/// Its agent.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) enum Agent {
+    /// Its pod does not run yet.
+    #[default]
+    NotThere,
+    /// Its pod runs since, as far as this operator knows, and nothing was heard of it.
+    Silent(Timestamp),
+    /// It has asked for its order.
+    Heard,
 }
 
 /// Its pod.

@@ -9,7 +9,7 @@ use super::ending::{Ending, disruption, ended, never_started};
 use super::quote::{of_scheduler, quote};
 use super::sight::{self, ContainerState};
 use crate::build::pod::INSTALL_CONTAINER;
-use crate::limits::{POD_QUIET_SECONDS, POD_START_SECONDS_MAX};
+use crate::limits::{AGENT_SILENT_SECONDS_MAX, POD_QUIET_SECONDS, POD_START_SECONDS_MAX};
 use crate::settings::PodSettings;
 
 /// What the operator knows of the incarnation besides its pod.
@@ -17,6 +17,8 @@ use crate::settings::PodSettings;
 pub struct About<'a> {
     /// Whether it has the claim: from then on the tool may have run.
     pub claimed: bool,
+    /// Since when its pod runs and its agent has not been heard of; `None` once it has.
+    pub silent_since: Option<Timestamp>,
     /// The tool's `successCodes`.
     pub success_codes: &'a [i32],
     /// The tool's `temporaryFailCodes`.
@@ -51,6 +53,8 @@ pub enum Want {
     Preparation,
     /// The last report of a pod that was deleted.
     Report,
+    /// A word of the agent.
+    Agent,
 }
 
 /// What an incarnation waits for.
@@ -107,7 +111,23 @@ pub fn judge(pod: &Pod, about: &About<'_>, now: Timestamp) -> Judgement {
     if !sight::started(pod) && sight::state(pod, TOOL_CONTAINER) != ContainerState::Running {
         return preparing(pod, about, now);
     }
-    Judgement::Fine
+    match about.silent_since {
+        Some(since) if !about.claimed => silent(since, now),
+        _ => Judgement::Fine,
+    }
+}
+
+/// It runs, but its agent does not come through to the operator.
+fn silent(since: Timestamp, now: Timestamp) -> Judgement {
+    if now.0 < since.0.saturating_add(POD_QUIET_SECONDS * 1000) {
+        return Judgement::Fine;
+    }
+    let message =
+        "the pod runs, but its agent does not reach the operator; look at the log of its container `agent`, and \
+                   whether a NetworkPolicy of the job's namespace forbids the way to the Service `weir-agents`"
+            .to_owned();
+    let wait = Wait { want: Want::Agent, class: FailureClass::Platform, message, since };
+    wait.until(AGENT_SILENT_SECONDS_MAX, now)
 }
 
 /// Deleted, and not over yet. An agent that lives may still report; on a lost node nothing ever changes.

@@ -27,12 +27,23 @@ fn at(pod: &Pod, seconds: u64) -> Timestamp {
 
 fn with_about<T>(claimed: bool, then: impl FnOnce(&About<'_>) -> T) -> T {
     let settings = settings().pods;
-    then(&About { claimed, success_codes: &[0], temporary_fail_codes: &[75], settings: &settings, before: None })
+    then(&About {
+        claimed,
+        silent_since: None,
+        success_codes: &[0],
+        temporary_fail_codes: &[75],
+        settings: &settings,
+        before: None,
+    })
 }
 
 /// The judgement so many seconds after the pod was created, on one line.
 fn verdict(pod: &Pod, claimed: bool, seconds: u64) -> String {
-    match with_about(claimed, |about| judge(pod, about, at(pod, seconds))) {
+    said(pod, with_about(claimed, |about| judge(pod, about, at(pod, seconds))))
+}
+
+fn said(pod: &Pod, judgement: Judgement) -> String {
+    match judgement {
         Judgement::Fine => "fine".to_owned(),
         Judgement::Waiting(Waiting { want, class, message, since, deadline }) => {
             let after = |time: Timestamp| (time.0 - at(pod, 0).0) / 1000;
@@ -228,6 +239,23 @@ fn while_a_claimed_pods_agent_lives_its_report_is_awaited() {
     assert_eq!(verdict(&pod("running"), false, 60), "fine");
 }
 
+/// An agent whose way to the operator is closed, by a NetworkPolicy say (invariant I6).
+#[test]
+fn a_pod_whose_agent_is_never_heard_of_is_given_up() {
+    let pod = pod("running");
+    let since = at(&pod, 10);
+    let after = |seconds: u64, claimed: bool| {
+        with_about(claimed, |about| {
+            let about = About { silent_since: Some(since), ..*about };
+            said(&pod, judge(&pod, &about, at(&pod, 10 + seconds)))
+        })
+    };
+    assert_eq!(after(19, false), "fine");
+    assert!(after(20, false).starts_with("waiting Agent Platform"), "{}", after(20, false));
+    assert!(after(300, false).starts_with("over Platform"), "{}", after(300, false));
+    assert_eq!(after(300, true), "fine");
+}
+
 /// Every pod without a claim comes to a judgement sooner or later, but one whose tool waits for its order.
 #[test]
 fn nothing_stays_as_it_is_for_ever() {
@@ -241,8 +269,14 @@ fn nothing_stays_as_it_is_for_ever() {
 fn a_wait_that_goes_on_keeps_its_beginning_and_another_one_begins_anew() {
     let pod = pod("image pull backing off");
     let settings = settings().pods;
-    let about =
-        About { claimed: false, success_codes: &[], temporary_fail_codes: &[], settings: &settings, before: None };
+    let about = About {
+        claimed: false,
+        silent_since: None,
+        success_codes: &[],
+        temporary_fail_codes: &[],
+        settings: &settings,
+        before: None,
+    };
     let Judgement::Waiting(first) = judge(&pod, &about, at(&pod, 100)) else { panic!() };
     let again = About { before: Some(&first), ..about };
     let Judgement::Waiting(second) = judge(&pod, &again, at(&pod, 399)) else { panic!() };

@@ -10,7 +10,7 @@ use axum::response::Response;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
-use weir_http::{Facade, router, serve_router};
+use weir_http::{Facade, callback, router, serve_router};
 
 use super::start::Parts;
 use super::{OperatorError, asked, listen};
@@ -47,7 +47,10 @@ impl Served {
         let watching = cluster.clone().watch(move || health.facade(None));
         tasks.spawn(async move { match watching.await {} });
         let facade = Facade::new(Arc::new(cluster), Arc::new(guarded.clone()), settings.http.clone());
-        let router = router(Arc::new(facade));
+        let facade = Arc::new(facade);
+        // Ends when the replica is asked to stop.
+        tokio::spawn(callback::run(Arc::clone(&facade)));
+        let router = router(facade);
         let router = router.layer(middleware::from_fn_with_state(services.metrics.clone(), observe));
         let until = {
             let mut stop = stop;
@@ -82,9 +85,8 @@ impl Served {
 async fn observe(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = known(request.method());
-    let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
-    let route = route.as_ref().map_or(NOWHERE, MatchedPath::as_str);
+    let route = response.extensions().get::<MatchedPath>().map_or(NOWHERE, MatchedPath::as_str);
     metrics.answered(method, route, response.status().as_u16(), began.elapsed());
     response
 }

@@ -1,9 +1,16 @@
 //! Jobs of small shell tools, run by the backend with real processes: this program starts itself again as launcher and as
 //! script worker, as `weir` does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and talk")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic and talk"
+)]
 
 mod jobs {
     pub mod bench;
+    pub mod facade;
     pub mod fixture;
     pub mod kill;
     pub mod ordinary;
@@ -24,10 +31,17 @@ fn main() -> ExitCode {
     if std::env::args().next().as_deref() == Some(jobs::fixture::RUNNER) {
         return jobs::fixture::runner_main();
     }
+    if std::env::args().next().as_deref() == Some("weir-eo") {
+        return weir_raster::main(std::env::args_os());
+    }
+    if std::env::args().next().as_deref() == Some(jobs::facade::SERVER) {
+        return jobs::facade::server_main();
+    }
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(jobs::ordinary::trials());
     trials.extend(jobs::processes::trials());
     trials.extend(jobs::kill::trials());
+    trials.extend(jobs::facade::trials());
     trials.extend(jobs::bench::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -6,6 +6,7 @@
 //! | `gate.rs` | what is refused before the protocol crate sees it |
 //! | `credentials.rs`, `access.rs` | key pairs and what they allow |
 //! | `protocol.rs`, `listing.rs`, `parts.rs`, `receive.rs`, `send.rs`, `conditions.rs` | the operations |
+//! | `own.rs` | the objects for the program that runs the server |
 //! | `disk.rs`, `object.rs`, `key.rs`, `walk.rs`, `multipart.rs` | objects on the disk |
 
 mod access;
@@ -18,6 +19,7 @@ mod key;
 mod listing;
 mod multipart;
 mod object;
+mod own;
 mod parts;
 mod protocol;
 mod receive;
@@ -41,6 +43,7 @@ use tokio::sync::Semaphore;
 
 pub use credentials::{Access, Credentials, CredentialsError, KeyPair};
 pub use disk::DiskError;
+pub use own::{Objects, Reading};
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 1024;
@@ -123,6 +126,11 @@ impl Server {
         config.form_max_fields_size = HEAD_BYTES;
         builder.set_config(Arc::new(s3s::config::StaticConfigProvider::new(Arc::new(config))));
         Ok(Self { service: builder.build(), disk, credentials: settings.credentials })
+    }
+
+    /// The objects, for the program that runs the server.
+    pub fn objects(&self) -> Objects {
+        Objects::new(Arc::clone(&self.disk))
     }
 
     /// Serves until `shutdown` ends; then lets requests under way end, for 25 seconds at most.

@@ -3,26 +3,7 @@
 /// Media type of STAC documents, as the platforms of OGC 20-089r1 send it.
 pub const STAC: &str = "application/geo+json";
 
-/// The media type of a file; `None` where nothing better than bytes is known.
-pub fn type_of(name: &str) -> Option<&'static str> {
-    let ending = name.rsplit_once('.')?.1.to_ascii_lowercase();
-    Some(match ending.as_str() {
-        "tif" | "tiff" => "image/tiff; application=geotiff",
-        "json" => "application/json",
-        "geojson" => "application/geo+json",
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "txt" | "log" => "text/plain",
-        "csv" => "text/csv",
-        "xml" => "application/xml",
-        "html" => "text/html",
-        "nc" => "application/x-netcdf",
-        "zip" => "application/zip",
-        "gpkg" => "application/geopackage+sqlite3",
-        "parquet" => "application/vnd.apache.parquet",
-        _ => return None,
-    })
-}
+pub use weir_api::media::type_of;
 
 /// Whether a path of a laid out results tree is one of its STAC documents: `catalog.json`, `<id>/collection.json` and
 /// `<id>/<item>/<item>.json`.
@@ -46,7 +27,5 @@ mod tests {
         for asset in ["job/scene/otsu.tif", "job/scene/data.json", "scene.json", "job/a/b/b.json"] {
             assert!(!is_stac(asset), "{asset}");
         }
-        assert_eq!(type_of("OTSU.TIF"), Some("image/tiff; application=geotiff"));
-        assert_eq!(type_of("Makefile"), None);
     }
 }

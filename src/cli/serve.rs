@@ -1,0 +1,274 @@
+//! `weir serve --local`: the OGC façade, the engine and an S3 listener for the results, on one machine with everything in
+//! one directory.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{ArgAction, Args, value_parser};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use weir_fetch::{FetchSettings, Guarded};
+use weir_http::Facade;
+use weir_http::backend::Tenant;
+use weir_http::links::{Network, PublicUrl};
+use weir_local::facade::results::BUCKET;
+use weir_local::facade::{DirLock, Embedded, FacadeSettings, limits};
+use weir_store::server::{Credentials, Server, ServerSettings};
+
+use super::{execution, print_line, telemetry};
+
+/// The key pair of the S3 listener, in the directory.
+const KEYS: &str = "keys.json";
+/// The tenant of the examples that are shown.
+const EXAMPLE_TENANT: &str = "acme";
+
+/// Options of `weir serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Keep everything in this directory: processes, jobs, logs, results
+    #[arg(long, value_name = "DIR", required = true)]
+    pub local: PathBuf,
+    /// Where the OGC API listens; port 0 takes a free one and prints it. Who reaches it can run programs as you
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where the results can be read by S3
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
+    pub s3_listen: SocketAddr,
+    /// Serve this tenant; may be repeated [default: any]
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Vec<Tenant>,
+    /// What links begin with, behind a proxy [default: what the request says]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Where clients reach the S3 listener, behind a proxy [default: where it listens]
+    #[arg(long, value_name = "URL")]
+    pub s3_public_url: Option<String>,
+    /// Believe the Forwarded headers of this proxy: an address or network; may be repeated
+    #[arg(long, value_name = "NETWORK")]
+    pub trusted_proxy: Vec<Network>,
+    /// Fetch packages from, and call back, this host or network too, though it is not public; may be repeated
+    #[arg(long, value_name = "HOST|NETWORK")]
+    pub allow_fetch: Vec<String>,
+    /// Jobs that run at once [default: four a core, half of them one tenant's]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// Jobs of one tenant that run at once [default: half of --jobs]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub jobs_of_tenant: Option<u32>,
+    /// Unfinished jobs of one tenant; more are refused
+    #[arg(long, value_name = "N", default_value_t = limits::UNFINISHED_MAX)]
+    pub queue: usize,
+    /// Days that finished jobs and their logs are kept; results stay
+    #[arg(long, value_name = "DAYS", default_value_t = limits::KEPT_DAYS)]
+    pub keep_days: u64,
+    /// Run the tools of an image by a command of this machine, as in `ghcr.io/org/tool=/opt/tool/run --fast`
+    #[arg(long, value_name = "IMAGE=COMMAND")]
+    pub map_image: Vec<String>,
+    /// Let every tool see this variable of the environment; may be repeated. Tools see no other ones
+    #[arg(long, value_name = "NAME")]
+    pub preserve_environment: Vec<String>,
+    /// Accept a job only once it would outlive a power failure
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub fsync: bool,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub fn serve(args: &ServeArgs) -> Result<ExitCode> {
+    telemetry::for_servers("info,s3s=off,weir_store::request=warn");
+    let lock = DirLock::take(&args.local)?;
+    let dir = lock.dir().to_owned();
+    let keys = Keys::of(&dir)?;
+    let store = Server::open(ServerSettings {
+        dir: dir.join("store"),
+        fsync: args.fsync,
+        credentials: Credentials::file(&keys.path)?,
+        buckets: vec![BUCKET.to_owned()],
+    });
+    let store = store.with_context(|| format!("cannot open the store in {}", dir.display()))?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
+    let served = runtime.block_on(async {
+        let listener = listen(args.listen, "--listen").await?;
+        let s3_listener = listen(args.s3_listen, "--s3-listen").await?;
+        let (address, s3_address) = (listener.local_addr()?, s3_listener.local_addr()?);
+        let s3_url = args.s3_public_url.clone().unwrap_or_else(|| format!("http://{s3_address}"));
+        let stop = stop_on_signal()?;
+        let backend = Embedded::open(lock, settings(args, &dir, &s3_url)?, store.objects()).await?;
+        let facade = Facade::new(Arc::clone(&backend) as _, Arc::new(guarded(args)?), facade_settings(args)?);
+        // Said once requests are taken: whoever started this waits for it.
+        for line in greeting(args, address, &s3_url, &keys, &dir) {
+            print_line(&line);
+        }
+        tokio::join!(
+            weir_http::serve(listener, Arc::new(facade), stopped(stop.clone())),
+            store.serve(s3_listener, stopped(stop.clone())),
+            async {
+                stopped(stop).await;
+                tracing::info!("stopping; jobs that run go on at the next start");
+                backend.stop();
+            },
+        );
+        anyhow::Ok(())
+    });
+    // What a job fetches right now is fetched again at the next start.
+    runtime.shutdown_background();
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("another program listens on {address}; stop it, or choose another address with {option}")
+        }
+        bound => bound.with_context(|| format!("cannot listen on {address} ({option})")),
+    }
+}
+
+/// Becomes true with the first SIGTERM or SIGINT. The second one ends the program at once.
+fn stop_on_signal() -> Result<watch::Receiver<bool>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        for is_second in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if is_second {
+                // Nothing is lost: every job is in its journal.
+                #[expect(clippy::exit, reason = "asked for twice")]
+                std::process::exit(1);
+            }
+            stop.send_replace(true);
+        }
+    });
+    Ok(stopped)
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // The sender waits for the second signal.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn settings(args: &ServeArgs, dir: &Path, s3_url: &str) -> Result<FacadeSettings> {
+    let mut engine = execution::this_machine(&args.map_image)?;
+    engine.preserved_environment.clone_from(&args.preserve_environment);
+    engine.fsync = args.fsync;
+    let mut settings = FacadeSettings::new(dir.to_owned(), engine);
+    if !args.tenant.is_empty() {
+        settings.tenants = Some(args.tenant.iter().cloned().collect::<BTreeSet<_>>());
+    }
+    let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    if let Some(jobs) = args.jobs {
+        settings.jobs = count(jobs);
+        settings.jobs_of_tenant = settings.jobs.div_ceil(2);
+    }
+    settings.jobs_of_tenant = args.jobs_of_tenant.map_or(settings.jobs_of_tenant, count);
+    settings.unfinished_max = args.queue;
+    settings.kept = Duration::from_hours(24 * args.keep_days.min(365_000));
+    settings.s3_endpoint = Some(s3_url.to_owned());
+    Ok(settings)
+}
+
+fn facade_settings(args: &ServeArgs) -> Result<weir_http::Settings> {
+    let public_url = args.public_url.as_deref().map(str::parse::<PublicUrl>).transpose().context("--public-url")?;
+    Ok(weir_http::Settings { public_url, trusted_proxies: args.trusted_proxy.clone() })
+}
+
+fn guarded(args: &ServeArgs) -> Result<Guarded> {
+    Ok(Guarded::new(&FetchSettings { allowed: args.allow_fetch.clone() })?)
+}
+
+/// The key pair that reads the results.
+struct Keys {
+    path: PathBuf,
+    access_key: String,
+    secret_key: String,
+    is_new: bool,
+}
+
+impl Keys {
+    /// The pair in the directory, made at the first start. Only its owner can read the file.
+    fn of(dir: &Path) -> Result<Self> {
+        let path = dir.join(KEYS);
+        if path.exists() {
+            return Ok(Self { path, access_key: String::new(), secret_key: String::new(), is_new: false });
+        }
+        let random = || uuid::Uuid::new_v4().simple().to_string();
+        let (access_key, secret_key) = (random()[..20].to_uppercase(), format!("{}{}", random(), &random()[..8]));
+        let text = json!({"keys": [
+            {"accessKey": access_key, "secretKey": secret_key, "access": "readOnly", "bucket": BUCKET}
+        ]});
+        let part = dir.join("keys.part");
+        let write = || {
+            // A crash may have left one; its mode would stay.
+            let _ = fs::remove_file(&part);
+            let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&part)?;
+            file.write_all(format!("{text:#}\n").as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&part, &path)
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { path, access_key, secret_key, is_new: true })
+    }
+}
+
+/// What to open and what to type next.
+fn greeting(args: &ServeArgs, address: SocketAddr, s3_url: &str, keys: &Keys, dir: &Path) -> Vec<String> {
+    let tenant = args.tenant.first().map_or(EXAMPLE_TENANT, Tenant::as_str);
+    let base = args.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let base = base.trim_end_matches('/');
+    let root = format!("{base}/{tenant}/ogc-api");
+    let any = if args.tenant.is_empty() {
+        format!(" (any name in place of `{tenant}`: each is a tenant)")
+    } else {
+        String::new()
+    };
+    let pair = if keys.is_new {
+        format!("access key {}, secret key {}", keys.access_key, keys.secret_key)
+    } else {
+        "the key pair of the first start".to_owned()
+    };
+    vec![
+        format!("weir serves {}", dir.display()),
+        format!("  OGC API  {root}{any}"),
+        format!("  results  s3://{BUCKET} at {s3_url}, region us-east-1"),
+        format!("           {pair} (kept in {})", keys.path.display()),
+        String::new(),
+        "Open the first address in a browser, or type in another terminal:".to_owned(),
+        format!(
+            "  curl '{root}/processes?w=water-bodies' -H 'Content-Type: application/cwl+yaml' --data-binary @water-bodies.cwl"
+        ),
+        format!("  curl '{root}/processes/echo'"),
+        "Ctrl-C stops; jobs that run go on at the next start.".to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_key_pair_is_made_once_and_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Keys::of(folder.path()).unwrap();
+        assert!(first.is_new && first.access_key.len() == 20 && first.secret_key.len() == 40);
+        assert_eq!(fs::metadata(&first.path).unwrap().permissions().mode() & 0o777, 0o600);
+        Credentials::file(&first.path).unwrap();
+        let text = fs::read(&first.path).unwrap();
+        assert!(!Keys::of(folder.path()).unwrap().is_new);
+        assert_eq!(fs::read(&first.path).unwrap(), text);
+    }
+}

@@ -1,0 +1,91 @@
+//! A deployed package as it is given back (20-044, `/req/deploy-replace-undeploy/package-response-body`): the very text that
+//! was sent or fetched, or another form of it.
+
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+use weir_cwl::source::Source;
+use weir_cwl::yaml;
+
+use super::content::{APPLICATION_PACKAGE, CWL, CWL_JSON, CWL_YAML};
+use crate::backend::Deployed;
+use crate::negotiate::choose;
+use crate::problem::Problem;
+
+/// Media type and body for what a client accepts; 406 if it is none of CWL, CWL in JSON and OGC Application Package.
+pub fn representation(deployed: &Deployed, accept: Option<&str>) -> Result<(&'static str, String), Problem> {
+    // Whoever takes everything gets what was sent.
+    let offered = match &deployed.application_package {
+        Some(_) => [APPLICATION_PACKAGE, CWL, CWL_JSON, CWL_YAML],
+        None => [CWL, CWL_JSON, CWL_YAML, APPLICATION_PACKAGE],
+    };
+    let Some(chosen) = choose(accept, &offered) else { return Err(Problem::not_acceptable(&offered)) };
+    let media_type = offered[chosen];
+    let body = match media_type {
+        CWL_JSON => in_json(&deployed.cwl)?,
+        APPLICATION_PACKAGE => match &deployed.application_package {
+            Some(text) => text.clone(),
+            None => around(&deployed.cwl)?,
+        },
+        _ => deployed.cwl.clone(),
+    };
+    Ok((media_type, body))
+}
+
+/// A CWL text in JSON; one that is JSON stays as it is.
+fn in_json(text: &str) -> Result<String, Problem> {
+    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    let source: Arc<Source> = Source::new("package.cwl", text.to_owned());
+    let tree = yaml::parse(&source).map_err(|error| Problem::internal(format!("a deployed package: {error}")))?;
+    Ok(weir_cwl::json::pretty(&tree.to_value()))
+}
+
+/// An OGC Application Package around a CWL text.
+fn around(text: &str) -> Result<String, Problem> {
+    let document: Json = serde_json::from_str(&in_json(text)?).map_err(Problem::internal)?;
+    Ok(json!({"executionUnit": {"value": document, "mediaType": CWL_JSON}}).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::PACKAGE;
+
+    fn cwl() -> Deployed {
+        Deployed { cwl: PACKAGE.to_owned(), ..Deployed::default() }
+    }
+
+    #[test]
+    fn what_was_deployed_comes_back_byte_by_byte() {
+        for accept in [None, Some("*/*"), Some("application/cwl"), Some("text/html, application/cwl;q=0.5")] {
+            assert_eq!(representation(&cwl(), accept), Ok((CWL, PACKAGE.to_owned())));
+        }
+        let package = r#"{"executionUnit" : {"href":"https://example.org/a.cwl"}}"#.to_owned();
+        let deployed = Deployed { application_package: Some(package.clone()), ..cwl() };
+        for accept in [None, Some("*/*"), Some("application/ogcapppkg+json")] {
+            assert_eq!(representation(&deployed, accept), Ok((APPLICATION_PACKAGE, package.clone())));
+        }
+        assert_eq!(representation(&deployed, Some("application/cwl")).unwrap().1, PACKAGE);
+        let json = Deployed { cwl: "{ }".to_owned(), ..cwl() };
+        assert_eq!(representation(&json, Some("application/cwl+json")), Ok((CWL_JSON, "{ }".to_owned())));
+    }
+
+    #[test]
+    fn other_forms_are_made_of_it() {
+        let (_, text) = representation(&cwl(), Some("application/cwl+json")).unwrap();
+        let document: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!((&document["id"], &document["inputs"]["times"]["default"]), (&json!("greet"), &json!(1)));
+        let (_, text) = representation(&cwl(), Some("application/ogcapppkg+json")).unwrap();
+        let package: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!(package, json!({"executionUnit": {"value": document, "mediaType": "application/cwl+json"}}));
+    }
+
+    #[test]
+    fn anything_else_is_not_acceptable() {
+        for accept in ["text/html", "image/png", "application/json"] {
+            assert_eq!(representation(&cwl(), Some(accept)).unwrap_err().status, 406, "{accept}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The body of an execute request (18-062r2, `execute.yaml`) becomes a value.
+
+use serde_json::{Map, Value as Json};
+
+use super::mistake::{Mistakes, below, listed, shown};
+use super::prefer::Mode;
+use crate::backend::{ResponseForm, Subscriber};
+use crate::limits::URL_LENGTH_MAX;
+
+/// An execute request whose inputs are not looked at yet.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Request {
+    /// `inputs`, as sent.
+    pub inputs: Map<String, Json>,
+    /// `outputs` that the process has; `None`: all.
+    pub outputs: Option<Map<String, Json>>,
+    /// `response`
+    pub response: Option<ResponseForm>,
+    /// `mode`, which drafts of 1.0 had in place of `Prefer`.
+    pub mode: Option<Mode>,
+    /// `subscriber`
+    pub subscriber: Option<Subscriber>,
+}
+
+/// Reads a request for a process of this description. What the schema does not know is passed over.
+pub fn parse(body: Json, description: &Map<String, Json>, mistakes: &mut Mistakes) -> Request {
+    let mut members = match body {
+        Json::Object(members) => members,
+        other => {
+            mistakes.add("", format!("it is {}", shown(&other)), "write an object with `inputs`");
+            return Request::default();
+        }
+    };
+    let mut take = |name: &str| members.remove(name).filter(|value| !value.is_null());
+    let inputs = match take("inputs") {
+        Some(Json::Object(inputs)) => inputs,
+        Some(other) => {
+            let right = "write an object of values by the inputs' names";
+            mistakes.add("/inputs", format!("it is {}", shown(&other)), right);
+            Map::new()
+        }
+        None => Map::new(),
+    };
+    let words = |name: &str, value: Option<Json>, words: &[&str], mistakes: &mut Mistakes| {
+        let value = value?;
+        let word = value.as_str().map(str::to_ascii_lowercase);
+        let index = word.and_then(|word| words.iter().position(|known| *known == word));
+        if index.is_none() {
+            mistakes.add(name, format!("it is {}", shown(&value)), format!("write {}", words.join(" or ")));
+        }
+        index
+    };
+    let response = words("/response", take("response"), &["raw", "document"], mistakes)
+        .map(|index| [ResponseForm::Raw, ResponseForm::Document][index]);
+    let mode = words("/mode", take("mode"), &["sync", "async", "auto"], mistakes)
+        .and_then(|index| [Some(Mode::Sync), Some(Mode::Async), None][index]);
+    let outputs = take("outputs").and_then(|outputs| outputs_of(outputs, description, mistakes));
+    let subscriber = take("subscriber").and_then(|subscriber| subscriber_of(&subscriber, mistakes));
+    Request { inputs, outputs, response, mode, subscriber }
+}
+
+/// An empty selection selects nothing in particular: all.
+fn outputs_of(outputs: Json, description: &Map<String, Json>, mistakes: &mut Mistakes) -> Option<Map<String, Json>> {
+    let Json::Object(outputs) = outputs else {
+        let right = "write an object of output names, each with {} or a transmissionMode";
+        mistakes.add("/outputs", format!("it is {}", shown(&outputs)), right);
+        return None;
+    };
+    let known = description.get("outputs").and_then(Json::as_object);
+    let offered = description.get("outputTransmission").and_then(Json::as_array);
+    for (name, output) in &outputs {
+        let pointer = below("/outputs", name);
+        if known.is_none_or(|known| !known.contains_key(name)) {
+            let known = known.into_iter().flat_map(|known| known.keys().map(String::as_str));
+            mistakes.add(&pointer, "the process has no such output", format!("there are: {}", listed(known)));
+            continue;
+        }
+        let Some(output) = output.as_object() else {
+            mistakes.add(&pointer, format!("it is {}", shown(output)), "write {} or {\"transmissionMode\": \"value\"}");
+            continue;
+        };
+        let Some(mode) = output.get("transmissionMode") else { continue };
+        let modes: Vec<&str> = match offered {
+            Some(offered) => offered.iter().filter_map(Json::as_str).collect(),
+            None => vec!["value"],
+        };
+        if mode.as_str().is_none_or(|mode| !modes.contains(&mode)) {
+            let pointer = below(&pointer, "transmissionMode");
+            mistakes.add(&pointer, format!("it is {}", shown(mode)), format!("write {}", modes.join(" or ")));
+        }
+    }
+    (!outputs.is_empty()).then_some(outputs)
+}
+
+/// `successUri` is `required` as `successUrl` in the standard's own schema: both are taken.
+fn subscriber_of(subscriber: &Json, mistakes: &mut Mistakes) -> Option<Subscriber> {
+    let Some(members) = subscriber.as_object() else {
+        let right = "write an object with successUri, inProgressUri or failedUri";
+        mistakes.add("/subscriber", format!("it is {}", shown(subscriber)), right);
+        return None;
+    };
+    let mut uri = |name: &str| {
+        let spellings = [format!("{name}Uri"), format!("{name}Url")];
+        let spelling =
+            spellings.into_iter().find(|spelling| members.get(spelling).is_some_and(|uri| !uri.is_null()))?;
+        let value = &members[&spelling];
+        match value.as_str().filter(|uri| is_web_url(uri)) {
+            Some(uri) => Some(uri.to_owned()),
+            None => {
+                let pointer = below("/subscriber", &spelling);
+                mistakes.add(&pointer, format!("it is {}", shown(value)), "write an http or https URL");
+                None
+            }
+        }
+    };
+    let (success_uri, in_progress_uri, failed_uri) = (uri("success"), uri("inProgress"), uri("failed"));
+    Some(Subscriber { success_uri, in_progress_uri, failed_uri })
+        .filter(|subscriber| *subscriber != Subscriber::default())
+}
+
+/// Whether it is an absolute http(s) URL with a host and nothing that could end a header or a line of a log.
+pub fn is_web_url(url: &str) -> bool {
+    let scheme = url.get(..8).map(str::to_ascii_lowercase);
+    let is_web = scheme.is_some_and(|scheme| scheme.starts_with("http://") || scheme == "https://");
+    is_web
+        && url.len() <= URL_LENGTH_MAX
+        && url.parse::<axum::http::Uri>().is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(body: Json) -> Result<Request, String> {
+        let description = json!({
+            "outputs": {"stac_catalog": {}, "count": {}},
+            "outputTransmission": ["value", "reference"],
+        });
+        let mut mistakes = Mistakes::default();
+        let request = parse(body, description.as_object().unwrap(), &mut mistakes);
+        mistakes.or(request).map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn all_parts_of_a_request_are_read() {
+        let request = read(json!({
+            "inputs": {"a": 1},
+            "outputs": {"count": {"transmissionMode": "reference"}},
+            "response": "document",
+            "mode": "async",
+            "subscriber": {"successUrl": "http://127.0.0.1:1/s", "failedUri": "https://x.example/f", "inProgressUri": null},
+            "id": "ignored",
+        }))
+        .unwrap();
+        assert_eq!(request.inputs["a"], 1);
+        assert_eq!(request.outputs.unwrap()["count"]["transmissionMode"], "reference");
+        assert_eq!((request.response, request.mode), (Some(ResponseForm::Document), Some(Mode::Async)));
+        let subscriber = request.subscriber.unwrap();
+        assert_eq!(subscriber.success_uri.as_deref(), Some("http://127.0.0.1:1/s"));
+        assert_eq!((subscriber.failed_uri.is_some(), subscriber.in_progress_uri), (true, None));
+    }
+
+    #[test]
+    fn an_empty_request_and_an_empty_selection_ask_for_everything() {
+        assert_eq!(read(json!({})), Ok(Request::default()));
+        assert_eq!(read(json!({"outputs": {}, "subscriber": {}, "mode": "auto"})), Ok(Request::default()));
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_what_would_be_right() {
+        let wrong = json!({
+            "inputs": ["a"],
+            "outputs": {"catalog": {}, "count": {"transmissionMode": "mail"}, "stac_catalog": "yes"},
+            "response": "xml",
+            "subscriber": {"successUri": "ftp://x", "failedUri": 3, "inProgressUri": "http://"},
+        });
+        insta::assert_snapshot!(read(wrong).unwrap_err(), @"");
+        insta::assert_snapshot!(read(json!([1])).unwrap_err(), @"");
+    }
+}

@@ -1,0 +1,62 @@
+//! The results of a job (18-062r2, §7.13).
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+
+use crate::Facade;
+use crate::backend::{JobRecord, ResponseForm};
+use crate::names::{JobId, Tenant};
+use crate::negotiate::{self, Format};
+use crate::pages;
+use crate::problem::Problem;
+use crate::results::{self, Selection, document};
+use crate::tenant::{JobInPath, Scope};
+
+/// `GET /jobs/{jobID}/results`: as the execution asked for, `?outputs=a,b` only these. A page shows the document.
+pub(super) async fn results(
+    State(facade): State<Arc<Facade>>,
+    Scope { tenant, base }: Scope,
+    JobInPath(id): JobInPath,
+    format: Result<Format, Problem>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let job = job(&facade, &tenant, &id).await?;
+    let mut selection = Selection::of(&job.asked);
+    let outputs: Vec<&str> = pairs
+        .iter()
+        .filter(|(name, _)| name == "outputs")
+        .flat_map(|(_, value)| value.split(',').map(str::trim).filter(|output| !output.is_empty()))
+        .collect();
+    if !outputs.is_empty() {
+        selection.narrow(&outputs);
+    }
+    if matches!(format, Ok(Format::Html)) {
+        let document = document::document(&facade, &tenant, &base, &job, &selection).await?;
+        return Ok(negotiate::respond(Format::Html, &document, || pages::results(&base, id.as_str(), &document)));
+    }
+    results::answer(&facade, &tenant, &base, &job, &selection).await
+}
+
+/// `GET /jobs/{jobID}/results/{outputID}`: the value itself (draft of 2.0).
+pub(super) async fn output(
+    State(facade): State<Arc<Facade>>,
+    Scope { tenant, base }: Scope,
+    JobInPath(id): JobInPath,
+    Path(segments): Path<Vec<(String, String)>>,
+    format: Result<Format, Problem>,
+) -> Result<Response, Problem> {
+    let output = segments.iter().find(|(key, _)| key == "outputID").map_or("", |(_, value)| value.as_str());
+    let job = job(&facade, &tenant, &id).await?;
+    let selection = Selection::only(output, ResponseForm::Raw);
+    if matches!(format, Ok(Format::Html)) {
+        let document = document::document(&facade, &tenant, &base, &job, &selection).await?;
+        return Ok(negotiate::respond(Format::Html, &document, || pages::results(&base, id.as_str(), &document)));
+    }
+    results::answer(&facade, &tenant, &base, &job, &selection).await
+}
+
+async fn job(facade: &Facade, tenant: &Tenant, id: &JobId) -> Result<Arc<JobRecord>, Problem> {
+    facade.backend.job(tenant, id).await?.ok_or_else(|| Problem::no_such_job(id.as_str()))
+}

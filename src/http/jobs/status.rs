@@ -1,0 +1,104 @@
+//! The state of a job (18-062r2, §7.12, `statusInfo.yaml`).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use jiff::Timestamp;
+use serde_json::{Map, Value as Json, json};
+use weir_api::Phase;
+
+use crate::Facade;
+use crate::backend::{JobRecord, TextRecord};
+use crate::links::{Base, link, rel};
+use crate::negotiate::{self, Format, JSON};
+use crate::pages;
+use crate::problem::Problem;
+use crate::tenant::{JobInPath, Scope};
+
+/// `GET /jobs/{jobID}`
+pub(super) async fn status(
+    State(facade): State<Arc<Facade>>,
+    Scope { tenant, base }: Scope,
+    JobInPath(id): JobInPath,
+    format: Format,
+) -> Result<Response, Problem> {
+    let job = facade.backend.job(&tenant, &id).await?.ok_or_else(|| Problem::no_such_job(id.as_str()))?;
+    // What is not started has written nothing.
+    let texts = if job.phase == Phase::Accepted { Vec::new() } else { facade.backend.texts(&tenant, &id).await? };
+    let document = status_info(&base, &job, &texts);
+    Ok(negotiate::respond(format, &document, || pages::job(&base, &document, &job)))
+}
+
+/// `statusInfo.yaml`, with the id in both spellings, `jobID` (1.0) and `id` (2.0).
+pub fn status_info(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Json {
+    let mut info = Map::new();
+    if matches!(job.phase, Phase::Running | Phase::Failed) {
+        info.insert("progress".into(), job.progress.min(100).into());
+    }
+    describe(&mut info, job, job.phase);
+    info.insert("message".into(), message(job).into());
+    info.insert("links".into(), links(base, job, texts).into());
+    Json::Object(info)
+}
+
+/// What every account of a job has.
+pub(super) fn describe(info: &mut Map<String, Json>, job: &JobRecord, phase: Phase) {
+    info.insert("jobID".into(), job.id.as_str().into());
+    info.insert("id".into(), job.id.as_str().into());
+    info.insert("type".into(), "process".into());
+    info.insert("processID".into(), job.process.as_str().into());
+    info.insert("created".into(), time(job.created).into());
+    for (name, moment) in [("started", job.started), ("finished", job.finished)] {
+        if let Some(moment) = moment {
+            info.insert(name.into(), time(moment).into());
+        }
+    }
+    info.insert("updated".into(), time(job.updated).into());
+    info.insert("status".into(), phase.to_string().into());
+}
+
+/// RFC 3339 with milliseconds.
+pub fn time(moment: Timestamp) -> String {
+    format!("{moment:.3}")
+}
+
+fn message(job: &JobRecord) -> String {
+    let story = job.failure.as_ref().map(|failure| &failure.message).or(job.message.as_ref());
+    story.cloned().unwrap_or_else(|| {
+        match job.phase {
+            Phase::Accepted => "The job is accepted and will start soon",
+            Phase::Running => "The job is running",
+            Phase::Successful => "The job is successful",
+            Phase::Failed => "The job has failed",
+            Phase::Dismissed => "The job is dismissed",
+        }
+        .to_owned()
+    })
+}
+
+fn links(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Vec<Json> {
+    let path = format!("jobs/{}", job.id);
+    let results = format!("{path}/results");
+    let mut links = vec![base.link(&path, "monitor", JSON, "Status location")];
+    match job.phase {
+        Phase::Successful => links.push(base.link(&results, rel::RESULTS, JSON, "Result location")),
+        Phase::Failed => links.push(base.link(&results, rel::EXCEPTIONS, JSON, "Why it failed")),
+        Phase::Accepted | Phase::Running | Phase::Dismissed => {}
+    }
+    links.extend(texts.iter().map(|text| {
+        let what = if text.media_type == JSON { "Report" } else { "Tool log" };
+        let href = base.outside(&format!("temp/{}-{}/{}", job.process, job.id, text.name));
+        link(&href, "related", text.media_type, &format!("{what} {}", text.name))
+    }));
+    links
+}
+
+/// What the operation DELETE answers: the job, dismissed, and where the others are (water-bodies: the reference's body).
+pub(super) fn dismissed(base: &Base, job: &JobRecord) -> Json {
+    let mut info = Map::new();
+    describe(&mut info, job, Phase::Dismissed);
+    info.insert("message".into(), "The job is dismissed".into());
+    info.insert("links".into(), json!([base.link("jobs", "parent", JSON, "The job list for the current process")]));
+    Json::Object(info)
+}

@@ -1,0 +1,262 @@
+//! The definition and the router, against each other.
+
+use std::sync::LazyLock;
+
+use serde_json::{Value as Json, json};
+
+use super::operations::OPERATIONS;
+use super::{definition_text, operations};
+use crate::backend::{Asked, Backend as _, NewJob};
+use crate::testing::{Answer, Client, Memory, PACKAGE, new_process};
+
+/// Methods that a path may have.
+const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
+
+fn definition() -> &'static Json {
+    static DEFINITION: LazyLock<Json> = LazyLock::new(|| serde_json::from_str(&definition_text()).unwrap());
+    &DEFINITION
+}
+
+/// A tenant with a process, a job that is over, and one that runs.
+struct Site {
+    client: Client,
+    done: String,
+    running: String,
+}
+
+async fn site() -> Site {
+    let memory = Memory::acme();
+    memory.put("acme", new_process("fixed", PACKAGE), false);
+    let job = || NewJob {
+        process: "greet".parse().unwrap(),
+        package: None,
+        inputs: json!({"message": "hello"}).as_object().unwrap().clone(),
+        asked: Asked::default(),
+        subscriber: None,
+    };
+    let acme = "acme".parse().unwrap();
+    let done = memory.create(&acme, job()).await.unwrap().id.to_string();
+    memory.write("acme", &done, "greet.log", "hello\n");
+    memory.succeed("acme", &done, json!({"message": "hello"}));
+    let running = memory.create(&acme, job()).await.unwrap().id.to_string();
+    memory.start("acme", &running);
+    Site { client: Client::new(&memory), done, running }
+}
+
+impl Site {
+    /// The path of an operation with these values for its parameters.
+    fn path(operation: &operations::Operation, process: &str, job: &str) -> String {
+        let path = operation
+            .path
+            .replace("{processID}", process)
+            .replace("{jobID}", job)
+            .replace("{outputID}", "message")
+            .replace("{work}", &format!("{process}-{job}"))
+            .replace("{file}", "greet.log");
+        if operation.is_outside { format!("/acme{path}") } else { format!("/acme/ogc-api{path}") }
+    }
+
+    /// A body of an operation that could be right.
+    fn body(operation: &operations::Operation) -> (&'static str, String) {
+        match operation.id {
+            "deploy" => ("application/cwl", PACKAGE.replace("id: greet", "id: another")),
+            "replace" => ("application/cwl", PACKAGE.to_owned()),
+            operations::EXECUTE => ("application/json", json!({"inputs": {"message": "hello"}}).to_string()),
+            _ => ("", String::new()),
+        }
+    }
+
+    async fn ask(
+        &self,
+        operation: &operations::Operation,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Answer {
+        let answer = self.client.send(&operation.method.to_uppercase(), path, headers, body).await;
+        must_be_documented(definition(), operation, &answer, path);
+        answer
+    }
+}
+
+/// What an answer is must be in the definition: its status, and the media type that it has.
+fn must_be_documented(definition: &Json, operation: &operations::Operation, answer: &Answer, path: &str) {
+    let asked = format!("{} {path}", operation.method);
+    assert!(!answer.text().contains("there is no such resource"), "{asked} has no route");
+    let responses = &definition["paths"][operation.path][operation.method]["responses"];
+    let response = &responses[answer.status.to_string()];
+    assert!(!response.is_null(), "{asked}: {} is not documented: {}", answer.status, answer.text());
+    let reference = response["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+    let response = reference.map_or(Some(response), |pointer| definition.pointer(pointer)).unwrap();
+    let sent = answer.header("content-type");
+    let content = response["content"].as_object();
+    match content {
+        None => assert!(answer.body.is_empty(), "{asked}: {} has a body: {}", answer.status, answer.text()),
+        Some(content) => {
+            let essence = |media_type: &str| media_type.split(';').next().unwrap_or_default().trim().to_owned();
+            let is_known = content.keys().any(|known| known == "*/*" || essence(known) == essence(sent));
+            assert!(is_known, "{asked}: {} as `{sent}` is not documented", answer.status);
+        }
+    }
+}
+
+#[test]
+fn the_checked_in_definition_is_that_of_this_program() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.json");
+    let checked_in = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(checked_in == definition_text(), "mend it with `cargo run -- generate openapi`");
+}
+
+#[test]
+fn the_definition_is_complete_in_itself() {
+    fn references<'a>(json: &'a Json, found: &mut Vec<&'a str>) {
+        match json {
+            Json::Object(members) => members.iter().for_each(|(key, member)| match member.as_str() {
+                Some(reference) if key == "$ref" => found.push(reference),
+                _ => references(member, found),
+            }),
+            Json::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let definition = definition();
+    let mut found = Vec::new();
+    references(definition, &mut found);
+    for reference in found {
+        let target = reference.strip_prefix('#').and_then(|pointer| definition.pointer(pointer));
+        assert!(target.is_some(), "{reference}");
+    }
+}
+
+#[test]
+fn operations_have_names_of_their_own_and_say_what_is_in_their_paths() {
+    let definition = definition();
+    let mut ids: Vec<&str> = OPERATIONS.iter().map(|operation| operation.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), OPERATIONS.len());
+    for operation in OPERATIONS {
+        let declared = |name: &str| {
+            operation.parameters.iter().any(|parameter| {
+                let parameter = &definition["components"]["parameters"][parameter];
+                parameter["in"] == "path" && parameter["name"] == name
+            })
+        };
+        for part in operation.path.split('{').skip(1) {
+            let name = part.split('}').next().unwrap();
+            assert!(declared(name), "{} {}: {name}", operation.method, operation.path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_operation_of_the_definition_answers() {
+    for operation in OPERATIONS {
+        let site = site().await;
+        let path = Site::path(operation, "greet", &site.done);
+        let (media_type, body) = Site::body(operation);
+        let async_ = operation.id == operations::EXECUTE;
+        let mut headers = vec![("accept", "application/json")];
+        if operation.id == "getPackage" || operation.id == "getText" {
+            headers.clear();
+        }
+        if !media_type.is_empty() {
+            headers.push(("content-type", media_type));
+        }
+        if async_ {
+            headers.push(("prefer", "respond-async"));
+        }
+        let answer = site.ask(operation, &path, &headers, body).await;
+        assert!((200..300).contains(&answer.status), "{} {path}: {}", operation.method, answer.text());
+    }
+}
+
+#[tokio::test]
+async fn every_document_is_there_in_all_forms_that_the_definition_names() {
+    let site = site().await;
+    for operation in OPERATIONS.iter().filter(|operation| operation.method == "get") {
+        let path = Site::path(operation, "greet", &site.done);
+        let answer = operation.answers.iter().find(|answer| answer.status == 200).unwrap();
+        let is_text = operation.id == "getText";
+        for (media_type, _) in answer.content.iter().filter(|(name, _)| !is_text && !name.starts_with(['*', 'm'])) {
+            let answer = site.ask(operation, &path, &[("accept", media_type)], String::new()).await;
+            let sent = answer.header("content-type");
+            assert_eq!(answer.status, 200, "{path} as {media_type}: {}", answer.text());
+            assert!(sent.starts_with(media_type), "{path} as {media_type} is {sent}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_is_answered_as_the_definition_says() {
+    let site = site().await;
+    for operation in OPERATIONS {
+        let (media_type, body) = Site::body(operation);
+        let jobs =
+            [site.done.as_str(), site.running.as_str(), "none", "50d10714-8ca6-4ed1-91e1-8e37d5888ec7", "%00", "..%2f"];
+        let processes = ["greet", "fixed", "none", "%2e%2e", "%F0%9F%98%80", "a%2Fb", "echo"];
+        let headers: [&[(&str, &str)]; 6] = [
+            &[("accept", "application/json"), ("content-type", media_type)],
+            &[("accept", "text/html")],
+            &[("accept", "image/png"), ("content-type", media_type)],
+            &[("content-type", "text/plain")],
+            &[("accept", "*/*"), ("content-type", "application/json"), ("prefer", "wait=0")],
+            &[("content-type", media_type), ("host", "not a host")],
+        ];
+        let bodies = [
+            body.clone(),
+            String::new(),
+            "{".to_owned(),
+            "null".to_owned(),
+            "[".repeat(100),
+            "{\"inputs\": 5}".to_owned(),
+        ];
+        for (round, headers) in headers.iter().enumerate() {
+            for (index, body) in bodies.iter().enumerate() {
+                let process = processes[(round + index) % processes.len()];
+                let job = jobs[(round * 5 + index) % jobs.len()];
+                // Nobody would answer a wait without a deadline.
+                let is_run = operation.id == operations::EXECUTE && *body == bodies[0];
+                let headers: Vec<(&str, &str)> =
+                    headers.iter().copied().chain(is_run.then_some(("prefer", "respond-async"))).collect();
+                let path = Site::path(operation, process, job);
+                site.ask(operation, &path, &headers, body.clone()).await;
+                if operation.method == "get" {
+                    for query in
+                        ["f=pdf", "limit=0", "limit=x&skip=-1", "status=x", "datetime=x", "minDuration=x", "%ff=%ff"]
+                    {
+                        let path = format!("{path}?{query}");
+                        site.ask(operation, &path, &headers, String::new()).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn methods_that_the_definition_does_not_have_are_not_there() {
+    let site = site().await;
+    for path in OPERATIONS {
+        for method in METHODS {
+            let is_documented = OPERATIONS.iter().any(|other| other.path == path.path && other.method == method);
+            if !is_documented {
+                let url = Site::path(path, "greet", &site.done);
+                let answer = site.client.send(&method.to_uppercase(), &url, &[], "").await;
+                assert_eq!(answer.status, 405, "{method} {url}: {}", answer.text());
+                assert!(answer.header("allow").contains(&path.method.to_uppercase()), "{method} {url}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_served_definition_names_the_tenant_it_is_of() {
+    let client = Client::new(&Memory::new(&["acme", "other"]));
+    let definition = client.get("/other/ogc-api/api").await.json();
+    assert_eq!(definition["servers"][0]["url"], "http://weir.test/other/ogc-api");
+    let text = &definition["paths"]["/temp/{work}/{file}"];
+    assert_eq!(text["servers"][0]["url"], "http://weir.test/other");
+    let page = client.send("GET", "/other/ogc-api/api", &[("accept", "text/html")], "").await.text();
+    assert!(page.contains("/processes/{processID}/execution"), "{page}");
+}

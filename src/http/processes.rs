@@ -1,0 +1,91 @@
+//! Processes as they are shown: the built-in ones and those that the backend has.
+
+use std::sync::Arc;
+
+use axum::Router;
+use serde_json::{Map, Value as Json};
+
+use crate::Facade;
+use crate::backend::ProcessRecord;
+use crate::links::{Base, rel};
+use crate::names::{ProcessId, Tenant};
+use crate::problem::Problem;
+
+mod describe;
+mod list;
+
+/// `GET /processes`, `GET /processes/{processID}`
+pub fn routes() -> Router<Arc<Facade>> {
+    Router::new().merge(list::routes()).merge(describe::routes())
+}
+
+impl Facade {
+    /// All processes that jobs can be started of, ordered by id. A built-in one hides a deployed one of its id.
+    pub async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, Problem> {
+        let mut processes = self.backend.processes(tenant).await?;
+        processes.retain(|process| self.built_in(&process.id).is_none());
+        processes.extend(self.built_ins.iter().cloned());
+        processes.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(processes)
+    }
+
+    /// One of them.
+    pub async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Arc<ProcessRecord>, Problem> {
+        if let Some(process) = self.built_in(id) {
+            return Ok(Arc::clone(process));
+        }
+        let process = self.backend.process(tenant, id).await?;
+        process.ok_or_else(|| Problem::no_such_process(id.as_str()))
+    }
+
+    /// The built-in process of an id.
+    pub fn built_in(&self, id: &ProcessId) -> Option<&Arc<ProcessRecord>> {
+        self.built_ins.iter().find(|process| process.id == *id)
+    }
+}
+
+/// Members of a description that are not in a summary (18-062r2, `processSummary.yaml`).
+const NOT_IN_SUMMARY: [&str; 2] = ["inputs", "outputs"];
+
+/// The summary of a process (18-062r2, `processSummary.yaml`), as lists and deployments answer it.
+pub fn summary(id: &ProcessId, description: &Map<String, Json>, is_mutable: bool, base: &Base) -> Json {
+    let members = description.iter().filter(|(key, _)| !NOT_IN_SUMMARY.contains(&key.as_str()));
+    let mut summary: Map<String, Json> = members.map(|(key, member)| (key.clone(), member.clone())).collect();
+    summary.insert("mutable".into(), is_mutable.into());
+    let path = format!("processes/{id}");
+    let links = vec![
+        base.link(&path, "self", "application/json", "Description of the process"),
+        base.link(&format!("{path}?f=html"), "alternate", "text/html", "Description of the process as HTML"),
+        base.link(&format!("{path}/execution"), rel::EXECUTE, "application/json", "Execution of the process"),
+    ];
+    add_links(&mut summary, links);
+    Json::Object(summary)
+}
+
+/// The description of a process (18-062r2, `process.yaml`).
+pub fn description(process: &ProcessRecord, base: &Base) -> Json {
+    let mut description = Map::clone(&process.description);
+    description.insert("mutable".into(), process.mutable.into());
+    let id = &process.id;
+    let path = format!("processes/{id}");
+    let mut links = base.self_and_alternate(&path);
+    links.extend([
+        base.link(&format!("{path}/execution"), rel::EXECUTE, "application/json", "Execution of the process"),
+        base.link(&format!("jobs?processID={id}"), rel::JOB_LIST, "application/json", "Jobs of the process"),
+        base.link("processes", "up", "application/json", "All processes"),
+    ]);
+    if process.mutable {
+        let package = format!("{path}/package");
+        links.push(base.link(&package, "related", "application/cwl", "The package, as it was deployed"));
+    }
+    add_links(&mut description, links);
+    Json::Object(description)
+}
+
+/// Ours, then those that were deployed with the description.
+fn add_links(description: &mut Map<String, Json>, mut links: Vec<Json>) {
+    if let Some(Json::Array(deployed)) = description.get("links") {
+        links.extend(deployed.iter().cloned());
+    }
+    description.insert("links".into(), Json::Array(links));
+}

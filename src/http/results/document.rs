@@ -1,0 +1,48 @@
+//! The document form of results (18-062r2, `results.yaml`): every output in one JSON object.
+
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value as Json, json};
+
+use super::output::{Content, contents};
+use super::{Selection, Transmission, reference};
+use crate::Facade;
+use crate::backend::JobRecord;
+use crate::links::Base;
+use crate::names::Tenant;
+use crate::negotiate::JSON;
+use crate::problem::Problem;
+
+/// The document.
+pub async fn document(
+    facade: &Facade,
+    tenant: &Tenant,
+    base: &Base,
+    job: &JobRecord,
+    selection: &Selection,
+) -> Result<Json, Problem> {
+    let mut document = Map::new();
+    for output in contents(facade, tenant, job, selection).await? {
+        let value = match output.transmission {
+            Transmission::Reference => json!({
+                "href": reference(base, job, &output.name),
+                "type": output.content.media_type(),
+            }),
+            Transmission::Value => inline(output.content),
+        };
+        document.insert(output.name, value);
+    }
+    Ok(Json::Object(document))
+}
+
+/// A value inside the document: objects are qualified (`qualifiedInputValue.yaml`), as the reference's clients read them.
+fn inline(content: Content) -> Json {
+    match content.into_json() {
+        object @ Json::Object(_) => json!({"value": object}),
+        other => other,
+    }
+}
+
+/// The document as an answer.
+pub fn answer(document: &Json) -> Response {
+    ([(axum::http::header::CONTENT_TYPE, JSON)], document.to_string()).into_response()
+}

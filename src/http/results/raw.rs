@@ -1,0 +1,97 @@
+//! The raw form of results: the values themselves (18-062r2, `/req/core/process-execute-sync-raw-*`).
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, LINK, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use serde_json::Value as Json;
+
+use super::multipart::{self, Part};
+use super::output::{Content, Output, contents};
+use super::published::Published;
+use super::{Selection, Transmission, reference};
+use crate::Facade;
+use crate::backend::{ByteStream, JobRecord};
+use crate::links::Base;
+use crate::names::Tenant;
+use crate::problem::Problem;
+
+/// One value: itself, and nothing of null. Several: a part each. Only references: 204 and a `Link` each.
+pub async fn answer(
+    facade: &Facade,
+    tenant: &Tenant,
+    base: &Base,
+    job: &JobRecord,
+    selection: &Selection,
+) -> Result<Response, Problem> {
+    let outputs = contents(facade, tenant, job, selection).await?;
+    if outputs.iter().all(|output| output.transmission == Transmission::Reference) {
+        return Ok(references(base, job, &outputs));
+    }
+    if let [Output { content: Content::Value(Json::Null), .. }] = outputs[..] {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let published = Published::new(facade.backend.as_ref(), tenant, &job.id);
+    let mut parts = Vec::new();
+    for Output { name, transmission, content } in outputs {
+        let media_type = media_type(&content);
+        let part = match transmission {
+            Transmission::Value => Part { body: body(&published, content).await?, media_type, location: None, name },
+            Transmission::Reference => {
+                let location = Some(reference(base, job, &name));
+                Part { body: stream::empty().boxed(), media_type, location, name }
+            }
+        };
+        parts.push(part);
+    }
+    let mut parts = parts.into_iter();
+    Ok(match (parts.next(), parts.next()) {
+        (Some(only), None) => one(only),
+        (first, second) => {
+            let boundary = format!("weir-{}", uuid::Uuid::new_v4().simple());
+            multipart::answer(&boundary, first.into_iter().chain(second).chain(parts).collect())
+        }
+    })
+}
+
+fn media_type(content: &Content) -> String {
+    match content {
+        Content::Value(Json::String(_)) => "text/plain; charset=utf-8".to_owned(),
+        other => other.media_type().to_owned(),
+    }
+}
+
+async fn body(published: &Published<'_>, content: Content) -> Result<ByteStream, Problem> {
+    let text = match content {
+        Content::File { location, .. } => return Ok(published.stream(&location).await?),
+        Content::Value(Json::String(text)) => text,
+        Content::Value(other) | Content::Features(other) => other.to_string(),
+    };
+    Ok(stream::iter([Ok(Bytes::from(text))]).boxed())
+}
+
+fn one(part: Part) -> Response {
+    let media_type = HeaderValue::from_str(&part.media_type);
+    let mut response = Body::from_stream(part.body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")));
+    // A tool made it: no browser may guess that it is a page.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// `/req/core/process-execute-sync-raw-ref`.
+fn references(base: &Base, job: &JobRecord, outputs: &[Output]) -> Response {
+    let mut headers = HeaderMap::new();
+    for output in outputs {
+        let href = reference(base, job, &output.name);
+        let media_type = output.content.media_type().replace('"', "");
+        let link = format!("<{href}>; rel=\"item\"; type=\"{media_type}\"; title=\"{}\"", multipart::plain(&output.name));
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            headers.append(LINK, link);
+        }
+    }
+    (StatusCode::NO_CONTENT, headers).into_response()
+}
