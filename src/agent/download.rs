@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use weir_api::FailureClass;
+use weir_api::data_url::{self, is_data_url};
 
 use crate::backoff::Backoff;
 use crate::http::{is_temporary, shown};
@@ -17,8 +18,8 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 /// Why an input cannot be had. Messages name the URL.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// Neither http nor https.
-    #[error("input `{0}` cannot be fetched: only http and https URLs can be")]
+    /// Neither http nor https nor data.
+    #[error("input `{0}` cannot be fetched: only http, https and data URLs can be")]
     Scheme(String),
     /// The server says that another try will not help.
     #[error("input `{url}` cannot be fetched: the server answers {status}; check the URL and its access rights")]
@@ -77,7 +78,7 @@ pub fn class_of(error: &io::Error) -> FailureClass {
 /// What to fetch.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
-    /// http or https.
+    /// http, https or data.
     pub url: &'a str,
     /// Expected digest in hexadecimal digits.
     pub sha256: Option<&'a str>,
@@ -85,8 +86,24 @@ pub struct Source<'a> {
     pub size: Option<u64>,
 }
 
+/// Writes what a data URL holds.
+fn written(url: &str, path: &Path) -> Result<(), DownloadError> {
+    let url_shown = || "data:…".to_owned();
+    let bytes = data_url::decode(url)
+        .ok_or_else(|| DownloadError::Damaged { url: url_shown(), what: "it is no valid data URL".to_owned() })?;
+    let _ = std::fs::remove_file(path);
+    std::fs::write(path, bytes).map_err(|source| DownloadError::Write {
+        url: url_shown(),
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// Fetches `source` into a new file at `path`.
 pub fn download(http: &ureq::Agent, source: Source<'_>, path: &Path) -> Result<(), DownloadError> {
+    if is_data_url(source.url) {
+        return written(source.url, path);
+    }
     let url = shown(source.url);
     if !source.url.starts_with("https://") && !source.url.starts_with("http://") {
         return Err(DownloadError::Scheme(url));

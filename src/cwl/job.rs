@@ -12,6 +12,7 @@ use crate::json;
 use crate::limits::INPUT_ERRORS_MAX;
 use crate::load::suggestion::{listed, nearest};
 use crate::load::{object, standalone_requirements};
+use crate::reference;
 use crate::requirement::{Effective, Requirements};
 use crate::schema::{RecordType, Type};
 use crate::source::{Source, Span};
@@ -179,7 +180,8 @@ pub fn with_requirements(mut package: Package, text: &str) -> Result<Package, Di
 }
 
 /// Checks values against the inputs of a process: types, missing inputs. A null where the input has a default is taken
-/// out, so that the default applies; a string for an eoap string format becomes its record.
+/// out, so that the default applies; a string for an eoap string format becomes its record, a URL for a File or Directory
+/// such an object.
 ///
 /// Members that name no input are dropped.
 pub fn check_inputs(process: &Process, mut values: Record) -> Result<Record, InputErrors> {
@@ -188,7 +190,7 @@ pub fn check_inputs(process: &Process, mut values: Record) -> Result<Record, Inp
     for input in &process.header().inputs {
         let given = values.swap_remove(&input.id);
         let is_given = given.is_some();
-        let value = given.unwrap_or_default();
+        let value = reference::resolve(&input.type_, given.unwrap_or_default());
         if value == Value::Null && (input.default.is_some() || allows_null(&input.type_)) {
             if input.default.is_none() {
                 checked.insert(input.id.clone(), Value::Null);
@@ -411,6 +413,23 @@ d: {class: Directory, location: 'A%3AGln2Cys', listing: [{class: File, basename:
         let Value::Directory(d) = &values["d"] else { panic!() };
         assert_eq!(d.location.as_deref(), Some("file:///jobs/A%3AGln2Cys"));
         assert_eq!(d.listing.as_ref().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_file_or_directory_may_be_given_by_its_url() {
+        let declared =
+            "  f: File\n  d: Directory?\n  l: Directory[]\n  t: [string, Directory]\n  e: [Directory, 'Directory[]']";
+        let given = r#"{
+            "f": {"href": "s3://b/f.tif", "type": "image/tiff"}, "d": "https://h/d", "t": "https://h/t", "e": ["https://h/e"],
+            "l": [{"class": "https://h/string_format.yaml#URI", "value": "http://h/l"}, {"class": "Directory", "path": "/l"}]
+        }"#;
+        let values = inputs(declared, given).unwrap().values;
+        insta::assert_snapshot!(json::compact(&Value::Record(values)), @r#"{"f":{"class":"File","location":"s3://b/f.tif"},"d":{"class":"Directory","location":"https://h/d"},"l":[{"class":"Directory","location":"http://h/l"},{"class":"Directory","location":"file:///l"}],"t":"https://h/t","e":[{"class":"Directory","location":"https://h/e"}]}"#);
+        insta::assert_snapshot!(refused("  d: Directory", "d: {href: scene.json}"), @"
+        /jobs/job.yml:1:4: error: the value must be of type Directory, not a record (at /d)
+         1 | d: {href: scene.json}
+           |    ^
+        ");
     }
 
     #[test]

@@ -37,13 +37,16 @@ pub mod limits;
 pub mod load;
 pub mod ontology;
 pub mod output;
+mod reference;
 pub mod requirement;
 pub mod runtime;
 pub mod schema;
 pub mod source;
+pub mod stage_in;
 pub mod stage_out;
 pub mod uri;
 pub mod value;
+mod wrap;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics};

@@ -4,14 +4,13 @@ class: CommandLineTool
 id: stage_out
 label: Publish the results
 requirements:
+  DockerRequirement: {dockerPull: weir-eo}
   InlineJavascriptRequirement: {}
   NetworkAccess: {networkAccess: true}
   ResourceRequirement: {coresMin: 0.5, ramMin: 128}
-hints:
-  DockerRequirement: {dockerPull: weir-eo}
 baseCommand: [weir-eo, stage_out]
 inputs:
-  catalog: {type: [Directory, "Directory[]"], inputBinding: {position: 1}}
+  catalog: {type: Directory, inputBinding: {position: 1}}
   to: {type: string, inputBinding: {prefix: --to}}
   id: {type: string, inputBinding: {prefix: --id}}
 stdout: published.txt

@@ -3,11 +3,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Header, Link, Package, Port, Process, ProcessIndex, Step, StepInput, Workflow, WorkflowOutput};
-use crate::expression::{Part, Script, ScriptKind, Template};
-use crate::requirement::{InlineJavascript, Requirements};
-use crate::schema::Type;
+use crate::diagnostic::Diagnostics;
+use crate::document::{Link, Package, Port, Process, StepInput, WorkflowOutput};
+use crate::load::{NoFetch, load_text};
+use crate::schema::{ArrayType, Type};
 use crate::value::Value;
+use crate::wrap;
+
+/// Where the built-in stage-out tools claim to come from.
+pub const TOOL_URL: &str = "weir:stage_out.cwl";
+
+/// Names of their inputs and output.
+const CATALOG: &str = "catalog";
+const TO: &str = "to";
+const ID: &str = "id";
+const PUBLISHED: &str = "published";
 
 /// Where results go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,194 +35,146 @@ pub struct StageOut {
 
 impl StageOut {
     /// The text of the built-in stage-out tool that does what this asks for.
-    pub fn tool(&self) -> &'static str {
-        if self.lays_out { LAYOUT_TOOL } else { TOOL }
+    fn tool(&self, shape: Shape) -> &'static str {
+        match (self.lays_out, shape) {
+            (false, Shape::One) => include_str!("stage_out.cwl"),
+            (false, Shape::Each) => include_str!("stage_out_each.cwl"),
+            (true, Shape::One) => include_str!("stage_out_layout.cwl"),
+            (true, Shape::Each) => include_str!("stage_out_layout_each.cwl"),
+        }
+    }
+
+    /// What a staged output becomes: URLs of catalogs, or what is laid out.
+    fn type_of(&self, shape: Shape) -> Type {
+        let one = if self.lays_out { Type::Directory } else { Type::String };
+        match shape {
+            Shape::One => one,
+            Shape::Each => Type::Array(Box::new(ArrayType { items: one, input_binding: None })),
+        }
     }
 }
 
-/// Where the built-in stage-out tool claims to come from.
-pub const TOOL_URL: &str = "weir:stage_out.cwl";
+/// What a staged output holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// A directory: `<to>/<id>/`.
+    One,
+    /// Some directories: `<to>/1/`, `<to>/2/` …
+    Each,
+}
 
-/// The built-in stage-out tool that publishes itself.
-pub const TOOL: &str = include_str!("stage_out.cwl");
-
-/// The built-in stage-out tool that only lays results out.
-pub const LAYOUT_TOOL: &str = include_str!("stage_out_layout.cwl");
-
-/// Names of the stage-out tool's inputs and output.
-const CATALOG: &str = "catalog";
-const TO: &str = "to";
-const ID: &str = "id";
-const PUBLISHED: &str = "published";
-
-/// The package whose entry stages every Directory, `Directory?` and `Directory[]` output out. The staged outputs become
-/// the URLs of the published catalogs (strings), or Directories where `stage_out` only lays them out. A package without
-/// such outputs comes back as it is.
+/// The package whose entry stages every Directory, `Directory?`, `Directory[]` and `Directory[]?` output out. The staged
+/// outputs become the URLs of the published catalogs (strings), or Directories where `stage_out` only lays them out. A
+/// package without such outputs comes back as it is.
 ///
-/// `tool` is the stage-out tool's package ([`StageOut::tool`]): inputs `catalog` (Directory or an array of them), `to`,
-/// `id`; output `published`. One output is staged under `<to>/<id>/`, several under `<to>/<id>/<output>/` each.
-#[must_use]
-pub fn with_stage_out(mut package: Package, tool: &Package, stage_out: &StageOut) -> Package {
-    let mut workflow = entry_workflow(&package);
-    let staged: Vec<usize> =
-        (0..workflow.outputs.len()).filter(|at| holds_directories(&workflow.outputs[*at].type_)).collect();
+/// One output is staged under `<to>/<id>/`, several under `<to>/<id>/<output>/` each; the elements of a list under
+/// `<to>/<id>/<output>/1/` and so on, without its nulls.
+pub fn with_stage_out(mut package: Package, stage_out: &StageOut) -> Result<Package, Diagnostics> {
+    let mut workflow = wrap::entry_workflow(&package);
+    let staged: Vec<(usize, Shape)> =
+        workflow.outputs.iter().enumerate().filter_map(|(at, output)| Some((at, shape(&output.type_)?))).collect();
     if staged.is_empty() {
-        return package;
+        return Ok(package);
     }
-    let run = ProcessIndex(package.processes.len());
-    package.processes.push(tool.processes[tool.entry.0].clone());
-    for at in &staged {
-        let output = &mut workflow.outputs[*at];
-        let (name, to, id) = if staged.len() == 1 {
-            ("node_stage_out".to_owned(), stage_out.to.clone(), stage_out.id.clone())
-        } else {
-            // The tool's id is one segment.
-            let to = format!("{}/{}", stage_out.to.trim_end_matches('/'), stage_out.id);
-            (format!("node_stage_out_{}", output.id), to, output.id.clone())
+    let is_only = staged.len() == 1;
+    let mut tools = Vec::new();
+    for (at, shape) in staged {
+        let run = match tools.iter().find(|(known, _)| *known == shape) {
+            Some((_, run)) => *run,
+            None => {
+                let tool = load_text(TOOL_URL, stage_out.tool(shape), None, &NoFetch)?;
+                let run = wrap::add_process(&mut package, &tool);
+                tools.push((shape, run));
+                run
+            }
         };
-        let link = std::mem::take(&mut output.link);
-        output.link = Link {
-            sources: vec![Port::Step { step: workflow.steps.len(), output: PUBLISHED.to_owned() }],
-            ..Link::default()
-        };
-        workflow.steps.push(stage_out_step(name, run, output, link, to, id));
-        let nullable = matches!(&output.type_, Type::Union(_));
-        let (type_, name) = if stage_out.lays_out { (Type::Directory, "Directory") } else { (Type::String, "string") };
-        output.type_ = if nullable { Type::Union(vec![Type::Null, type_]) } else { type_ };
-        output.type_source = format!("{name}{}", if nullable { "?" } else { "" });
+        let port = Port::Step { step: workflow.steps.len(), output: PUBLISHED.to_owned() };
+        let output = &mut workflow.outputs[at];
+        let link = std::mem::replace(&mut output.link, Link { sources: vec![port], ..Link::default() });
+        let is_nullable = matches!(&output.type_, Type::Union(_));
+        let type_ = stage_out.type_of(shape);
+        output.type_source = format!("{type_}{}", if is_nullable { "?" } else { "" });
+        output.type_ = if is_nullable { Type::Union(vec![Type::Null, type_]) } else { type_ };
+
+        let output = &workflow.outputs[at];
+        let name = if is_only { "node_stage_out".to_owned() } else { format!("node_stage_out_{}", output.id) };
+        let name = wrap::free_step_name(&workflow, &name);
+        let mut step = wrap::step(name, run, Vec::new(), &output.span);
+        step.label = Some("Publish the results".to_owned());
+        step.inputs = step_inputs(stage_out, output, shape, is_only, link);
+        step.outputs = vec![PUBLISHED.to_owned()];
+        if is_nullable {
+            wrap::only_if_given(&mut step, CATALOG);
+        }
+        workflow.steps.push(step);
     }
-    package.entry = ProcessIndex(package.processes.len());
-    package.processes.push(Process::Workflow(workflow));
-    package
+    Ok(wrap::with_entry(package, workflow))
+}
+
+fn step_inputs(
+    stage_out: &StageOut,
+    output: &WorkflowOutput,
+    shape: Shape,
+    is_only: bool,
+    link: Link,
+) -> Vec<StepInput> {
+    let StageOut { to, id, .. } = stage_out;
+    let input = |id: &str, link, default| wrap::step_input(id, link, default, &output.span);
+    let text = |name: &str, text: String| input(name, Link::default(), Some(Value::String(text)));
+    let below = || format!("{}/{id}", to.trim_end_matches('/'));
+    match shape {
+        Shape::One if is_only => vec![input(CATALOG, link, None), text(TO, to.clone()), text(ID, id.clone())],
+        // The tool's id is one segment.
+        Shape::One => vec![input(CATALOG, link, None), text(TO, below()), text(ID, output.id.clone())],
+        Shape::Each => vec![input(CATALOG, link, None), text(TO, format!("{}/{}", below(), output.id))],
+    }
 }
 
 /// The outputs of the entry that stage-out steps give, in their order.
 pub fn staged_outputs(package: &Package) -> Vec<&str> {
-    let Process::Workflow(workflow) = &package.processes[package.entry.0] else { return Vec::new() };
-    let is_staged = |output: &&WorkflowOutput| match output.link.sources.as_slice() {
-        [Port::Step { step, output }] => {
-            let run = workflow.steps.get(*step).map(|step| &package.processes[step.run.0]);
-            output == PUBLISHED && run.is_some_and(|process| process.header().span.source.url == TOOL_URL)
-        }
-        _ => false,
-    };
-    workflow.outputs.iter().filter(is_staged).map(|output| output.id.as_str()).collect()
+    staged_steps(package).map(|(output, _)| output).collect()
 }
 
-/// Whether values of the type are directories, some of them, or null.
-fn holds_directories(type_: &Type) -> bool {
+/// Where the results of a staged output lie: `<id>`, `<id>/<output>` where there are several staged outputs, or the same
+/// for a list, whose elements lie below under the names that the tool gave them. `None` for an output that is not staged.
+pub fn place_of(package: &Package, output: &str, id: &str) -> Option<String> {
+    let (_, inputs) = staged_steps(package).find(|(staged, _)| *staged == output)?;
+    let is_list = inputs.iter().all(|input| input.id != ID);
+    let is_only = staged_steps(package).count() == 1;
+    Some(if is_only && !is_list { id.to_owned() } else { format!("{id}/{output}") })
+}
+
+/// The staged outputs of the entry, with the inputs of their steps.
+fn staged_steps(package: &Package) -> impl Iterator<Item = (&str, &[StepInput])> {
+    let workflow = match &package.processes[package.entry.0] {
+        Process::Workflow(workflow) => Some(workflow),
+        _ => None,
+    };
+    workflow.into_iter().flat_map(|workflow| &workflow.outputs).filter_map(move |output| {
+        let [Port::Step { step, output: port }] = output.link.sources.as_slice() else { return None };
+        let step = workflow?.steps.get(*step).filter(|_| port == PUBLISHED)?;
+        let is_ours = package.processes[step.run.0].header().span.source.url == TOOL_URL;
+        is_ours.then_some((output.id.as_str(), step.inputs.as_slice()))
+    })
+}
+
+/// The shape of values of a type, if they are directories, some of them, or null.
+fn shape(type_: &Type) -> Option<Shape> {
     match type_ {
-        Type::Directory => true,
-        Type::Array(array) => array.items == Type::Directory,
+        Type::Directory => Some(Shape::One),
+        Type::Array(array) => (shape(&array.items) == Some(Shape::One)).then_some(Shape::Each),
         Type::Union(types) => {
-            types.iter().any(holds_directories) && types.iter().all(|one| *one == Type::Null || holds_directories(one))
+            let mut shapes = types.iter().filter(|one| **one != Type::Null).map(shape);
+            let first = shapes.next()??;
+            shapes.all(|other| other == Some(first)).then_some(first)
         }
-        _ => false,
+        _ => None,
     }
-}
-
-fn stage_out_step(
-    name: String,
-    run: ProcessIndex,
-    output: &WorkflowOutput,
-    link: Link,
-    to: String,
-    id: String,
-) -> Step {
-    let input = |id: &str, link: Link, default: Option<Value>| StepInput {
-        id: id.to_owned(),
-        link,
-        default,
-        value_from: None,
-        load_contents: false,
-        load_listing: None,
-        span: output.span.clone(),
-    };
-    let nullable = matches!(&output.type_, Type::Union(_));
-    let mut requirements = Requirements::default();
-    if nullable {
-        requirements.inline_javascript = Some(InlineJavascript::default());
-    }
-    Step {
-        id: name,
-        label: Some("Publish the results".to_owned()),
-        run,
-        inputs: vec![
-            input(CATALOG, link, None),
-            input(TO, Link::default(), Some(Value::String(to))),
-            input(ID, Link::default(), Some(Value::String(id))),
-        ],
-        outputs: vec![PUBLISHED.to_owned()],
-        scatter: None,
-        when: nullable.then(not_null),
-        requirements,
-        hints: Requirements::default(),
-        span: output.span.clone(),
-    }
-}
-
-/// `$(inputs.catalog !== null)`
-fn not_null() -> Template {
-    let source = format!("inputs.{CATALOG} !== null");
-    Template {
-        source: format!("$({source})"),
-        parts: vec![Part::Script(Script { kind: ScriptKind::Expression, source })],
-    }
-}
-
-/// The entry process as a workflow: itself, or one step around it.
-fn entry_workflow(package: &Package) -> Workflow {
-    let (header, outputs) = match &package.processes[package.entry.0] {
-        Process::Workflow(workflow) => return workflow.clone(),
-        Process::CommandLineTool(tool) => (&tool.header, &tool.outputs),
-        Process::ExpressionTool(tool) => (&tool.header, &tool.outputs),
-        Process::Operation(operation) => (&operation.header, &operation.outputs),
-    };
-    let step = Step {
-        id: header.id.clone(),
-        label: header.label.clone(),
-        run: package.entry,
-        inputs: header
-            .inputs
-            .iter()
-            .map(|input| StepInput {
-                id: input.id.clone(),
-                link: Link { sources: vec![Port::Input(input.id.clone())], ..Link::default() },
-                default: None,
-                value_from: None,
-                load_contents: false,
-                load_listing: None,
-                span: header.span.clone(),
-            })
-            .collect(),
-        outputs: outputs.iter().map(|output| output.id.clone()).collect(),
-        scatter: None,
-        when: None,
-        requirements: Requirements::default(),
-        hints: Requirements::default(),
-        span: header.span.clone(),
-    };
-    let outputs = outputs
-        .iter()
-        .map(|output| WorkflowOutput {
-            id: output.id.clone(),
-            type_: output.type_.clone(),
-            type_source: output.type_source.clone(),
-            label: output.label.clone(),
-            doc: output.doc.clone(),
-            link: Link { sources: vec![Port::Step { step: 0, output: output.id.clone() }], ..Link::default() },
-            span: header.span.clone(),
-        })
-        .collect();
-    let header = Header { requirements: Requirements::default(), hints: Requirements::default(), ..header.clone() };
-    Workflow { header, outputs, steps: vec![step] }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::NoFetch;
-    use crate::load_text;
 
     const PACKAGE: &str = "cwlVersion: v1.2\nclass: CommandLineTool\nid: t\nbaseCommand: t\ninputs: {}\noutputs:\n  \
         a: {type: Directory, outputBinding: {glob: a}}\n  n: {type: int, outputBinding: {outputEval: $(1)}}\n";
@@ -220,38 +182,57 @@ mod tests {
     fn staged(package: &str, lays_out: bool) -> Package {
         let stage_out = StageOut { to: "s3://results/".to_owned(), id: "job".to_owned(), lays_out };
         let package = load_text("file:///p.cwl", package, None, &NoFetch).unwrap();
-        let tool = load_text(TOOL_URL, stage_out.tool(), None, &NoFetch).unwrap();
-        with_stage_out(package, &tool, &stage_out)
+        with_stage_out(package, &stage_out).unwrap()
     }
 
-    fn workflow(package: &Package) -> &Workflow {
-        match &package.processes[package.entry.0] {
-            Process::Workflow(workflow) => workflow,
-            other => panic!("{other:?}"),
-        }
+    /// The staged outputs, where they lie, and what their steps are told.
+    fn told_of(package: &str, lays_out: bool) -> String {
+        let package = staged(package, lays_out);
+        let Process::Workflow(workflow) = &package.processes[package.entry.0] else { panic!() };
+        let line = |id: &str| {
+            let output = workflow.outputs.iter().find(|output| output.id == id).unwrap();
+            let [Port::Step { step, .. }] = output.link.sources.as_slice() else { panic!() };
+            let step = &workflow.steps[*step];
+            let told = step.inputs.iter().filter_map(|input| Some((&input.id, input.default.as_ref()?.as_str()?)));
+            let told: Vec<_> = told.map(|(id, text)| format!("{id} {text}")).collect();
+            let when = step.when.as_ref().map_or(String::new(), |when| format!(" when {}", when.source));
+            let (type_, place) = (&output.type_source, place_of(&package, id, "job").unwrap());
+            format!("{id}: {type_} at {place}, {}({}){when}", step.id, told.join(", "))
+        };
+        staged_outputs(&package).into_iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
-    fn what_is_laid_out_stays_a_directory() {
-        for (lays_out, type_) in [(false, "string"), (true, "Directory")] {
-            let package = staged(PACKAGE, lays_out);
-            assert_eq!(staged_outputs(&package), ["a"]);
-            let output = &workflow(&package).outputs[0];
-            assert_eq!(output.type_source, type_);
-        }
+    fn one_directory_has_the_jobs_results_to_itself_and_what_is_laid_out_stays_a_directory() {
+        insta::assert_snapshot!(told_of(PACKAGE, false), @"a: string at job, node_stage_out(to s3://results/, id job)");
+        insta::assert_snapshot!(told_of(PACKAGE, true), @"a: Directory at job, node_stage_out(to s3://results/, id job)");
     }
 
     #[test]
     fn several_outputs_are_staged_below_the_jobs_id() {
-        let two = format!("{PACKAGE}  b: {{type: Directory?, outputBinding: {{glob: b}}}}\n");
-        let package = staged(&two, true);
-        assert_eq!(staged_outputs(&package), ["a", "b"]);
-        let defaults = |step: &Step| -> Vec<String> {
-            step.inputs.iter().filter_map(|input| input.default.as_ref()?.as_str().map(str::to_owned)).collect()
-        };
-        let workflow = workflow(&package);
-        assert_eq!(defaults(&workflow.steps[1]), ["s3://results/job", "a"]);
-        assert_eq!(defaults(&workflow.steps[2]), ["s3://results/job", "b"]);
-        assert_eq!(workflow.outputs[2].type_source, "Directory?");
+        let more = format!(
+            "{PACKAGE}  b: {{type: Directory?, outputBinding: {{glob: b}}}}\n  c: {{type: 'Directory[]', outputBinding: \
+             {{glob: c*}}}}\n  f: {{type: File, outputBinding: {{glob: f}}}}\n"
+        );
+        insta::assert_snapshot!(told_of(&more, true), @"
+        a: Directory at job/a, node_stage_out_a(to s3://results/job, id a)
+        b: Directory? at job/b, node_stage_out_b(to s3://results/job, id b) when $(inputs.catalog !== null)
+        c: Directory[] at job/c, node_stage_out_c(to s3://results/job/c)
+        ");
+    }
+
+    #[test]
+    fn the_elements_of_a_list_get_numbers_below_their_output() {
+        let list = PACKAGE.replace("type: Directory", "type: 'Directory[]?'");
+        insta::assert_snapshot!(told_of(&list, false), @"a: string[]? at job/a, node_stage_out(to s3://results/job/a) when $(inputs.catalog !== null)");
+    }
+
+    #[test]
+    fn a_step_of_that_name_in_the_package_is_no_obstacle() {
+        let taken = PACKAGE.replace("id: t", "id: node_stage_out");
+        let package = staged(&taken, true);
+        let Process::Workflow(workflow) = &package.processes[package.entry.0] else { panic!() };
+        let names: Vec<_> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
+        assert_eq!(names, ["node_stage_out", "node_stage_out_2"]);
     }
 }

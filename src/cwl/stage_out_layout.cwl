@@ -5,12 +5,11 @@ class: CommandLineTool
 id: stage_out
 label: Publish the results
 requirements:
-  ResourceRequirement: {coresMin: 0.5, ramMin: 128}
-hints:
   DockerRequirement: {dockerPull: weir-eo}
+  ResourceRequirement: {coresMin: 0.5, ramMin: 128}
 baseCommand: [weir-eo, stage_out, --layout, .]
 inputs:
-  catalog: {type: [Directory, "Directory[]"], inputBinding: {position: 1}}
+  catalog: {type: Directory, inputBinding: {position: 1}}
   to: {type: string, inputBinding: {prefix: --to}}
   id: {type: string, inputBinding: {prefix: --id}}
 outputs:

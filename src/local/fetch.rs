@@ -1,4 +1,5 @@
-//! Inputs at http(s) locations: fetched once a job into its folder, with bounded retries (class `StageIn`).
+//! Inputs at http(s) locations: fetched once a job into its folder, with bounded retries (class `StageIn`). Those in
+//! `data:` URLs are put beside them.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::tls::{RootCerts, TlsConfig};
+use weir_api::data_url::{self, is_data_url};
 use weir_store::blob::Sha256Hex;
 
 /// Tries of one URL.
@@ -42,6 +44,9 @@ pub enum FetchError {
         /// What the last try ended with.
         last: String,
     },
+    /// Not what its own form promises.
+    #[error("an input is given as a data URL that is no valid one; its bytes must be in base64")]
+    Malformed,
     /// It cannot be stored.
     #[error("input `{url}` cannot be written to `{path}`: {source}")]
     Write {
@@ -91,6 +96,10 @@ impl Fetched {
         if path.exists() {
             return Ok(path);
         }
+        if is_data_url(url) {
+            let bytes = data_url::decode(url).ok_or(FetchError::Malformed)?;
+            return self.keep(&path, &bytes).map(|()| path);
+        }
         let mut last = String::new();
         for attempt in 0..TRIES {
             if attempt > 0 {
@@ -102,6 +111,17 @@ impl Fetched {
             }
         }
         Err(FetchError::GaveUp { url: url.to_owned(), last })
+    }
+
+    /// Writes what stands in the URL itself.
+    fn keep(&self, path: &Path, bytes: &[u8]) -> Result<(), FetchError> {
+        let part = path.with_extension("part");
+        let written = fs::create_dir_all(&self.folder).and_then(|()| fs::write(&part, bytes));
+        written.and_then(|()| fs::rename(&part, path)).map_err(|source| FetchError::Write {
+            url: "data:…".to_owned(),
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// One try; `Some` is why another may help.
@@ -169,6 +189,15 @@ mod tests {
         let path = fetched.get(&url).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "water");
         assert_eq!(fetched.get(&url).unwrap(), path);
+    }
+
+    #[test]
+    fn what_stands_in_the_url_itself_is_decoded() {
+        let folder = tempfile::tempdir().unwrap();
+        let fetched = Fetched::new(folder.path().join("urls"));
+        let path = fetched.get("data:image/tiff;base64,SUkqAP8=").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"II*\0\xff");
+        assert!(matches!(fetched.get("data:;base64,ä"), Err(FetchError::Malformed)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use weir_api::data_url::is_data_url;
 use weir_cwl::command::{Kind, Probe};
 
 use crate::fetch::Fetched;
@@ -31,7 +32,7 @@ impl<'a> Files<'a> {
 
     /// The path at which the content of a location can be read.
     pub fn resolve(&self, location: &str) -> Result<PathBuf, String> {
-        if is_http(location) {
+        if is_http(location) || is_data_url(location) {
             return self.fetched.get(location).map_err(|error| error.to_string());
         }
         local_path(location)

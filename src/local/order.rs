@@ -12,8 +12,7 @@ use weir_api::limits::DOCUMENT_BYTES_MAX;
 use weir_cwl::command::{Layout, WorkOrder};
 use weir_cwl::requirement::Docker;
 use weir_cwl::runtime::Runtime;
-use weir_cwl::stage_out;
-use weir_cwl::{CommandLineTool, Process};
+use weir_cwl::{CommandLineTool, Process, stage_in, stage_out};
 use weir_plan::action::Launch;
 
 use crate::attempt::Context;
@@ -25,7 +24,7 @@ use crate::stage::{StageError, materialise};
 /// Bytes of one argument: the kernel's limit (`MAX_ARG_STRLEN`, 32 pages). Checked for a better message than `E2BIG`.
 const ARGUMENT_BYTES_MAX: usize = 128 << 10;
 
-/// What the stage-out step must know to reach an S3 store.
+/// What the built-in staging steps must know to reach an S3 store.
 const STORE_VARIABLES: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -213,9 +212,10 @@ fn own_place(out: &Path, name: &str) -> Result<PathBuf, Refusal> {
 }
 
 /// Variables of weir's own environment that the tool gets besides CWL's: those that the settings name, and for the
-/// built-in stage-out step the credentials of its store. They are never journalled.
+/// built-in staging steps the credentials of their stores, where the settings allow it. They are never journalled.
 fn from_this_machine(context: &Context, tool: &CommandLineTool, stated: &[(String, String)]) -> Vec<(String, String)> {
-    let credentials = if tool.header.span.source.url == stage_out::TOOL_URL { STORE_VARIABLES } else { &[] };
+    let is_staging = [stage_in::TOOL_URL, stage_out::TOOL_URL].contains(&tool.header.span.source.url.as_str());
+    let credentials = if is_staging && context.settings.lends_credentials { STORE_VARIABLES } else { &[] };
     let preserved = context.settings.preserved_environment.iter().map(String::as_str);
     preserved
         .chain(credentials.iter().copied())

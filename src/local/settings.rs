@@ -35,6 +35,9 @@ pub struct Settings {
     pub path: String,
     /// Variables of this program's environment that every tool sees, by name; all others are kept from the tools.
     pub preserved_environment: Vec<String>,
+    /// Whether the built-in staging steps get the credentials of S3 stores that are in this program's environment. Off
+    /// where jobs are not the user's own.
+    pub lends_credentials: bool,
     /// Keep the folders of attempts when a job has succeeded.
     pub keep_attempts: bool,
     /// Flush everything that is written to the journal to the disk: jobs then outlive a power failure too.
@@ -64,6 +67,7 @@ impl Settings {
             program,
             path: std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned()),
             preserved_environment: Vec::new(),
+            lends_credentials: true,
             keep_attempts: false,
             fsync: false,
             publisher: Arc::new(IntoFolder),

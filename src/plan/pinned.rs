@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use weir_cwl::command::{Probe, measured};
-use weir_cwl::load::{Fetch, FetchError, NoFetch};
+use weir_cwl::load::{Fetch, FetchError};
 use weir_cwl::ontology::Ontology;
+use weir_cwl::stage_in::{self, StageInError};
 use weir_cwl::stage_out::{self, StageOut};
 use weir_cwl::{Diagnostics, Package, Record, Value};
 
@@ -50,6 +51,9 @@ pub enum PinnedError {
     /// The package is wrong.
     #[error("{0}")]
     Package(Diagnostics),
+    /// An input that lies elsewhere cannot be staged in.
+    #[error(transparent)]
+    StageIn(#[from] StageInError),
     /// The package and the inputs do not fit.
     #[error(transparent)]
     Intent(#[from] IntentError),
@@ -91,22 +95,21 @@ impl PinnedJob {
         ontology
     }
 
-    /// The intent: package loaded from the pinned texts, inputs checked, the rules of `base` where the job states none.
+    /// The intent: package loaded from the pinned texts, with the steps that stage in and out, inputs checked, the rules of `base` where the job states none.
     /// A job never gets more parallelism than `base` has.
     pub fn intent(&self, base: Policy) -> Result<Intent, PinnedError> {
         let mut package = weir_cwl::load(&self.entry, &Pinned(&self.documents)).map_err(PinnedError::Package)?;
         if let Some(requirements) = &self.requirements {
             package = weir_cwl::job::with_requirements(package, requirements).map_err(PinnedError::Package)?;
         }
-        if let Some(stage_out) = &self.stage_out {
-            let tool = weir_cwl::load_text(stage_out::TOOL_URL, stage_out.tool(), None, &NoFetch)
-                .map_err(PinnedError::Package)?;
-            package = stage_out::with_stage_out(package, &tool, stage_out);
-        }
         let inputs = match self.inputs.clone() {
             Value::Record(inputs) => inputs,
             other => return Err(PinnedError::NoObject(other.type_name())),
         };
+        let (mut package, inputs) = stage_in::with_stage_in(package, inputs)?;
+        if let Some(stage_out) = &self.stage_out {
+            package = stage_out::with_stage_out(package, stage_out).map_err(PinnedError::Package)?;
+        }
         let mut policy = base;
         policy.attempts_max = self.attempts_max.max(1);
         policy.time_limit_ms = self.time_limit_ms.or(policy.time_limit_ms);

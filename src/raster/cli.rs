@@ -86,11 +86,20 @@ enum Step {
         #[arg(long = "asset", value_name = "KEY")]
         assets: Vec<String>,
     },
+    /// Download one file into the current folder
+    Fetch {
+        /// Its address
+        address: String,
+        /// Name of the file. Default: the last part of the address
+        #[arg(long = "as", value_name = "NAME", value_parser = file_name)]
+        name: Option<String>,
+    },
     /// Publish results: <id>/catalog.json, <id>/<id>/collection.json, items and assets, into a folder or bucket
     #[command(name = "stage_out")]
     StageOut {
         /// Folder with catalog.json (as stac writes it), or with any files, or one file
-        folder: PathBuf,
+        #[arg(required_unless_present = "each")]
+        folder: Option<PathBuf>,
         /// Bucket of the S3 store (the short form: stage_out FOLDER BUCKET SUB_PATH)
         #[arg(conflicts_with = "to", requires = "sub_path")]
         bucket: Option<String>,
@@ -101,8 +110,11 @@ enum Step {
         #[arg(long, required_unless_present = "bucket", value_name = "DIR|URL")]
         to: Option<String>,
         /// Id of the results, e.g. the job's
-        #[arg(long, required_unless_present = "bucket", value_name = "ID")]
+        #[arg(long, required_unless_present_any = ["bucket", "each"], value_name = "ID")]
         id: Option<String>,
+        /// Publish several folders: the first as results 1 of the destination, the second as 2 and so on (of ten: 01, 02)
+        #[arg(long, num_args = 0.., requires = "to", conflicts_with_all = ["folder", "id"], value_name = "FOLDER")]
+        each: Option<Vec<PathBuf>>,
         /// Only lay the results out in this folder, as they will be at --to s3://bucket[/prefix], for somebody else to
         /// copy them there; needs no credentials
         #[arg(long, requires = "to", value_name = "DIR")]
@@ -116,6 +128,13 @@ enum Step {
 fn band_name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains(['/', '\0']) || text.starts_with('.') {
         return Err("a band's name becomes part of a file name: it cannot be empty, hold `/` or start with `.`".into());
+    }
+    Ok(text.to_owned())
+}
+
+fn file_name(text: &str) -> Result<String, String> {
+    if matches!(text, "" | "." | "..") || text.contains(['/', '\0']) {
+        return Err("a file's name cannot be empty, `.`, `..` or hold `/`".into());
     }
     Ok(text.to_owned())
 }
@@ -209,24 +228,44 @@ fn run(step: Step) -> Result<(), Failure> {
                 let _ = writeln!(std::io::stderr(), "weir-eo: warning: left out: {missing}");
             }
         }
-        Step::StageOut { folder, bucket, sub_path, to, id, layout, owner } => {
+        Step::Fetch { address, name } => stage_in::fetch_file(&address, name.as_deref(), here)?,
+        Step::StageOut { each: Some(folders), to: Some(to), layout, owner, .. } => {
+            let to = destination(&to, layout.as_deref())?;
+            // Of one width, so that the order of the names is that of the numbers.
+            let width = folders.len().to_string().len();
+            for (folder, number) in folders.iter().zip(1..) {
+                publish(folder, &to, &format!("{number:0width$}"), owner.as_deref())?;
+            }
+        }
+        Step::StageOut { folder: Some(folder), bucket, sub_path, to, id, layout, owner, each: None } => {
             let (to, id) = match (bucket.zip(sub_path), to.zip(id)) {
                 (Some((bucket, sub_path)), _) => {
                     let sub_path = sub_path.trim_matches('/');
                     let (prefix, id) = sub_path.rsplit_once('/').unwrap_or(("", sub_path));
                     (Destination::bucket(&bucket, prefix)?, id.to_owned())
                 }
-                (_, Some((to, id))) => match layout {
-                    Some(layout) => (Destination::layout(&to, &layout)?, id),
-                    None => (Destination::parse(&to)?, id),
-                },
+                (_, Some((to, id))) => (destination(&to, layout.as_deref())?, id),
                 _ => return Err(Failure::Usage("give --to and --id, or a bucket and a sub-path".into())),
             };
-            stage_out::check_id(&id).map_err(Failure::Usage)?;
-            let url = stage_out::stage_out(&folder, &to, &id, owner.as_deref().unwrap_or(&id))?;
-            print(&url)?;
+            publish(&folder, &to, &id, owner.as_deref())?;
         }
+        Step::StageOut { .. } => return Err(Failure::Usage("give a folder, or --each, and --to".into())),
     }
+    Ok(())
+}
+
+fn destination(to: &str, layout: Option<&Path>) -> Result<Destination, Failure> {
+    Ok(match layout {
+        Some(layout) => Destination::layout(to, layout)?,
+        None => Destination::parse(to)?,
+    })
+}
+
+/// Publishes one folder and prints the URL of its catalog.
+fn publish(folder: &Path, to: &Destination, id: &str, owner: Option<&str>) -> Result<(), Failure> {
+    stage_out::check_id(id).map_err(Failure::Usage)?;
+    let url = stage_out::stage_out(folder, to, id, owner.unwrap_or(id))?;
+    print(&url)?;
     Ok(())
 }
 
@@ -249,6 +288,24 @@ mod tests {
         let line =
             ["weir-eo", "crop", "--input-item", "i", "--aoi", "-1.5,2,3,4", "--epsg", "EPSG:4326", "--band", "green"];
         assert!(Arguments::try_parse_from(line).is_ok());
+    }
+
+    #[test]
+    fn each_of_no_folders_is_all_right_and_neither_form_can_be_mixed() {
+        let parse = |words: &str| Arguments::try_parse_from(words.split(' ')).is_ok();
+        for good in
+            ["--to d --each", "--to d --each a b", "a --to d --id i", "a bucket sub", "--layout . --each a --to s3://b"]
+        {
+            assert!(parse(&format!("weir-eo stage_out {good}")), "{good}");
+        }
+        for bad in ["--each a", "a --each b --to d", "--each a --to d --id i", "--to d --id i", "a --to d"] {
+            assert!(!parse(&format!("weir-eo stage_out {bad}")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_fetched_file_stays_in_the_folder() {
+        assert!(["", "..", "a/b"].into_iter().all(|name| file_name(name).is_err()) && file_name("a b.tif").is_ok());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The raster steps of the water-bodies workflow, as library and as the program `weir-eo`.
 //!
-//! One file a step: [`stage_in`], [`crop`], [`normalized_difference`], [`otsu`], [`stac`], [`stage_out`].
+//! One file a step: [`stage_in`] (and `fetch`), [`crop`], [`normalized_difference`], [`otsu`], [`stac`], [`stage_out`].
 //! Below them, pure: [`tiff`] (format), [`threshold`], [`overview`], [`band_statistics`], [`sample`] (casts), [`crs`],
 //! [`item`] and [`document`] (STAC). At the edges: [`source`] (files, HTTP, S3), [`output`] (files whole or not
 //! at all), [`destination`] (folder or bucket).

@@ -1,4 +1,4 @@
-//! `stage_in`: a scene's item and assets as a catalog on this machine.
+//! `stage_in`: a scene's item and assets as a catalog on this machine; `fetch`: a single file.
 
 use crate::document;
 use crate::item::{Item, ItemError};
@@ -74,6 +74,15 @@ pub fn stage_in(address: &str, only: &[String], folder: &Path) -> Result<Staged,
     let path = folder.join("catalog.json");
     output::write(&path, &document::to_bytes(&catalog))?;
     Ok(Staged { catalog: path, missing })
+}
+
+/// Downloads the file at an address into `folder`, under its own name or another one.
+pub fn fetch_file(address: &str, name: Option<&str>, folder: &Path) -> Result<(), DownloadError> {
+    let location = Location::parse(address).map_err(DownloadError::Source)?;
+    let name = name.map(str::to_owned).or_else(|| location.file_name()).unwrap_or_else(|| "file".to_owned());
+    let mut file = OutputFile::create(&folder.join(name))?;
+    source::download(&location, &mut file)?;
+    Ok(file.commit()?)
 }
 
 /// Downloads one asset; gives the name it has in the item's folder.

@@ -197,6 +197,38 @@ fn results_go_to_an_s3_store_and_its_keys_stay_out_of_the_state() {
     assert_eq!(report["failure"]["instance"], "node_stage_out");
 }
 
+#[test]
+fn a_scene_and_a_file_in_an_object_store_are_staged_in() {
+    let workshop = Workshop::new();
+    let store = Store::start(&workshop);
+    let weir = |arguments: &[&str]| {
+        let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret-of-the-store")];
+        let mut command = workshop.command(arguments);
+        let done = command.envs(keys).env("AWS_REGION", "us-east-1").env("AWS_ENDPOINT_URL", &store.endpoint).output();
+        let done = done.unwrap();
+        assert!(
+            done.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&done.stdout),
+            String::from_utf8_lossy(&done.stderr)
+        );
+    };
+    weir(&["demo", "--stage-out", "s3://results", "--job-id", JOB, "--quiet"]);
+    let package = "cwlVersion: v1.2\nclass: CommandLineTool\nid: copy\nbaseCommand: [sh, -c, 'cp \"$0\"/*/otsu.tif \
+                   scene.tif; cp \"$1\" .']\ninputs:\n  scene: {type: Directory, inputBinding: {position: 1}}\n  mask: {type: \
+                   File, inputBinding: {position: 2}}\noutputs:\n  masks: {type: 'File[]', outputBinding: {glob: '*.tif'}}\n";
+    workshop.write("copy.cwl", package);
+    let item = format!("s3://results/{JOB}/{JOB}/L7_OLINDA_NORTH");
+    let (scene, mask) = (format!("scene={item}/L7_OLINDA_NORTH.json"), format!("mask={item}/otsu.tif"));
+    weir(&["run", "copy.cwl", "-i", &scene, "-i", &mask, "--outdir", "copied", "--job-id", "copy", "--quiet"]);
+    let copied = |name: &str| fs::read(workshop.path().join("copied").join(name)).unwrap();
+    assert!(copied("otsu.tif").len() > 1000);
+    assert_eq!(copied("scene.tif"), copied("otsu.tif"));
+    let mut holding = Vec::new();
+    holds(&workshop.path().join(".weir"), b"secret-of-the-store", &mut holding);
+    assert!(holding.is_empty(), "the secret stands in {holding:?}");
+}
+
 /// Files below a folder that hold these bytes.
 fn holds(folder: &Path, wanted: &[u8], found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().flatten() {

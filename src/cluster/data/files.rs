@@ -7,6 +7,7 @@ use std::sync::Arc;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use tokio::runtime::Handle;
+use weir_api::data_url::{self, is_data_url};
 use weir_cwl::command::{Kind, Probe};
 use weir_store::manifest::{Found, Manifest, Member, Stored};
 
@@ -19,7 +20,7 @@ use crate::context::JobContext;
 pub enum Source {
     /// An object of the store.
     Stored(Stored),
-    /// A file behind an http(s) URL.
+    /// A file behind an http(s) URL, or in a data URL.
     Remote {
         /// The URL.
         url: String,
@@ -92,6 +93,10 @@ impl<'a> StoreFiles<'a> {
                 None => None,
             });
         }
+        if is_data_url(location) {
+            let size = of_data_url(location)?.len() as u64;
+            return Ok(Some(Source::Remote { url: location.to_owned(), size }));
+        }
         if !is_http(location) {
             return Err(unreadable(location));
         }
@@ -127,6 +132,11 @@ impl<'a> StoreFiles<'a> {
                 let length = usize::try_from(limit).unwrap_or(usize::MAX).min(text.len());
                 Ok(text.as_bytes()[..length].to_vec())
             }
+            Source::Remote { url, .. } if is_data_url(url) => {
+                let mut bytes = of_data_url(url)?;
+                bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                Ok(bytes)
+            }
             Source::Remote { url, .. } => {
                 let read = self.runtime.block_on(self.context.services.remote.read(url, limit));
                 read.map_err(|error| error.to_string())
@@ -148,6 +158,10 @@ impl<'a> StoreFiles<'a> {
             }
         }
     }
+}
+
+fn of_data_url(url: &str) -> Result<Vec<u8>, String> {
+    data_url::decode(url).ok_or_else(|| "a data URL is no valid one; its bytes must be in base64".to_owned())
 }
 
 /// What is wrong with a location that is neither of the store nor http(s).

@@ -5,7 +5,7 @@
 //! again after a crash writes the same objects again.
 //!
 //! A staged output (a Directory that the stage-out step has laid out) goes to `<result id>/`, one of several to
-//! `<result id>/<output>/`, and becomes the URL of its catalog. Other Files and Directories go to
+//! `<result id>/<output>/`, one of a list to `<result id>/<output>/1/` and so on, and becomes the URL of its catalog. Other Files and Directories go to
 //! `<result id>/<output>/<name>` and stay what they are, with their new locations.
 
 use std::collections::HashMap;
@@ -13,8 +13,7 @@ use std::collections::HashMap;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectStoreExt as _, PutPayload};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
-use weir_cwl::stage_out::staged_outputs;
-use weir_cwl::{Directory, Entry, File, Record, Value, uri};
+use weir_cwl::{Directory, Entry, File, Record, Value, stage_out, uri};
 use weir_store::JobKeys;
 use weir_store::manifest::{Found, ManifestError, Member, Stored};
 use weir_store::media;
@@ -112,18 +111,15 @@ pub async fn publish(context: &JobContext, outputs: Record) -> Result<Record, Pu
     let bucket = context.services.results.bucket(bucket)?;
     let mut plan = Plan::new(context, bucket.name());
     let mut published = Record::new();
-    let staged = staged_outputs(context.intent.package());
     for (name, value) in outputs {
         plan.output.clone_from(&name);
         // It becomes part of keys, and of URLs, in which `..` leads out.
         if !is_name(&name) {
             return Err(PublishError::Name { output: name.clone(), name });
         }
-        let value = if staged.contains(&name.as_str()) {
-            let place = if staged.len() == 1 { id.clone() } else { format!("{id}/{name}") };
-            plan.staged(value, &place).await?
-        } else {
-            plan.value(value, &format!("{id}/{name}"), 0).await?
+        let value = match stage_out::place_of(context.intent.package(), &name, id) {
+            Some(place) => plan.staged(value, &place).await?,
+            None => plan.value(value, &format!("{id}/{name}"), 0).await?,
         };
         published.insert(name, value);
     }
@@ -247,9 +243,28 @@ impl<'a> Plan<'a> {
         self.writes.push(Write { key, content: Content::Object(stored.object.clone()), media, is_catalog });
     }
 
-    /// A results tree as the stage-out step has laid it out.
+    /// What the stage-out step has laid out: a results tree, or a list of them.
     async fn staged(&mut self, value: Value, place: &str) -> Result<Value, PublishError> {
-        let Value::Directory(directory) = value else { return Ok(value) };
+        match value {
+            Value::Directory(directory) => self.tree(*directory, place).await,
+            Value::Array(items) => {
+                let mut published = Vec::with_capacity(items.len());
+                for item in items {
+                    // The names that the step gave them: its documents speak of them.
+                    let name = match &item {
+                        Value::Directory(directory) => directory.name().unwrap_or_default(),
+                        _ => String::new(),
+                    };
+                    published.push(Box::pin(self.staged(item, &format!("{place}/{name}"))).await?);
+                }
+                Ok(Value::Array(published))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// A results tree.
+    async fn tree(&mut self, directory: Directory, place: &str) -> Result<Value, PublishError> {
         let own = directory.location.as_deref().and_then(Location::parse);
         let own = own.ok_or_else(|| PublishError::NoCatalog { output: self.output.clone() })?;
         let manifest = self.context.data.manifest(self.context, own.incarnation).await?;

@@ -87,6 +87,59 @@ async fn water_bodies_goes_from_orders_to_published_results() {
     assert_eq!(usage["total_tasks"], 10);
 }
 
+/// Staged in by URL, one of several results each: copied scene by scene.
+const SCENE_BY_SCENE: &str = r"
+cwlVersion: v1.2
+$graph:
+- class: Workflow
+  id: water-bodies
+  requirements: {ScatterFeatureRequirement: {}}
+  inputs: {scenes: 'Directory[]', more: Directory}
+  outputs:
+    copies: {type: 'Directory[]', outputSource: copy/copy}
+    same: {type: Directory, outputSource: more}
+    named: {type: 'File[]', outputSource: copy/text}
+  steps:
+    copy: {run: '#copy', scatter: scene, in: {scene: scenes}, out: [copy, text]}
+- class: CommandLineTool
+  id: copy
+  baseCommand: cat
+  inputs: {scene: Directory}
+  arguments: [$(inputs.scene.path)/catalog.json]
+  stdout: catalog.json
+  outputs:
+    copy: {type: Directory, outputBinding: {glob: .}}
+    text: {type: File, outputBinding: {glob: catalog.json}}
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scenes_by_url_are_staged_in_and_lists_of_results_do_not_collide() {
+    let store = Store::served().await;
+    let inputs = r#"{"scenes": [{"class": "Directory", "location": "https://h/north"},
+        {"class": "Directory", "location": "s3://b/south"}], "more": {"class": "Directory", "location": "https://h/more"}}"#;
+    let context = job(&store, SCENE_BY_SCENE, inputs, Web::default());
+    let (outputs, agent, _) = played(&context).await;
+    let told: Vec<_> =
+        agent.orders.iter().map(|order| order.argv.join(" ")).filter(|argv| argv.contains("eo")).collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    weir-eo stage_in https://h/north
+    weir-eo stage_in s3://b/south
+    weir-eo stage_in https://h/more
+    weir-eo stage_out --layout . --id same --to s3://results/68046976-7dcb-11f0-90ac-2a20aea25780 /weir/work/in/1/out
+    weir-eo stage_out --layout published --to s3://results/68046976-7dcb-11f0-90ac-2a20aea25780/copies --each /weir/work/in/1/out /weir/work/in/2/out
+    ");
+    let published = publish(&context, outputs).await.unwrap();
+    let text = weir_cwl::json::compact(&Value::Record(published)).replace(ID, "ID");
+    insta::assert_snapshot!(text, @r#"{"copies":["s3://results/ID/copies/1/catalog.json","s3://results/ID/copies/2/catalog.json"],"same":"s3://results/ID/same/catalog.json","named":[{"class":"File","location":"s3://results/ID/named/catalog.json","basename":"catalog.json","size":15},{"class":"File","location":"s3://results/ID/named/catalog.json_2","basename":"catalog.json_2","size":12}]}"#);
+    let read = async |key: &str| {
+        let key = Path::from(format!("{ID}/{key}"));
+        store.results().get(&key).await.unwrap().bytes().await.unwrap()
+    };
+    assert_eq!(read("copies/2/2/scene/otsu.tif").await, "s3://b/south");
+    assert_eq!(read("same/same/scene/otsu.tif").await, "https://h/more");
+    assert_eq!(read("named/catalog.json_2").await, "s3://b/south");
+}
+
 fn literal(text: &str) -> Value {
     let file =
         weir_cwl::File { contents: Some(text.to_owned()), basename: Some("t.csv".into()), ..weir_cwl::File::default() };
@@ -323,14 +376,14 @@ async fn inputs_behind_urls_are_left_to_the_agent_and_what_cannot_be_had_is_said
     let placed = serde_json::to_string(&order.placements).unwrap();
     insta::assert_snapshot!(placed, @r#"[{"path":"/weir/work/in/1/a b.tif","content":{"url":{"url":"https://example.org/a%20b.tif"}},"writable":false}]"#);
     let mut said = Vec::new();
-    for location in ["https://example.org/busy", "https://example.org/none", "s3://bucket/a", "file:///a", "weir:9/a"] {
+    for location in ["https://example.org/busy", "https://example.org/none", "gs://bucket/a", "file:///a", "weir:9/a"] {
         let Refusal { class, message } = prepared(location).await.unwrap_err();
         said.push(format!("{class}: {message}"));
     }
     insta::assert_snapshot!(said.join("\n"), @r"
     StageIn: input `i`: https://example.org/busy: the server answers 503
     StageIn: input `i`: there is no File at https://example.org/none
-    StageIn: input `i`: `s3://bucket/a` cannot be read in a cluster; give an http(s) URL of the object, presigned if it is not public
+    StageIn: input `i`: `gs://bucket/a` cannot be read in a cluster; give an http(s) URL
     StageIn: input `i`: `file:///a` cannot be read in a cluster; files of one machine are not seen here: give an http(s) URL, or the text itself as `contents`
     StageIn: input `i`: there is no File at weir:9/a
     ");

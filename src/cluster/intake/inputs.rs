@@ -1,7 +1,9 @@
 //! The input object of a job, checked against its process. Pure.
 
+use weir_api::data_url::{self, is_data_url};
 use weir_cwl::job::{InputObject, Inputs};
 use weir_cwl::source::Source;
+use weir_cwl::stage_in;
 use weir_cwl::value::EntryRef;
 use weir_cwl::{Diagnostics, Package, Value};
 
@@ -51,17 +53,23 @@ fn told(inputs: &InputText, mut found: Diagnostics) -> String {
     told.collect::<Vec<_>>().join("\n")
 }
 
-/// Every file must be somewhere that a pod can read.
+/// Every file must be somewhere that a pod can read, or be staged in from there.
 fn reachable(inputs: &Inputs, text: &InputText) -> Result<(), String> {
     let mut wrong = Vec::new();
-    for (id, value) in &inputs.values {
+    for (id, value) in inputs.values.iter().filter(|(_, value)| !stage_in::is_staged(value)) {
         value.for_each_entry(&mut |entry| {
             let Some(location) = entry.location() else { return };
-            if !location.starts_with("http://") && !location.starts_with("https://") {
-                let class = if matches!(entry, EntryRef::File(_)) { "File" } else { "Directory" };
+            let is_file = matches!(entry, EntryRef::File(_));
+            if is_file && is_data_url(location) {
+                if data_url::decode(location).is_none() {
+                    let name = &text.name;
+                    wrong.push(format!("{name}: error: the data URL of input '{id}' is no valid one\nhelp: give its bytes in base64"));
+                }
+            } else if !location.starts_with("http://") && !location.starts_with("https://") {
+                let class = if is_file { "File" } else { "Directory" };
                 let location = location.strip_prefix("weir:inputs/").unwrap_or(location);
                 wrong.push(format!(
-                    "{}: error: the {class} `{location}` of input '{id}' cannot be read by the pods of a cluster\nhelp: give an http or https URL, or a literal",
+                    "{}: error: the {class} `{location}` of input '{id}' cannot be read by the pods of a cluster\nhelp: give an http, https or s3 URL, or a literal",
                     text.name
                 ));
             }
@@ -73,9 +81,11 @@ fn reachable(inputs: &Inputs, text: &InputText) -> Result<(), String> {
 /// The same for files that the package itself names as defaults.
 pub fn unreachable_defaults(package: &Package) -> Vec<String> {
     let mut wrong = Vec::new();
-    for process in &package.processes {
+    for (at, process) in package.processes.iter().enumerate() {
         let header = process.header();
-        for (id, value) in header.inputs.iter().filter_map(|input| Some((&input.id, input.default.as_ref()?))) {
+        let is_entry = at == package.entry.0;
+        let defaults = header.inputs.iter().filter_map(|input| Some((&input.id, input.default.as_ref()?)));
+        for (id, value) in defaults.filter(|(_, value)| !(is_entry && stage_in::is_staged(value))) {
             for location in unreachable_locations(value) {
                 wrong.push(format!(
                     "{}: error: the default `{location}` of input '{id}' of '{}' cannot be read by the pods of a cluster\nhelp: give an http or https URL, or a literal",
@@ -155,15 +165,24 @@ outputs: {}
 
     #[test]
     fn files_must_be_somewhere_that_pods_can_read_i9() {
-        for bad in ["file:///etc/passwd", "scene.tif", "weir:3/out.tif", "s3://bucket/scene.tif", "../x"] {
+        assert!(
+            refusal(r#"{"aoi": "a", "scene": {"class": "File", "location": "data:;base64,?"}}"#)
+                .contains("is no valid one")
+        );
+        for bad in ["file:///etc/passwd", "scene.tif", "weir:3/out.tif", "gs://bucket/scene.tif", "../x"] {
             let text = format!(r#"{{"aoi": "a", "scene": {{"class": "File", "location": "{bad}"}}}}"#);
             assert!(refusal(&text).contains("cannot be read by the pods of a cluster"), "{bad}");
         }
         insta::assert_snapshot!(refusal(r#"{"aoi": "a", "scene": {"class": "File", "path": "scene.tif"}}"#), @"
         spec.inputs: error: the File `scene.tif` of input 'scene' cannot be read by the pods of a cluster
-        help: give an http or https URL, or a literal
+        help: give an http, https or s3 URL, or a literal
         ");
-        for good in [r#""location": "https://example.org/scene.tif""#, r#""contents": "text", "basename": "a.txt""#] {
+        for good in [
+            r#""location": "https://example.org/scene.tif""#,
+            r#""location": "s3://bucket/scene.tif""#,
+            r#""location": "data:image/tiff;base64,SUkqAA==""#,
+            r#""contents": "text", "basename": "a.txt""#,
+        ] {
             let text = format!(r#"{{"aoi": "a", "scene": {{"class": "File", {good}}}}}"#);
             checked(None, &inline(&text), &package()).unwrap();
         }

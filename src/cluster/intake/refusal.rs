@@ -57,7 +57,7 @@ impl IntakeError {
             Self::NotAllowed(_) => conditions::NOT_ALLOWED,
             Self::NoProcess(_) | Self::ProcessNotReady { .. } => conditions::PROCESS_NOT_READY,
             Self::Resolve(error) => error.reason(),
-            Self::Inputs(_) => conditions::INPUTS_INVALID,
+            Self::Inputs(_) | Self::Pinned(PinnedError::StageIn(_)) => conditions::INPUTS_INVALID,
             Self::InputsStore { .. } => conditions::STORE_UNAVAILABLE,
             Self::Pinned(_) => conditions::PACKAGE_INVALID,
         }

@@ -1,5 +1,5 @@
-//! Jobs of small shell tools, run by the backend with real processes: this program starts itself again as launcher and as
-//! script worker, as `weir` does.
+//! Jobs of small shell tools and of the raster tools, run by the backend with real processes: this program starts itself
+//! again as launcher, as script worker and as `weir-eo`, as `weir` does.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,7 +14,9 @@ mod jobs {
     pub mod fixture;
     pub mod kill;
     pub mod ordinary;
+    pub mod patterns;
     pub mod processes;
+    pub mod web;
 }
 
 use std::process::ExitCode;
@@ -27,6 +29,9 @@ fn main() -> ExitCode {
     }
     if weir_script::called_as_worker() {
         return weir_script::worker_main();
+    }
+    if std::env::args().next().as_deref() == Some("weir-eo") {
+        return weir_raster::main(std::env::args_os());
     }
     if std::env::args().next().as_deref() == Some(jobs::fixture::RUNNER) {
         return jobs::fixture::runner_main();
@@ -42,6 +47,7 @@ fn main() -> ExitCode {
     trials.extend(jobs::processes::trials());
     trials.extend(jobs::kill::trials());
     trials.extend(jobs::facade::trials());
+    trials.extend(jobs::patterns::trials());
     trials.extend(jobs::bench::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

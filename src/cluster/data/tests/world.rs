@@ -14,6 +14,7 @@ use weir_api::agent::{
     UploadRequest, Uploaded, Usage,
 };
 use weir_cwl::load::NoFetch;
+use weir_cwl::stage_in;
 use weir_cwl::stage_out::{self, StageOut};
 use weir_cwl::{Record, Value, load_text};
 use weir_plan::action::Launch;
@@ -116,9 +117,9 @@ pub fn job(store: &Store, package: &str, inputs: &str, web: Web) -> Arc<JobConte
     let stage_out = StageOut { to: "s3://results".to_owned(), id: ID.to_owned(), lays_out: true };
     let fragment = package.contains("$graph").then_some("water-bodies");
     let package = load_text("https://example.org/p.cwl", package, fragment, &NoFetch).unwrap();
-    let tool = load_text(stage_out::TOOL_URL, stage_out.tool(), None, &NoFetch).unwrap();
-    let package = stage_out::with_stage_out(package, &tool, &stage_out);
     let Value::Record(inputs) = weir_cwl::json::parse(inputs).unwrap().recognise().unwrap() else { panic!() };
+    let (package, inputs) = stage_in::with_stage_in(package, inputs).unwrap();
+    let package = stage_out::with_stage_out(package, &stage_out).unwrap();
     let intent = Intent::new(Arc::new(package), inputs, Policy::default()).unwrap();
     let services = Services {
         settings: Arc::new(settings(&store.settings)),
@@ -296,7 +297,7 @@ impl Agent {
     }
 }
 
-/// `echo`, `cat`, and a stage-out that lays out one item.
+/// `echo`, `cat` and `weir-eo`.
 fn tool(order: &AgentOrder, placed: &Files) -> Files {
     let (program, arguments) = order.argv.split_first().unwrap();
     let mut out = Files::new();
@@ -304,20 +305,37 @@ fn tool(order: &AgentOrder, placed: &Files) -> Files {
     match program.as_str() {
         "echo" => written = format!("{}\n", arguments.join(" ")).into_bytes(),
         "cat" => arguments.iter().for_each(|path| written.extend_from_slice(&placed[path])),
-        "weir-eo" => {
-            let id = &arguments[arguments.iter().position(|text| text == "--id").unwrap() + 1];
-            for (path, bytes) in placed {
-                assert!(path.ends_with("/catalog.json"), "{path}");
-                out.insert(format!("{id}/{id}/scene/otsu.tif"), bytes.clone());
-            }
-            for path in ["catalog.json", &format!("{id}/collection.json"), &format!("{id}/scene/scene.json")] {
-                out.insert(format!("{id}/{path}"), format!("{{\"is\": \"{path}\"}}").into_bytes());
-            }
-        }
+        "weir-eo" => return eo_tool(arguments, placed),
         other => panic!("{other}"),
     }
     if let Some(stdout) = &order.stdout {
         out.insert(stdout.clone(), written);
+    }
+    out
+}
+
+/// `weir-eo`: a stage-in that makes a scene of a URL, a stage-out that lays out one item, or one of each folder.
+fn eo_tool(arguments: &[String], placed: &Files) -> Files {
+    let mut out = Files::new();
+    if arguments[0] == "stage_in" {
+        out.insert("catalog.json".to_owned(), arguments[1].clone().into_bytes());
+        return out;
+    }
+    let folders = arguments.iter().position(|text| text == "--each").map(|at| &arguments[at + 1..]);
+    let id = || arguments[arguments.iter().position(|text| text == "--id").unwrap() + 1].clone();
+    let ids = folders.map_or_else(|| vec![id()], |folders| (1..=folders.len()).map(|n| n.to_string()).collect());
+    let layout = &arguments[arguments.iter().position(|text| text == "--layout").unwrap() + 1];
+    for (at, id) in ids.into_iter().enumerate() {
+        let root = if layout == "." { id.clone() } else { format!("{layout}/{id}") };
+        for (path, bytes) in placed {
+            assert!(path.ends_with("/catalog.json"), "{path}");
+            if folders.is_none_or(|folders| path.starts_with(&folders[at])) {
+                out.insert(format!("{root}/{id}/scene/otsu.tif"), bytes.clone());
+            }
+        }
+        for path in ["catalog.json", &format!("{id}/collection.json"), &format!("{id}/scene/scene.json")] {
+            out.insert(format!("{root}/{path}"), format!("{{\"is\": \"{path}\"}}").into_bytes());
+        }
     }
     out
 }

@@ -76,6 +76,13 @@ impl Fixture {
         self.resume(&run).unwrap()
     }
 
+    /// Runs a job as it is specified.
+    pub fn run_spec(&self, spec: &JobSpec) -> Finished {
+        let run = RunId::generate();
+        self.runtime.block_on(self.backend.submit(&run, spec)).unwrap();
+        self.resume(&run).unwrap()
+    }
+
     pub fn resume(&self, run: &RunId) -> Result<Finished, BackendError> {
         let (_control, receiver) = watch::channel(Control::Run);
         self.runtime.block_on(self.backend.run(run, receiver, &mut ()))

@@ -1,0 +1,118 @@
+# A scene and a file in, a catalog and a file out.
+cwlVersion: v1.0
+$namespaces: {s: https://schema.org/}
+s:softwareVersion: 1.0.0
+schemas:
+  - http://schema.org/version/9.0/schemaorg-current-http.rdf
+$graph:
+  - class: Workflow
+    id: pattern-11
+    label: bands of one scene and its relief
+    doc: bands of one scene and its relief
+    requirements: []
+    inputs:
+      aoi:
+        label: area of interest as a bounding box
+        doc: area of interest as a bounding box
+        type: string
+        default: "-34.905,-8.03,-34.83,-7.96"
+      epsg:
+        label: EPSG code of the area
+        doc: EPSG code of the area
+        type: string
+        default: "EPSG:4326"
+      bands:
+        label: common names of the bands
+        doc: common names of the bands
+        type: string[]
+        default: ["green", "nir"]
+      item:
+        label: the scene
+        doc: the scene
+        type: Directory
+      dem:
+        label: the elevation model
+        doc: the elevation model
+        type: File
+    outputs:
+      - id: selected
+        label: the bands
+        doc: the bands
+        outputSource:
+          - step/catalog
+        type: Directory
+      - id: relief
+        label: the relief
+        doc: the relief
+        outputSource:
+          - step/relief
+        type: File
+    steps:
+      step:
+        run: "#select"
+        in:
+          item: item
+          aoi: aoi
+          epsg: epsg
+          band: bands
+          dem: dem
+        out:
+          - catalog
+          - relief
+  - class: CommandLineTool
+    id: select
+    requirements:
+      InlineJavascriptRequirement: {}
+      ResourceRequirement: {coresMax: 1, ramMax: 256}
+    hints:
+      DockerRequirement: {dockerPull: "busybox:1.37"}
+    baseCommand:
+    - sh
+    - -euc
+    - |
+      # Copies bands of scenes into a folder with a catalog. An index is a band by another name: ndvi nir, ndwi green.
+      out=. scenes= bands= dem=
+      while [ $# -gt 0 ]; do
+        case "$1" in
+          --scene) scenes="$scenes $2" ;;
+          --band) bands="$bands $2" ;;
+          --index) case "$2" in ndvi) bands=nir ;; ndwi) bands=green ;; *) exit 0 ;; esac ;;
+          --dem) dem=$2 ;;
+          --into) out=$2 ;;
+        esac
+        shift 2
+      done
+      mkdir -p "$out"
+      links=
+      for scene in $scenes; do
+        for folder in "$scene"/*/; do
+          id=`basename "$folder"`
+          mkdir "$out/$id"
+          assets=
+          for band in $bands; do
+            cp "$folder$band.tif" "$out/$id/$band.tif"
+            assets="$assets${assets:+, }\"$band\": {\"href\": \"./$band.tif\", \"roles\": [\"data\"]}"
+          done
+          echo "{\"type\": \"Feature\", \"stac_version\": \"1.0.0\", \"id\": \"$id\", \"geometry\": null," \
+            "\"properties\": {\"datetime\": \"2001-01-01T00:00:00Z\"}, \"links\": [], \"assets\": {$assets}}" > "$out/$id/$id.json"
+          links="$links${links:+, }{\"rel\": \"item\", \"href\": \"./$id/$id.json\"}"
+        done
+      done
+      echo "{\"type\": \"Catalog\", \"stac_version\": \"1.0.0\", \"id\": \"catalog\", \"description\": \"selected bands\"," \
+        "\"links\": [$links]}" > "$out/catalog.json"
+      mkdir relief
+      cp "$dem" relief/relief.tif
+    - select
+    inputs:
+      item: {type: Directory, inputBinding: {prefix: --scene}}
+      aoi: {type: string, inputBinding: {prefix: --aoi}}
+      epsg: {type: string, inputBinding: {prefix: --epsg}}
+      band:
+        type:
+          - type: array
+            items: string
+            inputBinding: {prefix: --band}
+      dem: {type: File, inputBinding: {prefix: --dem}}
+    outputs:
+      catalog: {type: Directory, outputBinding: {glob: .}}
+      relief: {type: File, outputBinding: {glob: relief/relief.tif}}
