@@ -17,14 +17,16 @@ use tokio::time::{sleep, timeout};
 
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS, HEAD_BYTES, HEAD_TIME, STOP_GRACE, WRITE_TIME};
 use crate::pace::Paced;
-use crate::{Facade, router};
+use crate::{Facade, callback, router};
 
 /// Serves until `shutdown` ends, and returns when the requests under way are answered or [`STOP_GRACE`] is over.
 pub async fn serve(listener: TcpListener, facade: Arc<Facade>, shutdown: impl Future<Output = ()>) {
+    let callbacks = tokio::spawn(callback::run(Arc::clone(&facade)));
     serve_router(listener, router(facade), shutdown).await;
+    callbacks.abort();
 }
 
-/// The same for a router that somebody has put more around.
+/// Serves a router that somebody has put more around; callbacks are not its part.
 pub async fn serve_router(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = GracefulShutdown::new();
@@ -63,6 +65,7 @@ pub async fn serve_router(listener: TcpListener, router: Router, shutdown: impl 
         });
     }
     drop(listener);
+    // What is not delivered is not noticed, and the next start delivers it.
     if timeout(STOP_GRACE, connections.shutdown()).await.is_err() {
         tracing::warn!("connections were cut off at the stop");
     }
