@@ -134,6 +134,6 @@ mod tests {
         assert_eq!(wanted(&process(), given.as_object().unwrap()), []);
         assert_eq!(inputs(given).unwrap()["imageInput"]["href"], "https://unreachable.example/a.tif");
         let wrong = json!({"echoInput": "a", "imageInput": {"type": "wrong/type_1"}});
-        insta::assert_snapshot!(inputs(wrong).unwrap_err(), @"");
+        insta::assert_snapshot!(inputs(wrong).unwrap_err(), @"/inputs/imageInput: it is an object with type; write image/tiff; application=geotiff in base64, or image/jp2 in base64");
     }
 }

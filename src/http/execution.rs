@@ -66,7 +66,9 @@ async fn execute(
     let mut answer = match mode {
         Mode::Async => accepted(&base, &created),
         Mode::Sync => {
-            let time = prefer.wait().map_or(SYNC_TIME, |seconds| SYNC_TIME.min(std::time::Duration::from_secs(seconds.into())));
+            let time = prefer
+                .wait()
+                .map_or(SYNC_TIME, |seconds| SYNC_TIME.min(std::time::Duration::from_secs(seconds.into())));
             match tokio::time::timeout(time, facade.backend.finished(&tenant, &created.id)).await {
                 Ok(over) => {
                     let job = over?.ok_or_else(|| Problem::no_such_job(created.id.as_str()))?;

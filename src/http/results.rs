@@ -106,7 +106,12 @@ pub fn ready(job: &JobRecord) -> Result<(), Problem> {
 fn failed(job: &JobRecord) -> Problem {
     let Some(JobFailure { class, message, step, exit_code, stderr }) = &job.failure else {
         let message = job.message.as_deref().unwrap_or("the job has failed");
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, types::NO_APPLICABLE_CODE, "The job has failed", message);
+        return Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            types::NO_APPLICABLE_CODE,
+            "The job has failed",
+            message,
+        );
     };
     let (type_, status) = class_of(class);
     let mut detail = message.clone();

@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 
 use crate::body::{self, Room};
 use crate::problem::{self, Problem};
-use crate::{Facade, conformance, cors, deploy, landing, openapi, processes, request_id, tenant};
+use crate::{Facade, conformance, cors, deploy, execution, jobs, landing, openapi, processes, request_id, tenant};
 
 /// Everything that the façade answers.
 pub fn router(facade: Arc<Facade>) -> Router {
@@ -43,9 +43,12 @@ fn routes(facade: Arc<Facade>) -> Router {
         .merge(conformance::routes())
         .merge(openapi::routes())
         .merge(processes::routes())
-        .merge(deploy::routes());
+        .merge(deploy::routes())
+        .merge(execution::routes())
+        .merge(jobs::routes());
     Router::new()
         .nest("/{tenant}/ogc-api", api)
+        .nest("/{tenant}", jobs::outside())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), tenant::admit))
         .fallback(async || Problem::not_found("such resource"))
         .with_state(facade)

@@ -17,11 +17,12 @@ use tokio::time::{sleep, timeout};
 
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS, HEAD_BYTES, HEAD_TIME, STOP_GRACE, WRITE_TIME};
 use crate::pace::Paced;
-use crate::{Facade, router};
+use crate::{Facade, callback, router};
 
 /// Serves until `shutdown` ends, and returns when the requests under way are answered or [`STOP_GRACE`] is over.
 pub async fn serve(listener: TcpListener, facade: Arc<Facade>, shutdown: impl Future<Output = ()>) {
-    let router = router(facade);
+    let router = router(Arc::clone(&facade));
+    let callbacks = tokio::spawn(callback::run(facade));
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
@@ -59,6 +60,8 @@ pub async fn serve(listener: TcpListener, facade: Arc<Facade>, shutdown: impl Fu
         });
     }
     drop(listener);
+    // What is not delivered is not noticed, and the next start delivers it.
+    callbacks.abort();
     if timeout(STOP_GRACE, connections.shutdown()).await.is_err() {
         tracing::warn!("connections were cut off at the stop");
     }

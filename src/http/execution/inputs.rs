@@ -22,14 +22,15 @@ use crate::fetcher::Fetched;
 /// Values that are given by reference, by the pointers of their links.
 pub type References = HashMap<String, Fetched>;
 
-/// The CWL input object, or every mistake. What `fetched` lacks is told by [`wanted`].
+/// The CWL input object, or every mistake; none of those about links that `fetched` lacks, which [`wanted`] names.
 pub fn read(
     process: &ProcessRecord,
     given: &Map<String, Json>,
     fetched: &References,
 ) -> Result<Map<String, Json>, Mistakes> {
-    let (values, mut mistakes, _) = convert(process, given, fetched);
-    if !mistakes.is_empty() {
+    let (values, mut mistakes, missing) = convert(process, given, fetched);
+    // A link that leads nowhere has been told by whoever followed it.
+    if !mistakes.is_empty() || !missing.is_empty() {
         return Err(mistakes);
     }
     match check_inputs(&process.package.processes[process.package.entry.0], values) {
@@ -415,14 +416,20 @@ mod tests {
     #[test]
     fn all_mistakes_are_told_at_once() {
         let given = json!({"stac_items": "https://x.example/a", "bands": ["green", 8], "scale": "2", "aoj": 1});
-        insta::assert_snapshot!(read_as(WATER, given).unwrap_err(), @"");
+        insta::assert_snapshot!(read_as(WATER, given).unwrap_err(), @r#"
+        /inputs/aoj: the process has no such input; there are: stac_items, aoi, epsg, bands, scale
+        /inputs/stac_items: it is the string "https://x.example/a"; write a list, each a string
+        /inputs/aoi: the input is missing; write a string: area of interest
+        /inputs/bands/1: it is the integer 8; write a string
+        /inputs/scale: it is the string "2"; write a number
+        "#);
     }
 
     #[test]
     fn an_input_that_is_null_takes_its_default() {
         let given = json!({"stac_items": [], "aoi": "a", "epsg": null, "scale": null});
         assert_eq!(read_as(WATER, given), Ok(json!({"stac_items": [], "aoi": "a", "scale": null})));
-        insta::assert_snapshot!(read_as(WATER, json!({"stac_items": [], "aoi": null})).unwrap_err(), @"");
+        insta::assert_snapshot!(read_as(WATER, json!({"stac_items": [], "aoi": null})).unwrap_err(), @"/inputs/aoi: the input is missing; write a string: area of interest");
     }
 
     #[test]
@@ -470,7 +477,12 @@ mod tests {
             "item": "file:///etc", "table": {"class": "File", "path": "/etc/passwd"}, "any": {"x": [{"class": "File", "location": "/etc/passwd"}]},
             "tables": [{"href": "file:///etc/passwd"}, {"class": "File", "location": "https://x", "secondaryFiles": [{"class": "File", "location": "../x"}]}],
         });
-        insta::assert_snapshot!(read_as(inputs, given).unwrap_err(), @"");
+        insta::assert_snapshot!(read_as(inputs, given).unwrap_err(), @r#"
+        /inputs/item: it is the string "file:///etc"; write an absolute URL with http, https or s3
+        /inputs/table/path: a request cannot name a file of the server; write `location` with a URL instead
+        /inputs/any/x/0/location: it is the string "/etc/passwd"; write an absolute URL with http, https or s3
+        /inputs/tables/1/secondaryFiles/0/location: it is the string "../x"; write an absolute URL with http, https or s3
+        "#);
     }
 
     #[test]
@@ -488,7 +500,10 @@ mod tests {
             assert_eq!(read_as(&inputs, given), Ok(expected.clone()));
         }
         let given = json!({"at": "somewhere", "box": {"bbox": [1, 2], "crs": "EPSG:3857"}});
-        insta::assert_snapshot!(read_as(&inputs, given).unwrap_err(), @"");
+        insta::assert_snapshot!(read_as(&inputs, given).unwrap_err(), @r#"
+        /inputs/at: it is the string "somewhere"; write an absolute URL
+        /inputs/box/bbox: it is a list of 2; write 4 numbers (minx, miny, maxx, maxy), or 6 with heights
+        "#);
     }
 
     #[test]
@@ -496,7 +511,10 @@ mod tests {
         let inputs = "  x: [File, 'File[]', string]\n  n: [int, string]\n";
         let read = read_as(inputs, json!({"x": [{"href": "https://a"}], "n": "1"})).unwrap();
         assert_eq!(read, json!({"x": [{"class": "File", "location": "https://a"}], "n": "1"}));
-        insta::assert_snapshot!(read_as(inputs, json!({"x": {}, "n": 1.5})).unwrap_err(), @"");
+        insta::assert_snapshot!(read_as(inputs, json!({"x": {}, "n": 1.5})).unwrap_err(), @"
+        /inputs/x: it is an empty object; write an absolute URL, or a STAC item, or a list, each an absolute URL, or a STAC item, or a string
+        /inputs/n: it is the number 1.5; write an integer, or a string
+        ");
     }
 
     #[test]
@@ -522,8 +540,8 @@ mod tests {
         };
         let inputs = read(&process, given, &fetched(r#"["green"]"#)).unwrap();
         assert_eq!(Json::Object(inputs), json!({"bands": ["green"], "n": 3, "text": "[x]"}));
-        insta::assert_snapshot!(read(&process, given, &fetched("[8]")).unwrap_err(), @"");
-        insta::assert_snapshot!(read(&process, given, &fetched("<html>")).unwrap_err(), @"");
+        insta::assert_snapshot!(read(&process, given, &fetched("[8]")).unwrap_err(), @"/inputs/bands/0: it is the integer 8; write a string");
+        insta::assert_snapshot!(read(&process, given, &fetched("<html>")).unwrap_err(), @"/inputs/bands: what https://a/bands.json gives is no JSON: expected value at line 1 column 1; refer to a JSON document that is string[]");
     }
 
     #[test]
@@ -539,7 +557,7 @@ mod tests {
         };
         assert_eq!(read(json!(["green", {"value": "nir"}])), Ok(json!(["green", "nir"])));
         assert_eq!(read(json!("green")), Ok(json!(["green"])));
-        insta::assert_snapshot!(read(json!(["a", "b", "c"])).unwrap_err(), @"");
-        insta::assert_snapshot!(read(json!([1])).unwrap_err(), @"");
+        insta::assert_snapshot!(read(json!(["a", "b", "c"])).unwrap_err(), @"/inputs/bands: there are 3 values; write 1 to 2");
+        insta::assert_snapshot!(read(json!([1])).unwrap_err(), @"/inputs/bands/0: it is the integer 1; write a string");
     }
 }

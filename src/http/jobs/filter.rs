@@ -171,7 +171,9 @@ mod tests {
         assert!(passes("processID=echo,water-bodies", Phase::Running));
         assert!(passes("processID=echo&processID=water-bodies", Phase::Running));
         assert!(!passes("processID=echo", Phase::Running));
-        assert!(passes("status=failed,successful", Phase::Failed) && passes("status=failed&status=running", Phase::Running));
+        assert!(
+            passes("status=failed,successful", Phase::Failed) && passes("status=failed&status=running", Phase::Running)
+        );
         assert!(!passes("status=failed", Phase::Dismissed));
         assert!(!passes("status=failed&processID=echo", Phase::Failed));
     }
@@ -192,7 +194,9 @@ mod tests {
         ] {
             assert!(passes(&format!("datetime={inside}"), Phase::Accepted), "{inside}");
         }
-        for outside in ["2024-10-22T04:18:55Z", "2024-10-21", "../2024-10-21", "2024-10-23/..", "2024-10-22T04:18:54.379Z"] {
+        for outside in
+            ["2024-10-22T04:18:55Z", "2024-10-21", "../2024-10-21", "2024-10-23/..", "2024-10-22T04:18:54.379Z"]
+        {
             assert!(!passes(&format!("datetime={outside}"), Phase::Accepted), "{outside}");
         }
     }
@@ -208,10 +212,10 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_with_what_can() {
         let refused = |query: &str| filter(query).unwrap_err().detail;
-        insta::assert_snapshot!(refused("status=done"), @"");
-        insta::assert_snapshot!(refused("type=workflow"), @"");
-        insta::assert_snapshot!(refused("datetime=yesterday"), @"");
-        insta::assert_snapshot!(refused("datetime=2025-01-01/2024-01-01"), @"");
-        insta::assert_snapshot!(refused("minDuration=-1"), @"");
+        insta::assert_snapshot!(refused("status=done"), @"status: `done` is no status; write some of accepted, running, successful, failed, dismissed");
+        insta::assert_snapshot!(refused("type=workflow"), @"type: `workflow` is no type of jobs; write process");
+        insta::assert_snapshot!(refused("datetime=yesterday"), @"datetime: `yesterday`; write a time like 2024-10-22T04:18:54Z, a day, or an interval of them: 2024-10-22/..");
+        insta::assert_snapshot!(refused("datetime=2025-01-01/2024-01-01"), @"datetime: `2025-01-01/2024-01-01`; write a time like 2024-10-22T04:18:54Z, a day, or an interval of them: 2024-10-22/..");
+        insta::assert_snapshot!(refused("minDuration=-1"), @"minDuration: `-1`; write a number of seconds");
     }
 }

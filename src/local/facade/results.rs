@@ -14,7 +14,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use weir_api::data_url::{self, is_data_url};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
-use weir_cwl::{Directory, Entry, File, Record, Value, stage_out, uri};
+use weir_cwl::stage_out::place_of;
+use weir_cwl::{Directory, Entry, File, Record, Value, uri};
 use weir_http::backend::{BackendError, ByteStream, JobId};
 use weir_store::media;
 use weir_store::server::{DiskError, Objects, Reading};
@@ -45,12 +46,11 @@ impl Publisher for IntoStore {
         for (name, value) in outputs {
             plan.output.clone_from(&name);
             check_name(&name, &name)?;
-            let value = match stage_out::place_of(job.package, &name, &id) {
-                Some(place) => plan.staged(value, &place)?,
-                None => {
-                    let place = format!("{id}/{name}");
-                    value.map_entries(&mut |entry| plan.entry(entry, &place, 0))?
-                }
+            let value = if let Some(place) = place_of(job.package, &name, &id) {
+                plan.staged(value, &place)?
+            } else {
+                let place = format!("{id}/{name}");
+                value.map_entries(&mut |entry| plan.entry(entry, &place, 0))?
             };
             published.insert(name, value);
         }
@@ -109,13 +109,12 @@ impl Plan<'_> {
         let directory = match value {
             Value::Directory(directory) => directory,
             Value::Array(items) => {
-                let place_of = |item: &Value| match item {
-                    Value::Directory(directory) => format!("{place}/{}", directory.name().unwrap_or_default()),
-                    _ => place.to_owned(),
-                };
-                let items = items.into_iter().map(|item| {
-                    let place = place_of(&item);
-                    self.staged(item, &place)
+                let items = items.into_iter().map(|item| match &item {
+                    Value::Directory(directory) => {
+                        let place = format!("{place}/{}", directory.name().unwrap_or_default());
+                        self.staged(item, &place)
+                    }
+                    _ => self.staged(item, place),
                 });
                 return Ok(Value::Array(items.collect::<Result<_, _>>()?));
             }
