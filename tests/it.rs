@@ -12,5 +12,7 @@ mod command_line;
 mod cwl_runner;
 #[path = "it/generated.rs"]
 mod generated;
+#[path = "it/serve.rs"]
+mod serve;
 #[path = "it/water_bodies.rs"]
 mod water_bodies;

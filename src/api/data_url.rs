@@ -11,6 +11,14 @@ pub fn decode(url: &str) -> Option<Vec<u8>> {
     if head.ends_with(";base64") { base64(data) } else { percent_encoded(data) }
 }
 
+/// The bytes of a file that lies nowhere: those of its data URL, or its text.
+pub fn literal_bytes(location: Option<&str>, contents: Option<&str>) -> Option<Vec<u8>> {
+    match location {
+        Some(url) => decode(url),
+        None => Some(contents.unwrap_or_default().as_bytes().to_vec()),
+    }
+}
+
 fn base64(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=').as_bytes();
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);

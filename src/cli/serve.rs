@@ -56,6 +56,9 @@ pub struct ServeArgs {
     /// Believe the Forwarded headers of this proxy: an address or network; may be repeated
     #[arg(long, value_name = "NETWORK")]
     pub trusted_proxy: Vec<Network>,
+    /// Let pages of this origin use the API (`https://portal.example`, or `*`); may be repeated [default: none]
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
     /// Fetch packages from, and call back, this host or network too, though it is not public; may be repeated
     #[arg(long, value_name = "HOST|NETWORK")]
     pub allow_fetch: Vec<String>,
@@ -68,6 +71,9 @@ pub struct ServeArgs {
     /// Unfinished jobs of one tenant; more are refused
     #[arg(long, value_name = "N", default_value_t = limits::UNFINISHED_MAX)]
     pub queue: usize,
+    /// Stop a job that takes longer than so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..))]
+    pub time_limit: Option<u64>,
     /// Days that finished jobs and their logs are kept; results stay
     #[arg(long, value_name = "DAYS", default_value_t = limits::KEPT_DAYS)]
     pub keep_days: u64,
@@ -85,6 +91,7 @@ pub struct ServeArgs {
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> Result<ExitCode> {
     telemetry::for_servers("info,s3s=off,weir_store::request=warn");
+    check(args)?;
     let lock = DirLock::take(&args.local)?;
     let dir = lock.dir().to_owned();
     let keys = Keys::of(&dir)?;
@@ -101,15 +108,18 @@ pub fn serve(args: &ServeArgs) -> Result<ExitCode> {
         let s3_listener = listen(args.s3_listen, "--s3-listen").await?;
         let (address, s3_address) = (listener.local_addr()?, s3_listener.local_addr()?);
         let s3_url = args.s3_public_url.clone().unwrap_or_else(|| format!("http://{s3_address}"));
+        let s3_url = s3_url.trim_end_matches('/').to_owned();
         let stop = stop_on_signal()?;
         let backend = Embedded::open(lock, settings(args, &dir, &s3_url)?, store.objects()).await?;
-        let facade = Facade::new(Arc::clone(&backend) as _, Arc::new(guarded(args)?), facade_settings(args)?);
+        let facade = Facade::new(Arc::clone(&backend) as _, Arc::new(guarded(args)?), facade_settings(args, address)?);
+        let facade = Arc::new(facade);
         // Said once requests are taken: whoever started this waits for it.
         for line in greeting(args, address, &s3_url, &keys, &dir) {
             print_line(&line);
         }
         tokio::join!(
-            weir_http::serve(listener, Arc::new(facade), stopped(stop.clone())),
+            weir_http::serve(listener, Arc::clone(&facade), stopped(stop.clone())),
+            weir_http::callback::run(facade),
             store.serve(s3_listener, stopped(stop.clone())),
             async {
                 stopped(stop).await;
@@ -122,6 +132,13 @@ pub fn serve(args: &ServeArgs) -> Result<ExitCode> {
     // What a job fetches right now is fetched again at the next start.
     runtime.shutdown_background();
     served.map(|()| ExitCode::SUCCESS)
+}
+
+/// Refuses wrong options before anything is touched.
+fn check(args: &ServeArgs) -> Result<()> {
+    facade_settings(args, args.listen)?;
+    guarded(args)?;
+    execution::this_machine(&args.map_image).map(drop)
 }
 
 async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener> {
@@ -176,13 +193,17 @@ fn settings(args: &ServeArgs, dir: &Path, s3_url: &str) -> Result<FacadeSettings
     settings.jobs_of_tenant = args.jobs_of_tenant.map_or(settings.jobs_of_tenant, count);
     settings.unfinished_max = args.queue;
     settings.kept = Duration::from_hours(24 * args.keep_days.min(365_000));
+    settings.time_limit = args.time_limit.map(Duration::from_secs);
     settings.s3_endpoint = Some(s3_url.to_owned());
     Ok(settings)
 }
 
-fn facade_settings(args: &ServeArgs) -> Result<weir_http::Settings> {
+fn facade_settings(args: &ServeArgs, address: SocketAddr) -> Result<weir_http::Settings> {
     let public_url = args.public_url.as_deref().map(str::parse::<PublicUrl>).transpose().context("--public-url")?;
-    Ok(weir_http::Settings { public_url, trusted_proxies: args.trusted_proxy.clone() })
+    let Ok(origins) = args.allow_origin.join(",").parse();
+    // Nobody elsewhere can reach it then, but pages in a browser here, whose names are made to lead here.
+    let loopback_only = address.ip().is_loopback() && public_url.is_none();
+    Ok(weir_http::Settings { public_url, trusted_proxies: args.trusted_proxy.clone(), origins, loopback_only })
 }
 
 fn guarded(args: &ServeArgs) -> Result<Guarded> {
@@ -226,6 +247,9 @@ impl Keys {
 /// What to open and what to type next.
 fn greeting(args: &ServeArgs, address: SocketAddr, s3_url: &str, keys: &Keys, dir: &Path) -> Vec<String> {
     let tenant = args.tenant.first().map_or(EXAMPLE_TENANT, Tenant::as_str);
+    // Everybody's address is no address to open.
+    let address =
+        if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() };
     let base = args.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let base = base.trim_end_matches('/');
     let root = format!("{base}/{tenant}/ogc-api");

@@ -130,11 +130,6 @@ fn step_inputs(
     }
 }
 
-/// The outputs of the entry that stage-out steps give, in their order.
-pub fn staged_outputs(package: &Package) -> Vec<&str> {
-    staged_steps(package).map(|(output, _)| output).collect()
-}
-
 /// Where the results of a staged output lie: `<id>`, `<id>/<output>` where there are several staged outputs, or the same
 /// for a list, whose elements lie below under the names that the tool gave them. `None` for an output that is not staged.
 pub fn place_of(package: &Package, output: &str, id: &str) -> Option<String> {
@@ -199,7 +194,7 @@ mod tests {
             let (type_, place) = (&output.type_source, place_of(&package, id, "job").unwrap());
             format!("{id}: {type_} at {place}, {}({}){when}", step.id, told.join(", "))
         };
-        staged_outputs(&package).into_iter().map(line).collect::<Vec<_>>().join("\n")
+        staged_steps(&package).map(|(output, _)| line(output)).collect::<Vec<_>>().join("\n")
     }
 
     #[test]

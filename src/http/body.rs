@@ -37,11 +37,15 @@ pub(crate) async fn read(State(Room(room)): State<Room>, request: Request, next:
         Some(size) => u32::try_from(size).unwrap_or(u32::MAX),
         None => u32::try_from(BODY_BYTES).unwrap_or(u32::MAX),
     };
-    let Ok(_room) = room.try_acquire_many(size) else {
+    let Ok(mut taken) = room.try_acquire_many(size) else {
         return Problem::unavailable("more is being sent than there is room for").into_response();
     };
     match whole(body).await.and_then(|bytes| check_depth(&parts.headers, &bytes).map(|()| bytes)) {
-        Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(bytes) => {
+            // One whose length was not said has taken too much.
+            drop(taken.split((size as usize).saturating_sub(bytes.len())));
+            next.run(Request::from_parts(parts, Body::from(bytes))).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
@@ -90,7 +94,35 @@ fn is_deeper(json: &[u8], depth_max: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::{StreamExt as _, stream};
+
     use super::*;
+    use crate::testing::{Client, Memory};
+
+    async fn post(body: Body) -> u16 {
+        let headers = [("content-type", "application/json"), ("accept", "application/json")];
+        let path = "/acme/ogc-api/processes/none/execution";
+        Client::new(&Memory::acme()).send("POST", path, &headers, body).await.status
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        let beginning = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]);
+        assert_eq!(post(Body::from_stream(beginning.chain(stream::pending()))).await, 408);
+    }
+
+    #[tokio::test]
+    async fn a_body_of_unknown_length_is_refused_at_its_limit() {
+        let chunks = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 1 << 20]))).take(20);
+        assert_eq!(post(Body::from_stream(chunks)).await, 413);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_nested_too_deeply_is_refused() {
+        let deep = "[".repeat(BODY_DEPTH + 1) + &"]".repeat(BODY_DEPTH + 1);
+        assert_eq!(post(Body::from(deep)).await, 400);
+        assert_eq!(post(Body::from("{}")).await, 404);
+    }
 
     #[test]
     fn depth_counts_brackets_outside_of_strings() {

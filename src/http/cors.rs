@@ -6,15 +6,15 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, HOST,
     HeaderValue, ORIGIN, VARY,
 };
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use crate::Facade;
-use crate::problem::allowed;
+use crate::problem::{Problem, allowed};
 
 /// Headers of answers that scripts may read.
 const EXPOSED: HeaderValue =
@@ -65,12 +65,31 @@ impl Origins {
     }
 }
 
+/// Browsers send some requests to other sites without asking first: those must not change anything either.
+fn changes_something(request: &Request) -> bool {
+    !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
+/// Whether no page sends this, or one of this server.
+fn is_own_page(request: &Request) -> bool {
+    let Some(origin) = request.headers().get(ORIGIN) else { return true };
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    origin.is_some_and(|(_, origin)| host == Some(origin))
+}
+
 /// Answers OPTIONS with what a resource allows, and tells browsers which answers scripts may see.
 pub(crate) async fn answer(State(facade): State<Arc<Facade>>, request: Request, next: Next) -> Response {
     let is_options = request.method() == Method::OPTIONS;
     let is_preflight = is_options && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    let allow_origin = request.headers().get(ORIGIN).and_then(|origin| facade.settings.origins.allow(origin));
-    let mut response = next.run(request).await;
+    let origin = request.headers().get(ORIGIN).cloned();
+    let allow_origin = origin.as_ref().and_then(|origin| facade.settings.origins.allow(origin));
+    let mut response = if allow_origin.is_none() && changes_something(&request) && !is_own_page(&request) {
+        let detail = "a page of another site sends this, and the operator has not allowed that site";
+        Problem::forbidden(detail).into_response()
+    } else {
+        next.run(request).await
+    };
     // No route has OPTIONS: those that there are answer 405 with what they have.
     if is_options && response.status() == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = HeaderValue::from_str(&allowed(response.headers()));

@@ -31,7 +31,7 @@ use crate::backend::{BackendError, Deployed, NewProcess, ProcessRecord};
 use crate::fetcher::Fetcher;
 use crate::limits::BODY_BYTES;
 use crate::names::ProcessId;
-use crate::negotiate::{self, Format, JSON};
+use crate::negotiate::{self, Format, HTML, JSON};
 use crate::problem::Problem;
 use crate::processes::summary;
 use crate::tenant::{ProcessInPath, Scope};
@@ -116,14 +116,16 @@ async fn package_of(
 ) -> Result<Response, Problem> {
     let process = facade.process(&scope.tenant, &id).await?;
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    let is_page = negotiate::asked_by_query(&uri) == Some(Format::Html)
-        || negotiate::choose(accept, &[content::CWL, "text/html"]) == Some(1);
-    if is_page {
-        let (_, text) = representation::representation(&process.deployed, None)?;
+    let media_type = match negotiate::asked_by_query(&uri) {
+        Some(Format::Html) => HTML,
+        Some(Format::Json) => content::CWL_JSON,
+        None => representation::media_type(&process.deployed, accept)?,
+    };
+    let text = representation::text(&process.deployed, media_type)?;
+    if media_type == HTML {
         return Ok(pages::package(&scope.base, id.as_str(), &text).into_response());
     }
-    let (media_type, body) = representation::representation(&process.deployed, accept)?;
-    Ok(([(CONTENT_TYPE, media_type), (VARY, "Accept")], body).into_response())
+    Ok(([(CONTENT_TYPE, media_type), (VARY, "Accept")], text).into_response())
 }
 
 /// The process, which may be replaced and undeployed.
@@ -184,15 +186,19 @@ async fn prepare(fetcher: &Arc<dyn Fetcher>, sent: Sent, target: Target<'_>) -> 
         return Err(Problem::invalid_parameter("/processDescription/id", what, format_args!("write {id}")));
     }
     let trust = if matches!(sent.unit, Unit::Container { .. }) { Trust::Whole } else { Trust::Words };
-    let text = cwl(fetcher, &sent.unit, stated, sent.description.as_ref()).await?;
+    let container_id = match target {
+        Target::Existing { id, .. } => Some(id.as_str()),
+        Target::New { .. } => stated,
+    };
+    let text = cwl(fetcher, &sent.unit, container_id, sent.description.as_ref()).await?;
     let url = text.url.clone().unwrap_or_else(|| package::SENT.to_owned());
     let source = Source::named(package::name(&url), &url, text.cwl.clone());
     let listed = Listed::of(&source).map_err(|error| package::refused(error.into()))?;
     let entry = entry(&listed, target, stated, text.fragment.as_deref())?.map(str::to_owned);
     let loaded = package::load(Arc::clone(fetcher), url, text.cwl.clone(), entry.clone()).await?;
-    let own = loaded.package.processes[loaded.package.entry.0].header();
-    // The file's name, which stands for an id that is missing, is the client's only if it is one.
-    let own = (entry.is_some() || text.url.is_some()).then_some(own.id.as_str());
+    // As it is written: the loader knows it by its last part. Of a file that states none, its name stands for it.
+    let file = || text.url.is_some().then(|| loaded.package.processes[loaded.package.entry.0].header().id.as_str());
+    let own = entry.as_deref().or_else(file);
     let id = match target {
         Target::Existing { id, .. } => id.clone(),
         Target::New { .. } => new_id(stated, own)?,
@@ -211,7 +217,7 @@ async fn prepare(fetcher: &Arc<dyn Fetcher>, sent: Sent, target: Target<'_>) -> 
 async fn cwl(
     fetcher: &Arc<dyn Fetcher>,
     unit: &Unit,
-    stated: Option<&str>,
+    id: Option<&str>,
     description: Option<&Map<String, Json>>,
 ) -> Result<Text, Problem> {
     match unit {
@@ -225,7 +231,7 @@ async fn cwl(
             let right = "a container says nothing of itself: write its id, inputs and outputs";
             let missing = |place: &str| Problem::invalid_parameter(place, "missing", right);
             let description = description.ok_or_else(|| missing("/processDescription"))?;
-            let id = stated.ok_or_else(|| missing("/processDescription/id"))?;
+            let id = id.ok_or_else(|| missing("/processDescription/id"))?;
             let cwl = container::tool(id, unit, place, description)?;
             Ok(Text { cwl, url: None, fragment: None })
         }

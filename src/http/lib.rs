@@ -1,6 +1,6 @@
 //! The OGC façade: OGC API - Processes, Part 1 (18-062r2) and Part 2 (20-044), over one port.
 //!
-//! The way of a request, one direction; each word is a file or folder: [`server`] -> [`tenant`] -> [`negotiate`] -> route
+//! The way of a request, one direction; each word is a file or folder: [`server`] -> [`auth`] -> [`tenant`] -> [`negotiate`] -> route
 //! -> a value that is valid -> the [`backend`] -> a record of it -> [`links`] -> JSON or HTML ([`pages`]). Errors are
 //! documents of [`problem`] all the way.
 //!
@@ -8,14 +8,17 @@
 
 use std::sync::Arc;
 
+pub mod auth;
 pub mod backend;
 mod body;
+pub mod callback;
 pub mod conformance;
 pub mod cors;
 pub mod deploy;
 pub mod echo;
 pub mod execution;
 pub mod fetcher;
+pub mod jobs;
 pub mod landing;
 pub mod limits;
 pub mod links;
@@ -28,6 +31,7 @@ pub mod paging;
 pub mod problem;
 pub mod processes;
 pub mod request_id;
+pub mod results;
 pub mod router;
 pub mod server;
 pub mod settings;
@@ -36,9 +40,10 @@ pub mod tenant;
 pub mod testing;
 
 pub use router::router;
-pub use server::serve;
+pub use server::{serve, serve_router};
 pub use settings::Settings;
 
+use auth::Bearer;
 use backend::{Backend, ProcessRecord};
 use fetcher::Fetcher;
 
@@ -52,11 +57,19 @@ pub struct Facade {
     pub settings: Settings,
     /// Processes that every tenant has, ordered by id.
     pub built_ins: Vec<Arc<ProcessRecord>>,
+    /// Who looks at the tokens of requests; `None`: whoever reaches the façade may do everything.
+    pub bearer: Option<Bearer>,
 }
 
 impl Facade {
     /// Over this backend.
     pub fn new(backend: Arc<dyn Backend>, fetcher: Arc<dyn Fetcher>, settings: Settings) -> Self {
-        Self { backend, fetcher, settings, built_ins: vec![echo::process()] }
+        Self { backend, fetcher, settings, built_ins: vec![echo::process()], bearer: None }
+    }
+
+    /// The same for requests with a token of a provider.
+    #[must_use]
+    pub fn with_bearer(self, bearer: Bearer) -> Self {
+        Self { bearer: Some(bearer), ..self }
     }
 }

@@ -50,6 +50,24 @@ pub const PACKAGE_FETCH_TIME: Duration = Duration::from_mins(2);
 /// Bytes of the findings about one package that a refusal quotes; nobody reads more.
 pub const FINDINGS_BYTES: usize = 32 << 10;
 
+/// Bytes of a bearer token; those of providers with hundreds of groups have a few KiB.
+pub const TOKEN_BYTES: usize = 16 << 10;
+
+/// How far the clocks of a provider and of weir may be apart.
+pub const TOKEN_LEEWAY: Duration = Duration::from_mins(1);
+
+/// How long a provider's keys are used without asking for them again: as long as a withdrawn key works on.
+pub const KEYS_TIME: Duration = Duration::from_mins(10);
+
+/// Least time between two requests for a provider's keys, whatever tokens come.
+pub const KEYS_PAUSE: Duration = Duration::from_secs(10);
+
+/// Bytes of a provider's configuration, and of its keys.
+pub const KEYS_BYTES: usize = 256 << 10;
+
+/// Keys of a provider that are looked at; they have two or three.
+pub const KEYS_MAX: usize = 64;
+
 /// Mistakes of one request that its answer tells; who has more than that has one.
 pub const MISTAKES_MAX: usize = 20;
 

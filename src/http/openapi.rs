@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::Uri;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, VARY};
@@ -15,7 +16,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::links::Base;
 use crate::negotiate::{self, Format, HTML, JSON};
 use crate::problem::Problem;
-use crate::{Facade, pages};
+use crate::{Facade, auth, pages};
 
 mod operations;
 mod parameters;
@@ -33,7 +34,12 @@ pub fn routes() -> Router<Arc<Facade>> {
     Router::new().route("/api", get(definition))
 }
 
-async fn definition(base: Base, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+async fn definition(
+    State(facade): State<Arc<Facade>>,
+    base: Base,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let media_type = match negotiate::asked_by_query(&uri) {
         Some(Format::Json) => OPENAPI_JSON,
@@ -44,7 +50,11 @@ async fn definition(base: Base, uri: Uri, headers: HeaderMap) -> Result<Response
             chosen.map(|chosen| offered[chosen]).ok_or_else(|| Problem::not_acceptable(&offered))?
         }
     };
-    let document = document(&json!([{"url": base.url("")}]), &base.outside(""));
+    let mut document = document(&json!([{"url": base.url("")}]), &base.outside(""));
+    if let Some(bearer) = &facade.bearer {
+        document["security"] = json!([{auth::SECURITY_SCHEME: []}]);
+        document["components"]["securitySchemes"][auth::SECURITY_SCHEME] = bearer.security_scheme();
+    }
     let body = if media_type == HTML { pages::api(&base, &document).into_string() } else { document.to_string() };
     let headers = [(CONTENT_TYPE, HeaderValue::from_static(media_type)), (VARY, HeaderValue::from_static("Accept"))];
     Ok((headers, body).into_response())
@@ -76,7 +86,7 @@ fn document(servers: &Json, outside: &str) -> Json {
         },
         "servers": servers,
         // Whether a token is asked for is the operator's choice.
-        "security": [{}, {"bearer": []}],
+        "security": [{}, {auth::SECURITY_SCHEME: []}],
         "tags": [
             {"name": "capabilities", "description": "What this server offers"},
             {"name": "processes", "description": "What can be executed"},
@@ -91,7 +101,7 @@ fn document(servers: &Json, outside: &str) -> Json {
             "headers": parameters::headers(),
             "responses": problems(),
             "securitySchemes": {
-                "bearer": {
+                auth::SECURITY_SCHEME: {
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",

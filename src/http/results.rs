@@ -106,14 +106,19 @@ pub fn ready(job: &JobRecord) -> Result<(), Problem> {
 fn failed(job: &JobRecord) -> Problem {
     let Some(JobFailure { class, message, step, exit_code, stderr }) = &job.failure else {
         let message = job.message.as_deref().unwrap_or("the job has failed");
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, types::NO_APPLICABLE_CODE, "The job has failed", message);
+        return Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            types::NO_APPLICABLE_CODE,
+            "The job has failed",
+            message,
+        );
     };
     let (type_, status) = class_of(class);
     let mut detail = message.clone();
     if let Some(step) = step.as_ref().filter(|step| !message.contains(step.as_str())) {
         detail = format!("step `{step}`: {detail}");
     }
-    if let Some(code) = exit_code.filter(|code| !message.contains(&code.to_string())) {
+    if let Some(code) = exit_code.filter(|code| !message.contains(&format!("exit code {code}"))) {
         detail = format!("{detail} (exit code {code})");
     }
     if let Some(stderr) = stderr.as_ref().filter(|stderr| !message.contains(stderr.as_str())) {

@@ -38,6 +38,10 @@ pub async fn admit(State(facade): State<Arc<Facade>>, request: Request, next: Ne
 async fn scope(facade: &Facade, request: &Parts) -> Result<Scope, Problem> {
     let name = request.uri.path().split('/').nth(1).unwrap_or_default();
     let tenant: Tenant = name.parse().map_err(|_| Problem::not_found("such tenant"))?;
+    if let Some(bearer) = &facade.bearer {
+        // Before anything is said of the tenant.
+        bearer.admit(&request.headers, &tenant).await?;
+    }
     if !facade.backend.has_tenant(&tenant).await? {
         return Err(Problem::not_found("such tenant"));
     }

@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha1::{Digest as _, Sha1};
+use weir_api::data_url::{self, is_data_url};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
 use weir_cwl::uri;
 use weir_cwl::{Directory, Entry, File, Package, Record};
@@ -140,8 +141,9 @@ impl Placing<'_> {
         if name.contains(['/', '\0']) || name == "." || name == ".." {
             return Err(PublishError::Name(name));
         }
-        // Something on the network stays there.
         let source = match entry.location().map(local_path) {
+            Some(None) if entry.location().is_some_and(is_data_url) => None,
+            // Something on the network stays there.
             Some(None) => return Ok(entry),
             Some(Some(path)) => Some(path),
             None => entry.path().map(PathBuf::from),
@@ -179,8 +181,9 @@ impl Placing<'_> {
             self.link(source, target)?;
             file.checksum
         } else {
-            let contents = file.contents.as_deref().unwrap_or_default();
-            replace(target, |part| fs::write(part, contents))?;
+            let bytes = data_url::literal_bytes(file.location.as_deref(), file.contents.as_deref())
+                .ok_or_else(|| PublishError::Refused("a data URL of an output is no valid one".to_owned()))?;
+            replace(target, |part| fs::write(part, &bytes))?;
             None
         };
         let metadata = fs::metadata(target).map_err(|source| io_error("look at", target, source))?;
@@ -306,19 +309,22 @@ mod tests {
         }
         let directory = Directory { location: names(&owned.join("3/d")).0, ..Directory::default() };
         let literal = File { basename: Some("l".into()), contents: Some("lit".into()), ..File::default() };
+        let location = Some("data:image/tiff;base64,SUkqAA==".into());
+        let inline = File { basename: Some("i.tif".into()), location, ..File::default() };
         let outputs = Record::from_iter([
             ("one".to_owned(), file(&owned.join("1/a.txt"))),
             ("two".to_owned(), Value::Array(vec![file(&owned.join("2/a.txt")), file(&owned.join("1/a.txt"))])),
             ("tree".to_owned(), Value::Directory(Box::new(directory))),
             ("literal".to_owned(), Value::File(Box::new(literal))),
+            ("inline".to_owned(), Value::File(Box::new(inline))),
             ("number".to_owned(), Value::Number(weir_cwl::Number::Int(1))),
         ]);
         let first = publish(outputs.clone(), &target, &owned).unwrap();
         assert_eq!(publish(outputs, &target, &owned).unwrap(), first);
         let text = |name: &str| fs::read_to_string(target.join(name)).unwrap();
         assert_eq!((text("a.txt"), text("a.txt_2"), text("d/x/y.txt")), ("one".into(), "two".into(), "deep".into()));
-        assert_eq!(text("l"), "lit");
-        assert_eq!(fs::read_dir(&target).unwrap().count(), 4);
+        assert_eq!((text("l"), text("i.tif")), ("lit".into(), "II*\0".into()));
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 5);
         let Value::File(one) = &first["one"] else { panic!() };
         assert_eq!(one.size, Some(3));
         assert_eq!(one.checksum.as_deref(), Some("sha1$fe05bcdcdc4928012781a5f1a2a77cbb5398e106"));

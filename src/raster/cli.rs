@@ -5,6 +5,7 @@ use crate::crop::{self, Area};
 use crate::crs::Crs;
 use crate::destination::Destination;
 use crate::item::Item;
+use crate::limits::PAUSE_MAX;
 use crate::tiff::Compression;
 use crate::{normalized_difference, otsu, stac, stage_in, stage_out};
 use clap::error::ErrorKind;
@@ -14,6 +15,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Raster steps of the water-bodies workflow: from satellite scenes to water masks with a STAC catalog.
 ///
@@ -123,6 +125,19 @@ enum Step {
         #[arg(long, value_name = "TOKEN")]
         owner: Option<String>,
     },
+    /// Do nothing for some seconds
+    Pause {
+        /// Seconds, at most 600
+        #[arg(value_parser = seconds)]
+        seconds: Duration,
+    },
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|seconds| *seconds <= PAUSE_MAX)
+        .ok_or_else(|| format!("write a number from 0 to {}", PAUSE_MAX.as_secs()))
 }
 
 fn band_name(text: &str) -> Result<String, String> {
@@ -250,6 +265,7 @@ fn run(step: Step) -> Result<(), Failure> {
             publish(&folder, &to, &id, owner.as_deref())?;
         }
         Step::StageOut { .. } => return Err(Failure::Usage("give a folder, or --each, and --to".into())),
+        Step::Pause { seconds } => std::thread::sleep(seconds),
     }
     Ok(())
 }
@@ -300,6 +316,14 @@ mod tests {
         }
         for bad in ["--each a", "a --each b --to d", "--each a --to d --id i", "--to d --id i", "a --to d"] {
             assert!(!parse(&format!("weir-eo stage_out {bad}")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pause_has_an_end() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["601", "-1", "nan", "soon"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -70,3 +70,6 @@ pub const CATALOG_ITEMS_MAX: usize = 10_000;
 
 /// Bytes of one single PUT to an object store (the S3 limit).
 pub const PUT_BYTES_MAX: u64 = 5 << 30;
+
+/// Longest pause: a test of a platform needs no longer one.
+pub const PAUSE_MAX: Duration = Duration::from_mins(10);

@@ -3,7 +3,7 @@
 use crate::document;
 use crate::item::{Item, ItemError};
 use crate::output::{self, OutputError, OutputFile};
-use crate::source::{self, DownloadError, Location};
+use crate::source::{self, DownloadError, Location, SourceError};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -95,6 +95,10 @@ fn fetch(
 ) -> Result<String, DownloadError> {
     let href = asset.get("href").and_then(Value::as_str).unwrap_or("");
     let location: Location = item.location.join(href).map_err(DownloadError::Source)?;
+    if matches!(location, Location::Path(_)) && !matches!(item.location, Location::Path(_)) {
+        let reason = "an item from elsewhere cannot name a file of this machine".to_owned();
+        return Err(DownloadError::Source(SourceError::Address { address: href.to_owned(), reason }));
+    }
     let base = location.file_name().unwrap_or_else(|| safe(key));
     // Assets of different folders may have one name.
     let mut name = base.clone();
@@ -112,4 +116,26 @@ fn fetch(
 /// An asset's key as part of a file name.
 fn safe(key: &str) -> String {
     key.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_from_elsewhere_reads_no_file_of_this_machine() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("secret"), "s").unwrap();
+        let href = format!("file://{}/secret", dir.path().display());
+        let document = json!({"type": "Feature", "stac_version": "1.0.0", "id": "i", "assets": {"a": {"href": href}}});
+        let fetched = |address: &str| {
+            let item = Item::from_document(Location::parse(address).unwrap(), document.clone()).unwrap();
+            fetch(&item, "a", &document["assets"]["a"], dir.path(), &mut HashSet::from(["secret".to_owned()]))
+        };
+        assert_eq!(fetched("/items/i.json").unwrap(), "a_secret");
+        for elsewhere in ["https://h/i.json", "s3://b/i.json"] {
+            let refused = fetched(elsewhere).unwrap_err().to_string();
+            assert!(refused.contains("cannot name a file of this machine"), "{refused}");
+        }
+    }
 }

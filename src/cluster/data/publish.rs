@@ -12,8 +12,10 @@ use std::collections::HashMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectStoreExt as _, PutPayload};
+use weir_api::data_url::{self, is_data_url};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
 use weir_cwl::{Directory, Entry, File, Record, Value, stage_out, uri};
+use weir_store::JobKeys;
 use weir_store::manifest::{Found, ManifestError, Member, Stored};
 use weir_store::media;
 use weir_store::presign::PresignError;
@@ -25,11 +27,13 @@ use crate::context::JobContext;
 use crate::limits::COPIES_AT_ONCE;
 
 /// Name of the owner marker, below `<result id>/`; what the embedded stage-out writes, too.
-const MARKER: &str = ".weir-owner";
+pub const MARKER: &str = ".weir-owner";
 /// Name of the document that makes results visible.
 const CATALOG: &str = "catalog.json";
 /// Media type of a text without a telling name.
 const TEXT: &str = "text/plain";
+/// Media type of anything else.
+const BYTES: &str = "application/octet-stream";
 
 /// Why the outputs cannot be published.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +80,12 @@ pub enum PublishError {
         output: String,
         /// The name.
         name: String,
+    },
+    /// A file that is given as a data URL, and a wrong one.
+    #[error("output `{output}` holds a data URL that is no valid one; its bytes must be in base64")]
+    Malformed {
+        /// The output.
+        output: String,
     },
     /// Directories in directories without end.
     #[error("output `{output}` is nested deeper than {DOCUMENT_DEPTH_MAX} directories")]
@@ -151,11 +161,15 @@ pub async fn record(context: &JobContext, outputs: Option<&Record>, report: &Rep
     write(context.keys.usage(), format!("{:#}\n", report.to_json(cores, ram_mib))).await
 }
 
+/// What the owner marker of a run's results says. The bucket may be shared by tenants.
+pub fn owner(keys: &JobKeys) -> String {
+    format!("{}/{}", keys.tenant(), keys.run())
+}
+
 /// Makes the place of the results this run's own.
 async fn claim(bucket: &Bucket<'_>, context: &JobContext) -> Result<(), PublishError> {
     let id = &context.spec.result_id;
-    // The bucket may be shared by tenants.
-    let token = format!("{}/{}", context.keys.tenant(), context.keys.run());
+    let token = owner(&context.keys);
     let owner = bucket.claim(&format!("{id}/{MARKER}"), &token).await?;
     if owner == token {
         return Ok(());
@@ -177,7 +191,7 @@ struct Write {
 enum Content {
     /// A copy of an object of the job.
     Object(String),
-    Text(String),
+    Bytes(Vec<u8>),
 }
 
 impl Write {
@@ -187,7 +201,7 @@ impl Write {
                 let from = format!("{}/{object}", context.keys.root());
                 bucket.copy(&from, &self.key, self.media).await
             }
-            Content::Text(text) => bucket.put(&self.key, text.as_bytes(), self.media.unwrap_or(TEXT)).await,
+            Content::Bytes(bytes) => bucket.put(&self.key, bytes, self.media.unwrap_or(BYTES)).await,
         }
     }
 }
@@ -308,6 +322,7 @@ impl<'a> Plan<'a> {
             return Err(PublishError::TooDeep { output: self.output.clone() });
         }
         let source = match entry.location().map(Location::parse) {
+            Some(None) if entry.location().is_some_and(is_data_url) => None,
             // Something on the network stays there.
             Some(None) => return Ok(entry),
             Some(Some(location)) => Some(location),
@@ -347,10 +362,12 @@ impl<'a> Plan<'a> {
     ) -> Result<File, PublishError> {
         let size = match &source {
             None => {
-                let text = file.contents.clone().unwrap_or_default();
-                let size = text.len() as u64;
-                let media = Some(media::type_of(&key).unwrap_or(TEXT));
-                self.writes.push(Write { key: key.clone(), content: Content::Text(text), media, is_catalog: false });
+                let bytes = data_url::literal_bytes(file.location.as_deref(), file.contents.as_deref());
+                let bytes = bytes.ok_or_else(|| PublishError::Malformed { output: self.output.clone() })?;
+                let size = bytes.len() as u64;
+                let media = media::type_of(&key).unwrap_or(if file.is_literal() { TEXT } else { BYTES });
+                let content = Content::Bytes(bytes);
+                self.writes.push(Write { key: key.clone(), content, media: Some(media), is_catalog: false });
                 size
             }
             Some(location) => {

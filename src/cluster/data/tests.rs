@@ -17,7 +17,7 @@ use weir_store::usage::Report;
 use super::*;
 use world::{Agent, Files, ID, Store, Web, again, first_launch, job, report};
 
-mod world;
+pub(crate) mod world;
 
 const WATER_BODIES: &str = include_str!("../../../tests/packages/water-bodies-trivial.cwl");
 const SCENES: &str = r#"{"stac_items": ["north", "south"], "bands": ["green", "nir"]}"#;
@@ -72,6 +72,19 @@ async fn water_bodies_goes_from_orders_to_published_results() {
 
     let same = publish(&again(&context, "run"), outputs.clone()).await.unwrap();
     assert_eq!(same, published, "publishing again after a crash gives the same");
+    let inline = weir_cwl::File {
+        location: Some("data:image/tiff;base64,SUkqAA==".to_owned()),
+        basename: Some("i.tif".into()),
+        ..weir_cwl::File::default()
+    };
+    let inline = Record::from_iter([("inline".to_owned(), Value::File(Box::new(inline)))]);
+    let inline = weir_cwl::json::compact(&Value::Record(publish(&again(&context, "run"), inline).await.unwrap()));
+    assert!(
+        inline.contains(&format!("s3://results/{ID}/inline/i.tif\",\"basename\":\"i.tif\",\"size\":4")),
+        "{inline}"
+    );
+    let bytes = results.get(&Path::from(format!("{ID}/inline/i.tif"))).await.unwrap().bytes().await.unwrap();
+    assert_eq!(&bytes[..], b"II*\0");
     let foreign = publish(&again(&context, "other"), Record::from_iter([("t".to_owned(), literal("x"))])).await;
     let error = foreign.unwrap_err();
     assert!(matches!(&error, PublishError::ForeignOwner { owner, .. } if owner == "acme/run"), "{error}");

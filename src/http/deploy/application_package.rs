@@ -6,7 +6,12 @@
 
 use serde_json::{Map, Value as Json};
 
+use weir_cwl::Diagnostic;
+use weir_cwl::json::{self, JsonError};
+use weir_cwl::source::{Source, Span};
+
 use super::content::{CWL, Content, essence, is_cwl};
+use super::package;
 use crate::problem::Problem;
 
 /// What is to be deployed.
@@ -49,10 +54,14 @@ impl Sent {
         }
         match content {
             Content::Cwl => Ok(Self::cwl(text)),
-            Content::ApplicationPackage => Self::package(object(&text)?, text),
+            Content::CwlJson => match json::parse(&text) {
+                Ok(_) => Ok(Self::cwl(text)),
+                Err(error) => Err(no_json(&text, &error)),
+            },
+            Content::ApplicationPackage => Self::around(object(&text)?, text),
             Content::Json => match object(&text)? {
                 object if is_document(&object) && !object.contains_key("executionUnit") => Ok(Self::cwl(text)),
-                object => Self::package(object, text),
+                object => Self::around(object, text),
             },
         }
     }
@@ -61,7 +70,7 @@ impl Sent {
         Self { unit: Unit::Cwl(text), description: None, application_package: None }
     }
 
-    fn package(mut package: Map<String, Json>, text: String) -> Result<Self, Problem> {
+    fn around(mut package: Map<String, Json>, text: String) -> Result<Self, Problem> {
         let place = "/executionUnit";
         let unit = match package.get("executionUnit") {
             Some(Json::Array(units)) => first(units)?,
@@ -90,6 +99,13 @@ impl Sent {
 const UNIT: &str = "write a link {\"href\": …, \"type\": \"application/cwl\"}, a value {\"value\": …, \"mediaType\": \
     \"application/cwl\"}, or a container {\"type\": \"docker\", \"image\": …}";
 const DESCRIPTION: &str = "write a process description (18-062r2, process.yaml)";
+
+fn no_json(text: &str, error: &JsonError) -> Problem {
+    let source = Source::named(package::name(package::SENT), package::SENT, text.to_owned());
+    let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let span = Span { source, line: place(error.line), column: place(error.column), length: 1 };
+    package::refused(Diagnostic::error(&span, format!("no valid JSON: {}", error.message)).into())
+}
 
 fn object(text: &str) -> Result<Map<String, Json>, Problem> {
     match serde_json::from_str(text) {
@@ -273,6 +289,13 @@ mod tests {
             assert_eq!(sent.description.unwrap()["id"], "a");
             assert_eq!(sent.application_package, Some(package));
         }
+    }
+
+    #[test]
+    fn cwl_in_json_is_json() {
+        assert!(Sent::parse(Content::CwlJson, "{\"class\": \"Workflow\"}".to_owned()).is_ok());
+        let refusal = Sent::parse(Content::CwlJson, TEXT.to_owned()).unwrap_err();
+        assert!(refusal.detail.starts_with("package.cwl:1:1: error: no valid JSON"), "{}", refusal.detail);
     }
 
     #[test]

@@ -22,6 +22,8 @@ const UNDERSTOOD: [&str; 5] = [CWL, CWL_YAML, CWL_JSON, APPLICATION_PACKAGE, "ap
 pub enum Content {
     /// A CWL document.
     Cwl,
+    /// A CWL document in JSON.
+    CwlJson,
     /// An OGC Application Package.
     ApplicationPackage,
     /// JSON: an OGC Application Package, or a CWL document.
@@ -34,6 +36,7 @@ impl Content {
         let sent = headers.get(CONTENT_TYPE).map(|sent| String::from_utf8_lossy(sent.as_bytes()).into_owned());
         let named = sent.as_deref().map(essence).unwrap_or_default();
         match named.as_str() {
+            CWL_JSON => Ok(Self::CwlJson),
             name if is_cwl(name) => Ok(Self::Cwl),
             APPLICATION_PACKAGE => Ok(Self::ApplicationPackage),
             "application/json" => Ok(Self::Json),
@@ -62,9 +65,10 @@ mod tests {
 
     #[test]
     fn cwl_and_application_packages_are_understood_whatever_their_parameters() {
-        for cwl in ["application/cwl", "application/cwl+yaml", "Application/CWL+json; charset=utf-8"] {
+        for cwl in ["application/cwl", "application/cwl+yaml", "Application/CWL; charset=utf-8"] {
             assert_eq!(content(cwl), Ok(Content::Cwl));
         }
+        assert_eq!(content("application/cwl+json"), Ok(Content::CwlJson));
         assert_eq!(content("application/ogcapppkg+json"), Ok(Content::ApplicationPackage));
         assert_eq!(content("application/json;charset=UTF-8"), Ok(Content::Json));
     }

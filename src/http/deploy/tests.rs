@@ -94,15 +94,7 @@ fn site() -> Site {
     ];
     let fetcher = Arc::new(Web(BTreeMap::from(pages)));
     let facade = Facade::new(Arc::clone(&backend) as _, fetcher, Settings::default());
-    Site { router: router(Arc::new(facade)), backend }
-}
-
-fn router(facade: Arc<Facade>) -> Router {
-    Router::new()
-        .nest("/{tenant}/ogc-api", routes())
-        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&facade), crate::tenant::admit))
-        .layer(axum::middleware::from_fn(crate::problem::render))
-        .with_state(facade)
+    Site { router: crate::router(Arc::new(facade)), backend }
 }
 
 impl Site {
@@ -337,6 +329,10 @@ async fn ids_that_lead_elsewhere_are_refused() {
         let answer = site().post_package(&package).await;
         assert_eq!(answer.problem(), (400, "InvalidParameterValue".to_owned()), "{id}");
     }
+    for id in ["a/b", "a b", "$q$", "a;b"] {
+        let text = WATER.replace("id: water-bodies", &format!("id: '{id}'"));
+        assert_eq!(site().post("processes", "application/cwl", &text).await.status, 400, "{id}");
+    }
     let text = WATER.replace("id: water-bodies", "id: 'water,bodies'");
     insta::assert_snapshot!(site().post("processes", "application/cwl", &text).await.detail(), @"the package: `water,bodies` is not an id of a process: at most 253 letters, digits, `_`, `-`, `.` and `:`, beginning with a letter or digit; choose another id");
     let nameless = "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: t\ninputs: {}\noutputs: {}\n";
@@ -382,8 +378,11 @@ async fn what_is_sent_is_looked_at_before_what_is_there() {
 #[tokio::test]
 async fn an_immutable_process_stays() {
     let site = site();
+    let echo = PACKAGE.replace("id: greet", "id: echo");
     let immutable = (403, "http://www.opengis.net/def/exceptions/ogcapi-processes-2/1.0/immutable-process".to_owned());
     assert_eq!(site.ask(Method::DELETE, "processes/fixed", &[], "").await.problem(), immutable);
+    assert_eq!(site.ask(Method::DELETE, "processes/echo", &[], "").await.problem(), immutable, "a built-in one");
+    assert_eq!(site.post("processes", "application/cwl", &echo).await.problem(), immutable);
     assert_eq!(site.put("processes/fixed", "application/cwl", WATER).await.problem(), immutable);
     assert_eq!(site.ask(Method::DELETE, "processes/greet", &[], "").await.status, 204);
     assert_eq!(site.ask(Method::DELETE, "processes/greet", &[], "").await.status, 404);
@@ -410,7 +409,7 @@ async fn tenants_do_not_change_each_others_processes_i9() {
     let backend = Memory::new(&["acme", "other"]);
     backend.put("other", new_process("greet", PACKAGE), true);
     let facade = Facade::new(Arc::clone(&backend) as _, Arc::new(Web(BTreeMap::new())), Settings::default());
-    let site = Site { router: router(Arc::new(facade)), backend };
+    let site = Site { router: crate::router(Arc::new(facade)), backend };
     assert_eq!(site.ask(Method::DELETE, "processes/greet", &[], "").await.status, 404);
     assert_eq!(site.put("processes/greet", "application/cwl", PACKAGE).await.status, 404);
     assert_eq!(site.post("processes", "application/cwl", PACKAGE).await.status, 201, "the other's id is free");

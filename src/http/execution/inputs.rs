@@ -22,24 +22,27 @@ use crate::fetcher::Fetched;
 /// Values that are given by reference, by the pointers of their links.
 pub type References = HashMap<String, Fetched>;
 
-/// The CWL input object, or every mistake. What `fetched` lacks is told by [`wanted`].
+/// The CWL input object, or every mistake; none of those about links that `fetched` lacks, which [`wanted`] names.
 pub fn read(
     process: &ProcessRecord,
     given: &Map<String, Json>,
     fetched: &References,
 ) -> Result<Map<String, Json>, Mistakes> {
-    let (values, mut mistakes, _) = convert(process, given, fetched);
-    if !mistakes.is_empty() {
+    let (values, mut mistakes, missing) = convert(process, given, fetched);
+    // A link that leads nowhere has been told by whoever followed it.
+    if !mistakes.is_empty() || !missing.is_empty() {
         return Err(mistakes);
     }
     match check_inputs(&process.package.processes[process.package.entry.0], values) {
-        Ok(values) => match serde_json::to_value(Value::Record(values)) {
-            Ok(Json::Object(inputs)) => Ok(inputs),
-            _ => {
-                mistakes.add("/inputs", "they cannot be written as JSON", "write finite numbers");
-                Err(mistakes)
-            }
-        },
+        Ok(values) => {
+            let object = serde_json::to_value(Value::Record(values)).ok();
+            object.and_then(|object| if let Json::Object(inputs) = object { Some(inputs) } else { None }).ok_or_else(
+                || {
+                    mistakes.add("/inputs", "they cannot be written as JSON", "write finite numbers");
+                    mistakes
+                },
+            )
+        }
         Err(errors) => {
             for error in errors.0 {
                 let right = error.help.unwrap_or_else(|| "see the process description".to_owned());
@@ -63,7 +66,7 @@ fn convert(
 ) -> (Record, Mistakes, Vec<(String, String)>) {
     let inputs = &process.package.processes[process.package.entry.0].header().inputs;
     let described = process.description.get("inputs").and_then(Json::as_object);
-    let mut reader = Reader { fetched, wanted: Vec::new(), mistakes: Mistakes::default() };
+    let mut reader = Reader { fetched, is_binary: false, wanted: Vec::new(), mistakes: Mistakes::default() };
     for name in given.keys().filter(|name| inputs.iter().all(|input| input.id != **name)) {
         let known = listed(inputs.iter().map(|input| input.id.as_str()));
         reader.mistakes.add(&below("/inputs", name), "the process has no such input", format!("there are: {known}"));
@@ -102,6 +105,8 @@ fn is_required(type_: &Type, description: Option<&Json>) -> bool {
 
 struct Reader<'a> {
     fetched: &'a References,
+    /// Whether a link stands for bytes, which are no value of JSON: it is passed on.
+    is_binary: bool,
     wanted: Vec<(String, String)>,
     mistakes: Mistakes,
 }
@@ -127,21 +132,28 @@ impl Reader<'_> {
             return None;
         }
         let derived;
-        let schema = match description.and_then(|description| description.get("schema")) {
-            Some(schema) => schema,
-            None => {
-                derived = schema_of(type_);
-                &derived
-            }
+        let schema = if let Some(schema) = description.and_then(|description| description.get("schema")) {
+            schema
+        } else {
+            derived = schema_of(type_);
+            &derived
         };
+        self.is_binary = holds_bytes(schema);
         let both = match (description.and_then(|description| occurrences(description, schema)), value) {
             // Several values of the schema (18-062r2, `/req/core/process-execute-input-array`).
-            (Some(range), Json::Array(values)) => self.several(type_, schema, range, values, pointer)?,
-            (Some(range), one) => {
-                let several = self.several(type_, schema, range, std::slice::from_ref(one), pointer)?;
-                if is_array(type_) { several } else { self.checked(type_, schema, one, pointer)? }
+            (Some(range), Json::Array(values))
+                if !range.is_list || values.iter().all(Json::is_array) && !values.is_empty() =>
+            {
+                self.several(type_, schema, &range, values, pointer)?
             }
-            (None, value) => self.checked(type_, schema, value, pointer)?,
+            (Some(range), Json::Array(values)) if values.len() as u64 > range.most => {
+                self.mistakes.add(pointer, format!("there are {} values", values.len()), range.right());
+                return None;
+            }
+            (Some(range), one) if !range.is_list && is_array(type_) => {
+                self.several(type_, schema, &range, std::slice::from_ref(one), pointer)?
+            }
+            (_, value) => self.checked(type_, schema, value, pointer)?,
         };
         match serde_json::from_value(both.cwl) {
             Ok(value) => Some(value),
@@ -156,14 +168,13 @@ impl Reader<'_> {
         &mut self,
         type_: &Type,
         schema: &Json,
-        (least, most): (u64, u64),
+        range: &Occurrences,
         values: &[Json],
         pointer: &str,
     ) -> Option<Both> {
         let count = values.len() as u64;
-        if count < least || count > most {
-            let most = if most == u64::MAX { "any number".to_owned() } else { most.to_string() };
-            self.mistakes.add(pointer, format!("there are {count} values"), format!("write {least} to {most}"));
+        if count < range.least || count > range.most {
+            self.mistakes.add(pointer, format!("there are {count} values"), range.right());
             return None;
         }
         let element = match type_ {
@@ -206,7 +217,9 @@ impl Reader<'_> {
             (Type::Any, Given::Qualified(qualified)) => {
                 Some(with_media_type(Both::same(qualified.value.clone()), &qualified))
             }
-            (Type::Any, Given::Link { .. }) => Some(Both { plain: None, cwl: value.clone(), media_type: None }),
+            (Type::Any, Given::Link { .. }) if self.is_binary => {
+                Some(Both { plain: None, cwl: value.clone(), media_type: None })
+            }
             (Type::Record(record), Given::Link { href, .. }) if is_string_format(record) => {
                 Some(Both::same(href.into()))
             }
@@ -214,7 +227,7 @@ impl Reader<'_> {
                 let pointer = below(pointer, "value");
                 self.value(type_, qualified.value, &pointer).map(|both| with_media_type(both, &qualified))
             }
-            (_, Given::Link { href, .. }) => self.followed(type_, href, pointer),
+            (_, Given::Link { href, media_type }) => self.followed(type_, href, media_type, pointer),
             (Type::Array(array), Given::Plain(Json::Array(items))) => {
                 let all: Vec<Option<Both>> = items
                     .iter()
@@ -238,7 +251,7 @@ impl Reader<'_> {
             return Some(Both::same(Json::Null));
         }
         for member in &solid {
-            let mut attempt = Reader { fetched: self.fetched, wanted: Vec::new(), mistakes: Mistakes::default() };
+            let mut attempt = Reader { wanted: Vec::new(), mistakes: Mistakes::default(), ..*self };
             let Some(both) = attempt.value(member, value, pointer) else { continue };
             let is_one = serde_json::from_value(both.cwl.clone())
                 .is_ok_and(|value| weir_cwl::conform::conform(member, value).is_ok());
@@ -293,28 +306,26 @@ impl Reader<'_> {
     }
 
     /// What a link leads to, in place of it.
-    fn followed(&mut self, type_: &Type, href: &str, pointer: &str) -> Option<Both> {
+    fn followed(&mut self, type_: &Type, href: &str, media_type: Option<&str>, pointer: &str) -> Option<Both> {
         let Some(fetched) = self.fetched.get(pointer) else {
             self.wanted.push((pointer.to_owned(), href.to_owned()));
             return Some(Both { plain: None, cwl: Json::Null, media_type: None });
         };
-        let value = match type_ {
-            Type::String | Type::Enum(_) => match std::str::from_utf8(&fetched.bytes) {
-                Ok(text) => Json::from(text),
-                Err(_) => {
-                    self.mistakes.add(pointer, format!("what {href} gives is no text"), "refer to a text in UTF-8");
-                    return None;
-                }
-            },
-            _ => match serde_json::from_slice(&fetched.bytes) {
-                Ok(value) => value,
-                Err(error) => {
-                    let what = format!("what {href} gives is no JSON: {error}");
-                    self.mistakes.add(pointer, what, format!("refer to a JSON document that is {type_}"));
-                    return None;
-                }
-            },
+        let is_json =
+            media_type.or(fetched.media_type.as_deref()).is_some_and(|media_type| media_type.contains("json"));
+        let is_text = matches!(type_, Type::String | Type::Enum(_)) || (*type_ == Type::Any && !is_json);
+        let read = if is_text {
+            std::str::from_utf8(&fetched.bytes).map(Json::from).map_err(|error| {
+                let what = format!("what {href} gives is no text: {error}");
+                (what, "refer to a text in UTF-8".to_owned())
+            })
+        } else {
+            serde_json::from_slice(&fetched.bytes).map_err(|error| {
+                let what = format!("what {href} gives is no JSON: {error}");
+                (what, format!("refer to a JSON document that is {type_}"))
+            })
         };
+        let value = read.map_err(|(what, right)| self.mistakes.add(pointer, what, right)).ok()?;
         if !guard(&value, pointer, &mut self.mistakes) {
             return None;
         }
@@ -333,9 +344,32 @@ fn listed_both(all: Vec<Both>) -> Both {
     Both { plain: plain.map(Json::Array), cwl: Json::Array(cwl), media_type: None }
 }
 
-/// How many values of its schema an input takes, if that may be more than one. A schema that is an array itself with one
-/// level of values in it is one value.
-fn occurrences(description: &Json, schema: &Json) -> Option<(u64, u64)> {
+/// Whether a schema, or one of its alternatives, is that of encoded bytes.
+fn holds_bytes(schema: &Json) -> bool {
+    let one_of = schema.get("oneOf").and_then(Json::as_array).into_iter().flatten();
+    std::iter::once(schema).chain(one_of).any(|schema| schema.get("contentEncoding").is_some())
+}
+
+/// How many values an input takes.
+struct Occurrences {
+    least: u64,
+    most: u64,
+    /// Whether the schema is an array itself: then one list is one value and all values together.
+    is_list: bool,
+}
+
+impl Occurrences {
+    /// What would be right.
+    fn right(&self) -> String {
+        match self.most {
+            u64::MAX => format!("write at least {}", self.least),
+            most => format!("write {} to {most}", self.least),
+        }
+    }
+}
+
+/// How many values of its schema an input takes, if that may be more than one.
+fn occurrences(description: &Json, schema: &Json) -> Option<Occurrences> {
     let most = match description.get("maxOccurs") {
         Some(Json::Number(most)) => most.as_u64().unwrap_or(1),
         Some(Json::String(text)) if text == "unbounded" => u64::MAX,
@@ -343,7 +377,7 @@ fn occurrences(description: &Json, schema: &Json) -> Option<(u64, u64)> {
     };
     let is_list = schema.get("type").and_then(Json::as_str) == Some("array");
     let least = description.get("minOccurs").and_then(Json::as_u64).unwrap_or(1);
-    (most > 1 && !is_list).then_some((least, most))
+    (most > 1).then_some(Occurrences { least, most, is_list })
 }
 
 fn is_array(type_: &Type) -> bool {
@@ -393,6 +427,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "requests are written where they are read")]
     fn read_as(inputs: &str, given: Json) -> Result<Json, String> {
         read(&process(inputs), given.as_object().unwrap(), &References::new())
             .map(Json::Object)
@@ -415,14 +450,20 @@ mod tests {
     #[test]
     fn all_mistakes_are_told_at_once() {
         let given = json!({"stac_items": "https://x.example/a", "bands": ["green", 8], "scale": "2", "aoj": 1});
-        insta::assert_snapshot!(read_as(WATER, given).unwrap_err(), @"");
+        insta::assert_snapshot!(read_as(WATER, given).unwrap_err(), @r#"
+        /inputs/aoj: the process has no such input; there are: stac_items, aoi, epsg, bands, scale
+        /inputs/stac_items: it is the string "https://x.example/a"; write a list, each a string
+        /inputs/aoi: the input is missing; write a string: area of interest
+        /inputs/bands/1: it is the integer 8; write a string
+        /inputs/scale: it is the string "2"; write a number
+        "#);
     }
 
     #[test]
     fn an_input_that_is_null_takes_its_default() {
         let given = json!({"stac_items": [], "aoi": "a", "epsg": null, "scale": null});
         assert_eq!(read_as(WATER, given), Ok(json!({"stac_items": [], "aoi": "a", "scale": null})));
-        insta::assert_snapshot!(read_as(WATER, json!({"stac_items": [], "aoi": null})).unwrap_err(), @"");
+        insta::assert_snapshot!(read_as(WATER, json!({"stac_items": [], "aoi": null})).unwrap_err(), @"/inputs/aoi: the input is missing; write a string: area of interest");
     }
 
     #[test]
@@ -470,7 +511,12 @@ mod tests {
             "item": "file:///etc", "table": {"class": "File", "path": "/etc/passwd"}, "any": {"x": [{"class": "File", "location": "/etc/passwd"}]},
             "tables": [{"href": "file:///etc/passwd"}, {"class": "File", "location": "https://x", "secondaryFiles": [{"class": "File", "location": "../x"}]}],
         });
-        insta::assert_snapshot!(read_as(inputs, given).unwrap_err(), @"");
+        insta::assert_snapshot!(read_as(inputs, given).unwrap_err(), @r#"
+        /inputs/item: it is the string "file:///etc"; write an absolute URL with http, https or s3
+        /inputs/table/path: a request cannot name a file of the server; write `location` with a URL instead
+        /inputs/any/x/0/location: it is the string "/etc/passwd"; write an absolute URL with http, https or s3
+        /inputs/tables/1/secondaryFiles/0/location: it is the string "../x"; write an absolute URL with http, https or s3
+        "#);
     }
 
     #[test]
@@ -488,7 +534,10 @@ mod tests {
             assert_eq!(read_as(&inputs, given), Ok(expected.clone()));
         }
         let given = json!({"at": "somewhere", "box": {"bbox": [1, 2], "crs": "EPSG:3857"}});
-        insta::assert_snapshot!(read_as(&inputs, given).unwrap_err(), @"");
+        insta::assert_snapshot!(read_as(&inputs, given).unwrap_err(), @r#"
+        /inputs/at: it is the string "somewhere"; write an absolute URL
+        /inputs/box/bbox: it is a list of 2; write 4 numbers (minx, miny, maxx, maxy), or 6 with heights
+        "#);
     }
 
     #[test]
@@ -496,7 +545,10 @@ mod tests {
         let inputs = "  x: [File, 'File[]', string]\n  n: [int, string]\n";
         let read = read_as(inputs, json!({"x": [{"href": "https://a"}], "n": "1"})).unwrap();
         assert_eq!(read, json!({"x": [{"class": "File", "location": "https://a"}], "n": "1"}));
-        insta::assert_snapshot!(read_as(inputs, json!({"x": {}, "n": 1.5})).unwrap_err(), @"");
+        insta::assert_snapshot!(read_as(inputs, json!({"x": {}, "n": 1.5})).unwrap_err(), @"
+        /inputs/x: it is an empty object; write an absolute URL, or a STAC item, or a list, each an absolute URL, or a STAC item, or a string
+        /inputs/n: it is the number 1.5; write an integer, or a string
+        ");
     }
 
     #[test]
@@ -522,8 +574,8 @@ mod tests {
         };
         let inputs = read(&process, given, &fetched(r#"["green"]"#)).unwrap();
         assert_eq!(Json::Object(inputs), json!({"bands": ["green"], "n": 3, "text": "[x]"}));
-        insta::assert_snapshot!(read(&process, given, &fetched("[8]")).unwrap_err(), @"");
-        insta::assert_snapshot!(read(&process, given, &fetched("<html>")).unwrap_err(), @"");
+        insta::assert_snapshot!(read(&process, given, &fetched("[8]")).unwrap_err(), @"/inputs/bands/0: it is the integer 8; write a string");
+        insta::assert_snapshot!(read(&process, given, &fetched("<html>")).unwrap_err(), @"/inputs/bands: what https://a/bands.json gives is no JSON: expected value at line 1 column 1; refer to a JSON document that is string[]");
     }
 
     #[test]
@@ -539,7 +591,7 @@ mod tests {
         };
         assert_eq!(read(json!(["green", {"value": "nir"}])), Ok(json!(["green", "nir"])));
         assert_eq!(read(json!("green")), Ok(json!(["green"])));
-        insta::assert_snapshot!(read(json!(["a", "b", "c"])).unwrap_err(), @"");
-        insta::assert_snapshot!(read(json!([1])).unwrap_err(), @"");
+        insta::assert_snapshot!(read(json!(["a", "b", "c"])).unwrap_err(), @"/inputs/bands: there are 3 values; write 1 to 2");
+        insta::assert_snapshot!(read(json!([1])).unwrap_err(), @"/inputs/bands/0: it is the integer 1; write a string");
     }
 }

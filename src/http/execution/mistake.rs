@@ -25,10 +25,14 @@ pub struct Mistakes {
 }
 
 impl Mistakes {
-    /// Adds one.
+    /// Adds one. Of several rules that say the same of a place the first is told.
     pub fn add(&mut self, pointer: &str, what: impl Into<String>, right: impl Into<String>) {
+        let what = what.into();
+        if self.list.iter().any(|known| known.pointer == pointer && known.what == what) {
+            return;
+        }
         if self.list.len() < MISTAKES_MAX {
-            self.list.push(Mistake { pointer: pointer.to_owned(), what: what.into(), right: right.into() });
+            self.list.push(Mistake { pointer: pointer.to_owned(), what, right: right.into() });
         } else {
             self.more += 1;
         }

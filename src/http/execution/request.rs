@@ -104,14 +104,12 @@ fn subscriber_of(subscriber: &Json, mistakes: &mut Mistakes) -> Option<Subscribe
         let spelling =
             spellings.into_iter().find(|spelling| members.get(spelling).is_some_and(|uri| !uri.is_null()))?;
         let value = &members[&spelling];
-        match value.as_str().filter(|uri| is_web_url(uri)) {
-            Some(uri) => Some(uri.to_owned()),
-            None => {
-                let pointer = below("/subscriber", &spelling);
-                mistakes.add(&pointer, format!("it is {}", shown(value)), "write an http or https URL");
-                None
-            }
+        let uri = value.as_str().filter(|uri| is_web_url(uri)).map(str::to_owned);
+        if uri.is_none() {
+            let pointer = below("/subscriber", &spelling);
+            mistakes.add(&pointer, format!("it is {}", shown(value)), "write an http or https URL");
         }
+        uri
     };
     let (success_uri, in_progress_uri, failed_uri) = (uri("success"), uri("inProgress"), uri("failed"));
     Some(Subscriber { success_uri, in_progress_uri, failed_uri })
@@ -175,7 +173,16 @@ mod tests {
             "response": "xml",
             "subscriber": {"successUri": "ftp://x", "failedUri": 3, "inProgressUri": "http://"},
         });
-        insta::assert_snapshot!(read(wrong).unwrap_err(), @"");
-        insta::assert_snapshot!(read(json!([1])).unwrap_err(), @"");
+        insta::assert_snapshot!(read(wrong).unwrap_err(), @r#"
+        /inputs: it is a list of one; write an object of values by the inputs' names
+        /response: it is the string "xml"; write raw or document
+        /outputs/catalog: the process has no such output; there are: stac_catalog, count
+        /outputs/count/transmissionMode: it is the string "mail"; write value or reference
+        /outputs/stac_catalog: it is the string "yes"; write {} or {"transmissionMode": "value"}
+        /subscriber/successUri: it is the string "ftp://x"; write an http or https URL
+        /subscriber/inProgressUri: it is the string "http://"; write an http or https URL
+        /subscriber/failedUri: it is the integer 3; write an http or https URL
+        "#);
+        insta::assert_snapshot!(read(json!([1])).unwrap_err(), @"the body: it is a list of one; write an object with `inputs`");
     }
 }

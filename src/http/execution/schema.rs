@@ -215,14 +215,14 @@ fn check_object(
     bounds(schema, "minProperties", "maxProperties", members.len(), "members", pointer, mistakes);
     for (name, value) in members {
         let given = Given { value, media_type: None };
-        match (properties.and_then(|properties| properties.get(name)), schema.get("additionalProperties")) {
-            (Some(schema), _) => check(schema, given, &below(pointer, name), mistakes),
-            (None, Some(Json::Bool(false))) => {
+        let property = properties.and_then(|properties| properties.get(name));
+        match property.or_else(|| schema.get("additionalProperties")) {
+            Some(Json::Bool(false)) => {
                 let known = properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
                 mistakes.add(&below(pointer, name), "there is no such member", format!("there are: {}", listed(known)));
             }
-            (None, Some(schema)) => check(schema, given, &below(pointer, name), mistakes),
-            (None, None) => {}
+            Some(schema) => check(schema, given, &below(pointer, name), mistakes),
+            None => {}
         }
     }
 }
@@ -238,6 +238,7 @@ fn bounds(
 ) {
     let bound =
         |keyword: &str| schema.get(keyword).and_then(Json::as_u64).and_then(|bound| usize::try_from(bound).ok());
+    let unit = if count == 1 { unit.trim_end_matches('s') } else { unit };
     if let Some(least) = bound(least).filter(|least| count < *least) {
         mistakes.add(pointer, format!("it has {count} {unit}"), format!("write at least {least}"));
     }
@@ -292,6 +293,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "schemas and values are written where they are read")]
     fn wrong(schema: Json, value: Json) -> String {
         let mut mistakes = Mistakes::default();
         check(&schema, Given { value: &value, media_type: None }, "/inputs/x", &mut mistakes);
@@ -303,22 +305,25 @@ mod tests {
         assert_eq!(wrong(json!({"type": "integer", "format": "int32"}), json!(3)), "");
         assert_eq!(wrong(json!({"type": "number"}), json!(3)), "");
         assert_eq!(wrong(json!({"type": "string", "nullable": true}), json!(null)), "");
-        insta::assert_snapshot!(wrong(json!({"type": "integer"}), json!(3.5)), @"");
-        insta::assert_snapshot!(wrong(json!({"type": "integer", "format": "int32"}), json!(3_000_000_000_i64)), @"");
-        insta::assert_snapshot!(wrong(json!({"type": "string"}), json!(5)), @"");
-        insta::assert_snapshot!(wrong(json!({"type": "string"}), json!(null)), @"");
-        insta::assert_snapshot!(wrong(json!({"type": "string", "enum": ["green", "nir"]}), json!("red")), @"");
-        insta::assert_snapshot!(wrong(json!({"type": "number", "minimum": 0, "maximum": 60}), json!(-1)), @"");
-        insta::assert_snapshot!(wrong(json!({"type": "number", "maximum": 60, "exclusiveMaximum": true}), json!(60)), @"");
-        insta::assert_snapshot!(wrong(json!({"type": "string", "format": "date-time"}), json!("yesterday")), @"");
+        insta::assert_snapshot!(wrong(json!({"type": "integer"}), json!(3.5)), @"/inputs/x: it is the number 3.5; write an integer");
+        insta::assert_snapshot!(wrong(json!({"type": "integer", "format": "int32"}), json!(3_000_000_000_i64)), @"/inputs/x: it is 3000000000; write an integer of 32 bits");
+        insta::assert_snapshot!(wrong(json!({"type": "string"}), json!(5)), @"/inputs/x: it is the integer 5; write a string");
+        insta::assert_snapshot!(wrong(json!({"type": "string"}), json!(null)), @"/inputs/x: it is null; write a string");
+        insta::assert_snapshot!(wrong(json!({"type": "string", "enum": ["green", "nir"]}), json!("red")), @r#"/inputs/x: the string "red" is not among its values; write one of green, nir"#);
+        insta::assert_snapshot!(wrong(json!({"type": "number", "minimum": 0, "maximum": 60}), json!(-1)), @"/inputs/x: it is -1; write at least 0");
+        insta::assert_snapshot!(wrong(json!({"type": "number", "maximum": 60, "exclusiveMaximum": true}), json!(60)), @"/inputs/x: it is 60; write less than 60");
+        insta::assert_snapshot!(wrong(json!({"type": "string", "format": "date-time"}), json!("yesterday")), @r#"/inputs/x: it is the string "yesterday"; write a time like 2024-10-22T04:18:54Z"#);
     }
 
     #[test]
     fn lists_and_objects_are_looked_into() {
         let bands = json!({"type": "array", "items": {"type": "string"}, "minItems": 2});
-        insta::assert_snapshot!(wrong(bands.clone(), json!("green")), @"");
-        insta::assert_snapshot!(wrong(bands.clone(), json!([1, "nir", null])), @"");
-        insta::assert_snapshot!(wrong(bands, json!(["a"])), @"");
+        insta::assert_snapshot!(wrong(bands.clone(), json!("green")), @r#"/inputs/x: it is the string "green"; write a list, each a string"#);
+        insta::assert_snapshot!(wrong(bands.clone(), json!([1, "nir", null])), @"
+        /inputs/x/0: it is the integer 1; write a string
+        /inputs/x/2: it is null; write a string
+        ");
+        insta::assert_snapshot!(wrong(bands, json!(["a"])), @"/inputs/x: it has 1 element; write at least 2");
         let record = json!({
             "type": "object",
             "properties": {"name": {"type": "string"}, "index": {"type": "integer"}},
@@ -326,7 +331,11 @@ mod tests {
             "additionalProperties": false,
         });
         assert_eq!(wrong(record.clone(), json!({"name": "a"})), "");
-        insta::assert_snapshot!(wrong(record, json!({"index": "1", "nme": 2})), @"");
+        insta::assert_snapshot!(wrong(record, json!({"index": "1", "nme": 2})), @r#"
+        /inputs/x/name: it is missing; write a string
+        /inputs/x/index: it is the string "1"; write an integer
+        /inputs/x/nme: there is no such member; there are: name, index
+        "#);
     }
 
     #[test]
@@ -334,8 +343,8 @@ mod tests {
         let either = json!({"oneOf": [{"type": "string", "enum": ["a", "b"]}, {"type": "integer", "minimum": 1}]});
         assert_eq!(wrong(either.clone(), json!("a")), "");
         assert_eq!(wrong(either.clone(), json!(1)), "");
-        insta::assert_snapshot!(wrong(either.clone(), json!("c")), @"");
-        insta::assert_snapshot!(wrong(either, json!(true)), @"");
+        insta::assert_snapshot!(wrong(either.clone(), json!("c")), @r#"/inputs/x: the string "c" is not among its values; write one of a, b"#);
+        insta::assert_snapshot!(wrong(either, json!(true)), @"/inputs/x: it is true; write one of a, b, or an integer");
     }
 
     #[test]
@@ -352,9 +361,9 @@ mod tests {
         assert_eq!(check(json!("SUkqAA=="), None), "");
         assert_eq!(check(json!("SUkqAA=="), Some("image/tiff;application=geotiff")), "");
         assert_eq!(check(json!("SUkqAA=="), Some("image/tiff")), "");
-        insta::assert_snapshot!(check(json!("SUkqAA=="), Some("image/png")), @"");
-        insta::assert_snapshot!(check(json!("no base64!"), None), @"");
-        insta::assert_snapshot!(check(json!({"type": "wrong/type"}), None), @"");
+        insta::assert_snapshot!(check(json!("SUkqAA=="), Some("image/png")), @r#"/inputs/image: its media type is "image/png"; write one of image/tiff; application=geotiff, image/jp2"#);
+        insta::assert_snapshot!(check(json!("no base64!"), None), @r#"/inputs/image: it is the string "no base64!"; write image/tiff; application=geotiff in base64, or image/jp2 in base64"#);
+        insta::assert_snapshot!(check(json!({"type": "wrong/type"}), None), @"/inputs/image: it is an object with type; write image/tiff; application=geotiff in base64, or image/jp2 in base64");
     }
 
     #[test]
@@ -367,9 +376,12 @@ mod tests {
             ),
             ""
         );
-        insta::assert_snapshot!(wrong(bbox.clone(), json!({"bbox": [1, 2, 3], "crs": 5})), @"");
-        insta::assert_snapshot!(wrong(bbox.clone(), json!({"box": []})), @"");
-        insta::assert_snapshot!(wrong(bbox, json!([1, 2, 3, 4])), @"");
+        insta::assert_snapshot!(wrong(bbox.clone(), json!({"bbox": [1, 2, 3], "crs": 5})), @"
+        /inputs/x/crs: it is the integer 5; write the URI of a coordinate system, or leave it out for CRS84
+        /inputs/x/bbox: it is a list of 3; write 4 numbers (minx, miny, maxx, maxy), or 6 with heights
+        ");
+        insta::assert_snapshot!(wrong(bbox.clone(), json!({"box": []})), @"/inputs/x/bbox: it is missing; write 4 numbers (minx, miny, maxx, maxy), or 6 with heights");
+        insta::assert_snapshot!(wrong(bbox, json!([1, 2, 3, 4])), @"/inputs/x: it is a list of 4; write an object");
     }
 
     #[test]
@@ -377,7 +389,7 @@ mod tests {
         let directory = weir_cwl::description::schema(&weir_cwl::Type::Directory);
         assert_eq!(wrong(directory.clone(), json!("https://x.example/item.json")), "");
         assert_eq!(wrong(directory.clone(), json!({"type": "Feature", "stac_version": "1.0.0"})), "");
-        insta::assert_snapshot!(wrong(directory.clone(), json!("item.json")), @"");
-        insta::assert_snapshot!(wrong(directory, json!({"type": "Topology"})), @"");
+        insta::assert_snapshot!(wrong(directory.clone(), json!("item.json")), @r#"/inputs/x: it is the string "item.json"; write an absolute URL"#);
+        insta::assert_snapshot!(wrong(directory, json!({"type": "Topology"})), @"/inputs/x: it is an object with type; write an absolute URL, or a STAC item, or a STAC collection, or a GeoJSON FeatureCollection");
     }
 }

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
+use serde_json::Value as Json;
 
 use crate::Facade;
 use crate::backend::{JobRecord, ResponseForm};
 use crate::names::{JobId, Tenant};
-use crate::negotiate::{self, Format};
+use crate::negotiate::{self, Format, JSON};
 use crate::pages;
 use crate::problem::Problem;
-use crate::results::{self, Selection, document};
+use crate::results::output::{Content, Output, contents};
+use crate::results::{self, Selection, document, raw};
 use crate::tenant::{JobInPath, Scope};
 
 /// `GET /jobs/{jobID}/results`: as the execution asked for, `?outputs=a,b` only these. A page shows the document.
@@ -39,13 +43,15 @@ pub(super) async fn results(
     results::answer(&facade, &tenant, &base, &job, &selection).await
 }
 
-/// `GET /jobs/{jobID}/results/{outputID}`: the value itself (draft of 2.0).
+/// `GET /jobs/{jobID}/results/{outputID}`: the value itself (draft of 2.0). A text is JSON for whoever likes that better.
 pub(super) async fn output(
     State(facade): State<Arc<Facade>>,
     Scope { tenant, base }: Scope,
     JobInPath(id): JobInPath,
     Path(segments): Path<Vec<(String, String)>>,
     format: Result<Format, Problem>,
+    headers: HeaderMap,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     let output = segments.iter().find(|(key, _)| key == "outputID").map_or("", |(_, value)| value.as_str());
     let job = job(&facade, &tenant, &id).await?;
@@ -54,7 +60,20 @@ pub(super) async fn output(
         let document = document::document(&facade, &tenant, &base, &job, &selection).await?;
         return Ok(negotiate::respond(Format::Html, &document, || pages::results(&base, id.as_str(), &document)));
     }
-    results::answer(&facade, &tenant, &base, &job, &selection).await
+    let outputs = contents(&facade, &tenant, &job, &selection).await?;
+    match (&outputs[..], format) {
+        ([Output { content: Content::Value(text @ Json::String(_)), .. }], Ok(Format::Json))
+            if likes_json(&headers, &uri) =>
+        {
+            Ok(document::answer(text))
+        }
+        _ => raw::give(&facade, &tenant, &base, &job, outputs).await,
+    }
+}
+
+fn likes_json(headers: &HeaderMap, uri: &Uri) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    negotiate::asked_by_query(uri).is_some() || negotiate::choose(accept, &["text/plain", JSON]) == Some(1)
 }
 
 async fn job(facade: &Facade, tenant: &Tenant, id: &JobId) -> Result<Arc<JobRecord>, Problem> {

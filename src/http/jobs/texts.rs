@@ -74,7 +74,8 @@ async fn job_of(facade: &Facade, tenant: &Tenant, work: &str) -> Result<Option<A
 /// Ways to read `{processID}-{jobID}`: first the one that ends in a UUID, as jobs created here have.
 fn divisions(work: &str) -> impl Iterator<Item = (&str, &str)> {
     const UUID: usize = 36;
-    let uuid_at = work.len().checked_sub(UUID + 1).filter(|at| work.is_char_boundary(*at) && work[*at..].starts_with('-'));
+    let uuid_at =
+        work.len().checked_sub(UUID + 1).filter(|at| work.is_char_boundary(*at) && work[*at..].starts_with('-'));
     let dashes = work.match_indices('-').map(|(at, _)| at).filter(move |at| Some(*at) != uuid_at);
     uuid_at.into_iter().chain(dashes).map(|at| (&work[..at], &work[at + 1..]))
 }

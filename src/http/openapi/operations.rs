@@ -36,6 +36,8 @@ const HTML: &str = "text/html";
 
 /// Problems of anything that is read.
 const READ: &[u16] = &[400, 401, 403, 404, 406, 500, 503];
+/// Problems of results, which may be too large for one answer.
+const RESULTS: &[u16] = &[400, 401, 403, 404, 406, 413, 500, 503];
 /// Problems of anything that has a body.
 const WRITE: &[u16] = &[400, 401, 403, 404, 408, 409, 413, 415, 429, 500, 503];
 /// Problems of an execution.
@@ -237,13 +239,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
         answers: &[ok("Its last state", &[(JSON, "statusInfo"), (HTML, "page")])],
         problems: REMOVE,
     },
-    read(
-        "/jobs/{jobID}/results",
-        "getResults",
-        "results",
-        "The results of a job",
-        &["jobID", "f"],
-        &[
+    Operation {
+        method: "get",
+        path: "/jobs/{jobID}/results",
+        is_outside: false,
+        id: "getResults",
+        tag: "results",
+        summary: "The results of a job",
+        parameters: &["jobID", "outputs", "f"],
+        bodies: &[],
+        answers: &[
             Answer {
                 status: 200,
                 description: "In the form that the execution asked for; without one, a document of all values",
@@ -257,18 +262,28 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 content: &[],
             },
         ],
-    ),
-    read(
-        "/jobs/{jobID}/results/{outputID}",
-        "getResult",
-        "results",
-        "One result of a job",
-        &["jobID", "outputID", "f"],
-        &[
+        problems: RESULTS,
+    },
+    Operation {
+        method: "get",
+        path: "/jobs/{jobID}/results/{outputID}",
+        is_outside: false,
+        id: "getResult",
+        tag: "results",
+        summary: "One result of a job",
+        parameters: &["jobID", "outputID", "f"],
+        bodies: &[],
+        answers: &[
             ok("The value itself", &[(JSON, "anything"), (HTML, "page"), ("*/*", "bytes")]),
-            Answer { status: 204, description: "There is no value", headers: &["Link"], content: &[] },
+            Answer {
+                status: 204,
+                description: "There is no value, or it is where the `Link` header says",
+                headers: &["Link"],
+                content: &[],
+            },
         ],
-    ),
+        problems: RESULTS,
+    },
     Operation {
         method: "get",
         path: "/temp/{work}/{file}",

@@ -41,6 +41,7 @@ pub(super) fn all() -> Json {
         ),
         list_of("processIDs", "Only jobs of these processes", json!({"type": "string"})),
         list_of("status", "Only jobs in these states", states()),
+        list_of("outputs", "Only these outputs", json!({"type": "string"})),
         query(
             "datetime",
             "Only jobs that were created then: an instant (RFC 3339) or an interval `from/to`, with `..` for an open end",
@@ -83,7 +84,7 @@ pub(super) fn states() -> Json {
 }
 
 fn seconds() -> Json {
-    json!({"type": "integer", "minimum": 0})
+    json!({"type": "number", "minimum": 0})
 }
 
 fn path(name: &str, description: &str, schema: Json) -> Json {

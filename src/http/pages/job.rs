@@ -43,7 +43,8 @@ pub fn job(base: &Base, document: &Json, record: &JobRecord) -> Page {
     let process = text(document, "processID");
     let body = html! {
         p { (status(document)) }
-        @if document.get("message").is_some() { p { (text(document, "message")) } }
+        @let message = text(document, "message");
+        @if record.failure.as_ref().is_none_or(|failure| failure.message != message) { p { (message) } }
         @if let Some(failure) = &record.failure { (failed(failure)) }
         dl {
             dt { "process" } dd { a href=(base.url(&format!("processes/{process}"))) { (process) } }

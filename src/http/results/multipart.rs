@@ -37,7 +37,8 @@ pub fn answer(boundary: &str, parts: Vec<Part>) -> Response {
 
 /// `Content-ID` is the bare id, as `/req/core/process-execute-sync-raw-value-multi` wants it.
 fn head(boundary: &str, part: &Part) -> String {
-    let mut head = format!("--{boundary}\r\nContent-Type: {}\r\nContent-ID: {}\r\n", part.media_type, plain(&part.name));
+    let mut head =
+        format!("--{boundary}\r\nContent-Type: {}\r\nContent-ID: {}\r\n", part.media_type, plain(&part.name));
     if let Some(location) = &part.location {
         head.push_str("Content-Location: ");
         head.push_str(location);
@@ -75,6 +76,19 @@ mod tests {
         let answer = answer("b", parts);
         assert_eq!(answer.headers()[CONTENT_TYPE], "multipart/related; type=\"text/plain\"; boundary=\"b\"");
         let body = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
-        insta::assert_snapshot!(String::from_utf8(body.to_vec()).unwrap().replace('\r', ""), @"");
+        insta::assert_snapshot!(String::from_utf8(body.to_vec()).unwrap().replace('\r', ""), @"
+        --b
+        Content-Type: text/plain; charset=utf-8
+        Content-ID: echo__Input
+
+        teststring
+        --b
+        Content-Type: text/csv
+        Content-ID: table
+        Content-Location: http://h/jobs/1/results/table
+
+
+        --b--
+        ");
     }
 }

@@ -27,6 +27,17 @@ pub async fn answer(
     selection: &Selection,
 ) -> Result<Response, Problem> {
     let outputs = contents(facade, tenant, job, selection).await?;
+    give(facade, tenant, base, job, outputs).await
+}
+
+/// These outputs.
+pub async fn give(
+    facade: &Facade,
+    tenant: &Tenant,
+    base: &Base,
+    job: &JobRecord,
+    outputs: Vec<Output>,
+) -> Result<Response, Problem> {
     if outputs.iter().all(|output| output.transmission == Transmission::Reference) {
         return Ok(references(base, job, &outputs));
     }
@@ -88,7 +99,8 @@ fn references(base: &Base, job: &JobRecord, outputs: &[Output]) -> Response {
     for output in outputs {
         let href = reference(base, job, &output.name);
         let media_type = output.content.media_type().replace('"', "");
-        let link = format!("<{href}>; rel=\"item\"; type=\"{media_type}\"; title=\"{}\"", multipart::plain(&output.name));
+        let link =
+            format!("<{href}>; rel=\"item\"; type=\"{media_type}\"; title=\"{}\"", multipart::plain(&output.name));
         if let Ok(link) = HeaderValue::from_str(&link) {
             headers.append(LINK, link);
         }

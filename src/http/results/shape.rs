@@ -72,7 +72,14 @@ mod tests {
         assert_eq!(Shape::of(&file), Shape::Entry(&file));
         let files = json!([file, null, file]);
         assert_eq!(Shape::of(&files), Shape::Entries(vec![&file, &file]));
-        for value in [json!(null), json!("catalog.json"), json!([]), json!([1]), json!([null]), json!({"class": "File", "contents": ""})] {
+        for value in [
+            json!(null),
+            json!("catalog.json"),
+            json!([]),
+            json!([1]),
+            json!([null]),
+            json!({"class": "File", "contents": ""}),
+        ] {
             assert_eq!(Shape::of(&value), Shape::Value(&value));
         }
     }

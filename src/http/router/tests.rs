@@ -222,6 +222,21 @@ async fn scripts_of_other_pages_are_told_nothing() {
 }
 
 #[tokio::test]
+async fn pages_of_other_sites_change_nothing() {
+    let client = acme();
+    let status = async |origin: &str| {
+        client.send("DELETE", "/acme/ogc-api/processes/none", &[("origin", origin)], "").await.status
+    };
+    assert_eq!(status("https://evil.example").await, 403);
+    assert_eq!(status("null").await, 403);
+    assert_eq!(status("http://weir.test").await, 404);
+    let origins = "https://portal.example".parse().unwrap();
+    let client = with(Settings { origins, ..Settings::default() });
+    let portal = [("origin", "https://portal.example")];
+    assert_eq!(client.send("DELETE", "/acme/ogc-api/processes/none", &portal, "").await.status, 404);
+}
+
+#[tokio::test]
 async fn a_listener_for_this_machine_is_not_reached_under_another_name() {
     let client = with(Settings { loopback_only: true, ..Settings::default() });
     let status = async |host: &str| client.send("GET", "/acme/ogc-api", &[("host", host)], "").await.status;

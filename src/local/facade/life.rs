@@ -12,7 +12,6 @@ use weir_store::{JournalError, RunId};
 use super::finished::Past;
 use super::jobs::{Job, Live};
 use super::limits::{BACKOFF, BACKOFF_MAX};
-use super::notices::{is_wanted, told};
 use super::tenant::TenantJobs;
 use crate::backend::BackendError;
 use crate::folder::remove_tree;
@@ -23,7 +22,7 @@ pub async fn live(tenant: Arc<TenantJobs>, run: RunId, live: Arc<Live>) {
     let _places = places(&tenant, live.control.subscribe()).await;
     let mut wait = BACKOFF;
     let defect = loop {
-        let mut watcher = Watcher { tenant: &tenant, live: &live, run: &run };
+        let mut watcher = Watcher { tenant: &tenant, live: &live };
         match tenant.backend.run(&run, live.control.subscribe(), &mut watcher).await {
             Ok(_) => break None,
             Err(error) if is_permanent(&error) => break Some(error.to_string()),
@@ -86,10 +85,8 @@ async fn over(tenant: &Arc<TenantJobs>, run: &RunId, live: &Live, defect: Option
     tenant.jobs.put(Job::Over(past.clone()));
     tenant.one_less();
     live.shown.send_replace(Arc::clone(&record));
-    if is_wanted(&record) && is_sound {
-        tenant.notices.give(&tenant.name, &record);
-    }
     if is_sound {
+        tenant.remind(&record);
         let (folder, tenant) = (tenant.backend.folder(run), Arc::clone(tenant));
         let tidied = tokio::task::spawn_blocking(move || {
             for path in [folder.attempts(), folder.fetched()] {
@@ -122,7 +119,6 @@ fn show(live: &Live, change: impl FnOnce(&mut JobRecord)) {
 struct Watcher<'a> {
     tenant: &'a TenantJobs,
     live: &'a Live,
-    run: &'a RunId,
 }
 
 impl Observer for Watcher<'_> {
@@ -138,9 +134,8 @@ impl Observer for Watcher<'_> {
         let starts = record.phase == Phase::Running && self.live.shown.borrow().phase == Phase::Accepted;
         let record = Arc::new(record);
         self.live.shown.send_replace(Arc::clone(&record));
-        if starts && is_wanted(&record) && !told(self.tenant.backend.folder(self.run).root()).contains(&Phase::Running)
-        {
-            self.tenant.notices.give(&self.tenant.name, &record);
+        if starts {
+            self.tenant.remind(&record);
         }
     }
 }

@@ -72,6 +72,8 @@ pub struct FacadeSettings {
     pub jobs_of_tenant: usize,
     /// Unfinished jobs of one tenant at most.
     pub unfinished_max: usize,
+    /// How long a job may take.
+    pub time_limit: Option<Duration>,
     /// How long finished jobs are kept.
     pub kept: Duration,
     /// Where clients reach the S3 listener.
@@ -90,6 +92,7 @@ impl FacadeSettings {
             jobs,
             jobs_of_tenant: jobs.div_ceil(2),
             unfinished_max: UNFINISHED_MAX,
+            time_limit: None,
             kept: Duration::from_hours(24 * KEPT_DAYS),
             s3_endpoint: None,
         }
@@ -168,6 +171,8 @@ impl Embedded {
         engine.publisher = Arc::new(IntoStore(objects.clone()));
         // Removed here: this process lives long, and its launcher with it.
         engine.keep_attempts = true;
+        // Jobs are not those of whoever started weir (invariant I9).
+        engine.lends_credentials = false;
         let backend = LocalBackend::open(engine)?;
         let notices = Arc::new(Notices::default());
         let shared = Shared {
@@ -176,6 +181,7 @@ impl Embedded {
             places: Arc::new(Semaphore::new(settings.jobs.max(1))),
             places_of_one: settings.jobs_of_tenant.max(1),
             unfinished_max: settings.unfinished_max,
+            time_limit: settings.time_limit,
             unfinished: Arc::default(),
             notices: Arc::clone(&notices),
         };

@@ -50,10 +50,11 @@ impl Notices {
 pub fn is_wanted(job: &JobRecord) -> bool {
     let Some(Subscriber { success_uri, in_progress_uri, failed_uri }) = &job.subscriber else { return false };
     match job.phase {
-        Phase::Accepted => false,
+        // Whoever dismisses a job knows it.
+        Phase::Accepted | Phase::Dismissed => false,
         Phase::Running => in_progress_uri.is_some(),
         Phase::Successful => success_uri.is_some(),
-        Phase::Failed | Phase::Dismissed => failed_uri.is_some(),
+        Phase::Failed => failed_uri.is_some(),
     }
 }
 

@@ -70,8 +70,8 @@ pub fn spec(
     Ok(spec)
 }
 
-/// Where inputs may lie. An `s3:` URL is staged in.
-const SCHEMES: [&str; 3] = ["http://", "https://", "s3://"];
+/// Where inputs may lie. An `s3:` URL is staged in, a `data:` URL holds the file itself.
+const SCHEMES: [&str; 4] = ["http://", "https://", "s3://", "data:"];
 
 /// Files are literals or lie elsewhere: a request names no file of this machine (invariant I9).
 fn reachable(inputs: &weir_cwl::Record, package: &Package) -> Result<(), BackendError> {
@@ -85,7 +85,7 @@ fn reachable(inputs: &weir_cwl::Record, package: &Package) -> Result<(), Backend
             if let Some(place) = place.filter(|place| !SCHEMES.iter().any(|scheme| place.starts_with(scheme))) {
                 let place = place.strip_prefix("weir:").unwrap_or(place);
                 wrong.get_or_insert_with(|| {
-                    format!("/inputs/{id}: `{place}` cannot be read; give an http, https or s3 URL, or a literal")
+                    format!("/inputs/{id}: `{place}` cannot be read; give an http, https, s3 or data URL, or a literal")
                 });
             }
         });

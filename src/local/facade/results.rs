@@ -4,7 +4,7 @@
 //! An owner marker is created first and every `catalog.json` is written last: whoever sees a catalog sees complete
 //! results, and results of one job are never written over by another (invariant I5). Tools do not write here: a staged
 //! output is a Directory that the stage-out step has laid out, and becomes the URL of its catalog under `<jobID>/`, one
-//! of several under `<jobID>/<output>/`. Other Files and Directories go to `<jobID>/<output>/<name>`.
+//! of several under `<jobID>/<output>/`, one of a list under `<jobID>/<output>/1/` and so on. Other Files and Directories go to `<jobID>/<output>/<name>`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use weir_api::data_url::{self, is_data_url};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
-use weir_cwl::stage_out::staged_outputs;
-use weir_cwl::{Directory, Entry, File, Record, Value, uri};
+use weir_cwl::{Directory, Entry, File, Record, Value, stage_out, uri};
 use weir_http::backend::{BackendError, ByteStream, JobId};
 use weir_store::media;
 use weir_store::server::{DiskError, Objects, Reading};
@@ -41,17 +41,16 @@ impl Publisher for IntoStore {
         let id = id.ok_or_else(|| PublishError::Refused("the job does not say where its results go".to_owned()))?;
         let owned = job.folder.root();
         let mut plan = Plan { owned, output: String::new(), taken: HashMap::new(), writes: Vec::new() };
-        let staged = staged_outputs(job.package);
         let mut published = Record::new();
         for (name, value) in outputs {
             plan.output.clone_from(&name);
             check_name(&name, &name)?;
-            let value = if staged.contains(&name.as_str()) {
-                let place = if staged.len() == 1 { id.clone() } else { format!("{id}/{name}") };
-                plan.staged(value, &place)?
-            } else {
-                let place = format!("{id}/{name}");
-                value.map_entries(&mut |entry| plan.entry(entry, &place, 0))?
+            let value = match stage_out::place_of(job.package, &name, &id) {
+                Some(place) => plan.staged(value, &place)?,
+                None => {
+                    let place = format!("{id}/{name}");
+                    value.map_entries(&mut |entry| plan.entry(entry, &place, 0))?
+                }
             };
             published.insert(name, value);
         }
@@ -70,7 +69,7 @@ impl Publisher for IntoStore {
         for write in &plan.writes {
             let done = match &write.content {
                 Content::File(path) => self.0.put_file(BUCKET, &write.key, path, write.media).map(drop),
-                Content::Text(text) => self.0.put(BUCKET, &write.key, text.as_bytes(), write.media),
+                Content::Bytes(bytes) => self.0.put(BUCKET, &write.key, bytes, write.media),
             };
             done.map_err(|error| unwritable(&write.key, error))?;
         }
@@ -90,7 +89,7 @@ struct Write {
 #[derive(Debug)]
 enum Content {
     File(PathBuf),
-    Text(String),
+    Bytes(Vec<u8>),
 }
 
 /// What is to be written, and under which keys.
@@ -110,13 +109,12 @@ impl Plan<'_> {
         let directory = match value {
             Value::Directory(directory) => directory,
             Value::Array(items) => {
-                let place_of = |item: &Value| match item {
-                    Value::Directory(directory) => format!("{place}/{}", directory.name().unwrap_or_default()),
-                    _ => place.to_owned(),
-                };
-                let items = items.into_iter().map(|item| {
-                    let place = place_of(&item);
-                    self.staged(item, &place)
+                let items = items.into_iter().map(|item| match &item {
+                    Value::Directory(directory) => {
+                        let place = format!("{place}/{}", directory.name().unwrap_or_default());
+                        self.staged(item, &place)
+                    }
+                    _ => self.staged(item, place),
                 });
                 return Ok(Value::Array(items.collect::<Result<_, _>>()?));
             }
@@ -150,6 +148,7 @@ impl Plan<'_> {
 
     fn entry(&mut self, entry: Entry, place: &str, depth: usize) -> Result<Entry, PublishError> {
         let source = match entry.location().map(local_path) {
+            Some(None) if entry.location().is_some_and(is_data_url) => None,
             // Something on the network stays there.
             Some(None) => return Ok(entry),
             Some(Some(path)) => Some(self.own(&path)?),
@@ -173,18 +172,20 @@ impl Plan<'_> {
         depth: usize,
     ) -> Result<File, PublishError> {
         self.check_depth(depth)?;
-        let (size, sum) = match &source {
+        let media = media::type_of(&key).or(file.is_literal().then_some("text/plain"));
+        let (size, sum, content) = match source {
             Some(path) => {
-                let metadata = std::fs::metadata(path).map_err(|error| self.missing(path, error))?;
-                let sum = file.checksum.clone().map_or_else(|| checksum(path), Ok)?;
-                (metadata.len(), Some(sum))
+                let metadata = std::fs::metadata(&path).map_err(|error| self.missing(&path, error))?;
+                let sum = file.checksum.clone().map_or_else(|| checksum(&path), Ok)?;
+                (metadata.len(), Some(sum), Content::File(path))
             }
-            None => (file.contents.as_ref().map_or(0, |text| text.len() as u64), None),
-        };
-        let media = media::type_of(&key).or(source.is_none().then_some("text/plain"));
-        let content = match source {
-            Some(path) => Content::File(path),
-            None => Content::Text(file.contents.clone().unwrap_or_default()),
+            None => {
+                let bytes = data_url::literal_bytes(file.location.as_deref(), file.contents.as_deref());
+                let bytes = bytes.ok_or_else(|| {
+                    PublishError::Refused(format!("output `{}` holds a data URL that is no valid one", self.output))
+                })?;
+                (bytes.len() as u64, None, Content::Bytes(bytes))
+            }
         };
         let (location, basename) = (Some(url(&key)), Some(last(&key)));
         self.writes.push(Write { key, content, media, is_catalog: false });

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use weir_api::Phase;
@@ -48,6 +49,7 @@ pub struct TenantJobs {
     unfinished: Mutex<usize>,
     unfinished_max: usize,
     unfinished_in_all: Arc<AtomicUsize>,
+    time_limit: Option<Duration>,
 }
 
 /// What tenants share, and their limits.
@@ -65,6 +67,8 @@ pub struct Shared {
     pub unfinished_max: usize,
     /// Unfinished jobs of all tenants.
     pub unfinished: Arc<AtomicUsize>,
+    /// How long a job may take.
+    pub time_limit: Option<Duration>,
     /// Whom to tell.
     pub notices: Arc<Notices>,
 }
@@ -111,6 +115,7 @@ impl TenantJobs {
             unfinished: Mutex::new(0),
             unfinished_max: shared.unfinished_max,
             unfinished_in_all: Arc::clone(&shared.unfinished),
+            time_limit: shared.time_limit,
             name,
         });
         let mut unfinished = Vec::new();
@@ -166,8 +171,8 @@ impl TenantJobs {
         None
     }
 
-    /// Gives the notice that an earlier weir did not deliver.
-    fn remind(&self, record: &Arc<JobRecord>) {
+    /// Somebody may want to be told of the job as it is now, and was not yet.
+    pub fn remind(&self, record: &Arc<JobRecord>) {
         let folder = self.layout.jobs(&self.name).join(record.id.as_str());
         if is_wanted(record) && !notices::told(&folder).contains(&record.phase) {
             self.notices.give(&self.name, record);
@@ -193,7 +198,8 @@ impl TenantJobs {
             // Loads the package.
             tokio::task::spawn_blocking(move || request::spec(job, process, &run, &store))
         };
-        let spec = spec.await.map_err(|error| BackendError::Internal(error.to_string()))??;
+        let mut spec = spec.await.map_err(|error| BackendError::Internal(error.to_string()))??;
+        spec.job.time_limit_ms = self.time_limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
         let request = Request::of(&spec).map_err(|error| BackendError::Internal(error.to_string()))?;
         let accepted = self.backend.submit(&run, &spec).await.map_err(refusal)?;
         let folder = self.backend.folder(&run);

@@ -36,9 +36,6 @@ fn main() -> ExitCode {
     if std::env::args().next().as_deref() == Some(jobs::fixture::RUNNER) {
         return jobs::fixture::runner_main();
     }
-    if std::env::args().next().as_deref() == Some("weir-eo") {
-        return weir_raster::main(std::env::args_os());
-    }
     if std::env::args().next().as_deref() == Some(jobs::facade::SERVER) {
         return jobs::facade::server_main();
     }

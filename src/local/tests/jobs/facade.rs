@@ -38,6 +38,7 @@ pub fn trials() -> Vec<Trial> {
         a_failed_job_says_why_and_its_log_stays,
         a_subscriber_is_told_once_also_after_a_restart,
         ten_thousand_finished_jobs_are_read_at_once,
+        small_jobs_are_quick,
         a_directory_is_used_by_one_weir,
     ]
 }
@@ -610,14 +611,55 @@ fn ten_thousand_finished_jobs_are_read_at_once() {
             lines += &line.replace(id.as_str(), &other);
         }
         fs::write(&index, lines + &line).unwrap();
+        let before = resident_kib();
         let started = Instant::now();
         let again = open(&world.dir(), |_| {}).await;
         let took = started.elapsed();
         let listed = jobs(&again, &acme).await;
         assert_eq!(listed.len(), 10_001);
-        println!("10,001 finished jobs: open in {took:?}");
+        let more = resident_kib().saturating_sub(before);
+        println!("10,001 finished jobs: open in {took:?}, {more} KiB more resident");
         assert!(took < Duration::from_secs(10), "{took:?}");
     });
+}
+
+fn resident_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+fn small_jobs_are_quick() {
+    let package = r"
+cwlVersion: v1.2
+class: ExpressionTool
+id: same
+inputs: {number: int}
+outputs: {number: int}
+expression: '$({number: inputs.number})'
+requirements: {InlineJavascriptRequirement: {}}
+";
+    for fsync in [false, true] {
+        let world = World::new();
+        let acme = tenant("acme");
+        world.runtime.block_on(async {
+            let opened = open(&world.dir(), |settings| settings.engine.fsync = fsync).await;
+            opened.backend.deploy(&acme, process("same", package)).await.unwrap();
+            let started = Instant::now();
+            let mut ids = Vec::new();
+            for number in 0..200 {
+                let created = opened.backend.create(&acme, job("same", json!({"number": number}))).await.unwrap();
+                ids.push(created.id.clone());
+            }
+            let accepted = started.elapsed();
+            for (number, id) in ids.iter().enumerate() {
+                assert_eq!(finished(&opened, &acme, id).await.phase, Phase::Successful);
+                assert_eq!(opened.backend.results(&acme, id).await.unwrap()["number"], number);
+            }
+            println!("200 jobs, fsync {fsync}: accepted in {accepted:?}, over in {:?}", started.elapsed());
+            assert!(started.elapsed() < Duration::from_mins(1));
+        });
+    }
 }
 
 fn a_directory_is_used_by_one_weir() {

@@ -1,0 +1,177 @@
+//! `weir serve --local` as people use it: the real program, HTTP and S3 over loopback.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use weir_store::presign::Signer;
+
+use crate::support::{Workshop, repository};
+
+/// A server that runs; killed when dropped.
+struct Served {
+    child: Child,
+    /// Root of tenant `acme`.
+    root: String,
+    /// The S3 listener.
+    s3: String,
+    greeting: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Served {
+    fn start(workshop: &Workshop) -> Self {
+        let arguments = ["serve", "--local", "weir", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
+        let mut child = workshop.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut greeting = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while !greeting.contains("Ctrl-C") {
+            greeting += &lines.next().unwrap().unwrap();
+            greeting.push('\n');
+        }
+        let word = |line: &str, after: &str| {
+            let line = greeting.lines().find(|found| found.contains(line)).unwrap();
+            let rest = line.split_once(after).unwrap().1;
+            rest.split([' ', ',']).find(|word| !word.is_empty()).unwrap().to_owned()
+        };
+        let (root, s3) = (word("OGC API", "OGC API"), word("results", " at "));
+        Self { child, root, s3, greeting }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> (u16, Option<String>, Vec<u8>) {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = agent.run(request.body(body.to_owned()).unwrap()).unwrap();
+        let location = response.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
+        (response.status().as_u16(), location, response.body_mut().read_to_vec().unwrap())
+    }
+
+    fn get(url: &str) -> Value {
+        let (status, _, body) = Self::request("GET", url, &[("accept", "application/json")], "");
+        assert_eq!(status, 200, "{url}: {}", String::from_utf8_lossy(&body));
+        serde_json::from_slice(&body).unwrap()
+    }
+}
+
+fn read_keys(path: &Path) -> (String, String) {
+    let keys: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let text = |name: &str| keys["keys"][0][name].as_str().unwrap().to_owned();
+    (text("accessKey"), text("secretKey"))
+}
+
+#[test]
+fn a_package_is_deployed_run_and_read_and_everything_outlives_kill_9() {
+    let workshop = Workshop::new();
+    let mut served = Served::start(&workshop);
+    let package = fs::read_to_string(repository("manifests/water-bodies/water-bodies.cwl")).unwrap();
+    let cwl = [("content-type", "application/cwl+yaml"), ("accept", "application/json")];
+    let deploy = format!("{}/processes?w=water-bodies", served.root);
+    let (status, location, body) = Served::request("POST", &deploy, &cwl, &package);
+    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&body));
+    assert_eq!(location, Some(format!("{}/processes/water-bodies", served.root)));
+
+    let item =
+        |scene: &str| format!("file://{}", repository(&format!("tests/data/olinda/{scene}/{scene}.json")).display());
+    let inputs = json!({"inputs": {
+        "stac_items": [item("L7_OLINDA_NORTH"), item("L7_OLINDA_SOUTH")],
+        "aoi": "-34.905,-8.03,-34.83,-7.96", "epsg": "EPSG:4326", "bands": ["green", "nir"],
+    }});
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+        ("prefer", "respond-async;return=representation"),
+    ];
+    let execution = format!("{}/processes/water-bodies/execution", served.root);
+    let (status, location, body) = Served::request("POST", &execution, &headers, &inputs.to_string());
+    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&body));
+    let monitor = location.unwrap();
+    let id = monitor.rsplit('/').next().unwrap().to_owned();
+
+    // Killed in mid-job: what was answered is there, and the job goes on.
+    served.signal(Signal::KILL);
+    served.child.wait().unwrap();
+    served = Served::start(&workshop);
+    assert!(served.greeting.contains("the key pair of the first start"), "{}", served.greeting);
+    let monitor = format!("{}/jobs/{id}", served.root);
+    let deadline = Instant::now() + Duration::from_mins(2);
+    let status = loop {
+        let status = Served::get(&monitor);
+        if !["accepted", "running"].contains(&status["status"].as_str().unwrap()) {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "{status}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(status["status"], "successful", "{status:#}");
+    let logs: Vec<&str> = status["links"].as_array().unwrap().iter().filter_map(|link| link["href"].as_str()).collect();
+    let log = logs.iter().find(|href| href.ends_with("/node_crop.log")).unwrap();
+    assert_eq!(**log, format!("{}/temp/water-bodies-{id}/node_crop.log", served.root.trim_end_matches("/ogc-api")));
+    assert_eq!(Served::request("GET", log, &[], "").0, 200);
+
+    let results = Served::get(&format!("{monitor}/results"));
+    let collection = &results["stac_catalog"]["value"];
+    assert_eq!((&collection["type"], &collection["id"]), (&json!("FeatureCollection"), &json!(id)));
+    let asset = &collection["features"][0]["assets"]["data"];
+    assert_eq!(asset["storage:endpoint"], served.s3);
+    let key = asset["href"].as_str().unwrap().strip_prefix("s3://results/").unwrap();
+    assert_eq!(key, format!("{id}/{id}/L7_OLINDA_NORTH/otsu.tif"));
+
+    // By S3, with the key pair of the first start; nobody else reads, and nobody writes.
+    let (access, secret) = read_keys(&workshop.path().join("weir/keys.json"));
+    let signer = Signer::new(&served.s3, "us-east-1", "results", &access, &secret).unwrap();
+    let url = signer.get(key, SystemTime::now(), Duration::from_mins(5)).unwrap().url;
+    let (status, _, mask) = Served::request("GET", &url, &[], "");
+    assert_eq!((status, &mask[..4]), (200, &b"II*\0"[..]));
+    assert_eq!(Served::request("GET", &format!("{}/results/{key}", served.s3), &[], "").0, 403);
+    let put = signer.put("x", &weir_store::presign::PutTerms::default(), SystemTime::now(), Duration::from_mins(5));
+    assert_eq!(Served::request("PUT", &put.unwrap().url, &[], "x").0, 403);
+
+    // Removed from the list; its results stay.
+    let (status, _, _) = Served::request("DELETE", &monitor, &[("accept", "application/json")], "");
+    assert_eq!(status, 200);
+    assert_eq!(Served::request("GET", &monitor, &[("accept", "application/json")], "").0, 404);
+    assert_eq!(Served::request("GET", &url, &[], "").0, 200);
+
+    served.signal(Signal::TERM);
+    assert_eq!(served.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn what_is_in_the_way_of_a_start_is_said() {
+    let workshop = Workshop::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let listen = ["serve", "--local", "weir", "--listen", &address, "--s3-listen", "127.0.0.1:0"];
+    let refused = workshop.weir(&listen);
+    let message =
+        format!("weir: another program listens on {address}; stop it, or choose another address with --listen\n");
+    assert_eq!((refused.code, refused.stderr), (Some(1), message));
+
+    let _served = Served::start(&workshop);
+    let refused = workshop.weir(&["serve", "--local", "weir"]);
+    let message = "weir: `FOLDER/weir` is used by another weir; stop that one, or choose another directory\n";
+    assert_eq!((refused.code, refused.stderr.as_str()), (Some(1), message));
+
+    let refused = workshop.weir(&["serve", "--local", "other", "--public-url", "ftp://x"]);
+    assert!(refused.stderr.contains("--public-url"), "{}", refused.stderr);
+    let refused = workshop.weir(&["serve", "--local", "other", "--tenant", "../x"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("a tenant: at most 63 of"), "{}", refused.stderr);
+}
