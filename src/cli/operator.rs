@@ -13,6 +13,7 @@ use weir_cluster::settings::{FacadeSettings, FetchSettings, PodSettings, PodStar
 use weir_store::S3Settings;
 
 use super::exit;
+use super::oidc::OidcArgs;
 use super::telemetry::{self, Format};
 
 const STORE: &str = "Object store";
@@ -47,6 +48,8 @@ pub struct OperatorArgs {
 
     #[command(flatten)]
     pub network: NetworkArgs,
+    #[command(flatten)]
+    pub oidc: OidcArgs,
     #[command(flatten)]
     pub store: OperatorStoreArgs,
     #[command(flatten)]
@@ -304,6 +307,7 @@ fn settings(args: &OperatorArgs) -> Result<Settings> {
                     .context("--trusted-proxies")?,
                 origins: network.cors_origins.clone(),
                 loopback_only: false,
+                oidc: args.oidc.settings()?,
             },
         },
         store: bucket(store)?,
