@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
+use axum::extract::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS, HEAD_BYTES, HEAD_TIME, STOP_GRACE, WRITE_TIME};
 use crate::pace::Paced;
-use crate::{Facade, router};
+use crate::{Facade, callback, router};
 
 /// Serves until `shutdown` ends, and returns when the requests under way are answered or [`STOP_GRACE`] is over.
 pub async fn serve(listener: TcpListener, facade: Arc<Facade>, shutdown: impl Future<Output = ()>) {
