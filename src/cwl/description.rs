@@ -1,6 +1,6 @@
 //! A process as OGC API - Processes describes it (OGC 18-062r2, §7.10 and Annex "ogc-process-description").
 //!
-//! Schemas stay inside the OpenAPI 3.0 subset that the standard's own `schema.yaml` allows.
+//! Schemas stay inside the OpenAPI 3.0 subset that the standard's own `schema.yaml` allows: without references to others.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -8,11 +8,6 @@ use crate::document::Process;
 use crate::schema::{InputParameter, RecordType, Type};
 use crate::value::Value;
 use crate::{Package, Record};
-
-const STAC_ITEM: &str = "https://schemas.stacspec.org/v1.0.0/item-spec/json-schema/item.json";
-const STAC_COLLECTION: &str = "https://schemas.stacspec.org/v1.0.0/collection-spec/json-schema/collection.json";
-const GEOJSON_COLLECTION: &str = "https://geojson.org/schema/FeatureCollection.json";
-const OGC_BBOX: &str = "http://schemas.opengis.net/ogcapi/processes/part1/1.0/openapi/schemas/bbox.yaml";
 
 /// The process description of a package's entry process, without links: these belong to whoever serves it.
 ///
@@ -129,9 +124,9 @@ pub fn schema(type_: &Type) -> Json {
         Type::Float => json!({"type": "number", "format": "float"}),
         Type::Double => json!({"type": "number", "format": "double"}),
         Type::String => json!({"type": "string"}),
-        Type::File => json!({"oneOf": [{"type": "string", "format": "uri"}, {"$ref": STAC_ITEM}]}),
+        Type::File => json!({"oneOf": [{"type": "string", "format": "uri"}, stac_item()]}),
         Type::Directory => json!({"oneOf": [
-            {"type": "string", "format": "uri"}, {"$ref": STAC_ITEM}, {"$ref": STAC_COLLECTION}, {"$ref": GEOJSON_COLLECTION},
+            {"type": "string", "format": "uri"}, stac_item(), stac_collection(), feature_collection(),
         ]}),
         Type::Any => json!({}),
         Type::Array(array) => json!({"type": "array", "items": schema(&array.items)}),
@@ -141,12 +136,37 @@ pub fn schema(type_: &Type) -> Json {
     }
 }
 
+/// By the short codes of 18-062r2 ("ogc-process-description", `format`), where there are some.
+fn stac_item() -> Json {
+    json!({"type": "object", "format": "geojson-feature"})
+}
+
+fn feature_collection() -> Json {
+    json!({"type": "object", "format": "geojson-feature-collection"})
+}
+
+fn stac_collection() -> Json {
+    let type_ = json!({"type": "string", "enum": ["Collection"]});
+    json!({"type": "object", "required": ["type", "links"], "properties": {"type": type_}})
+}
+
+fn bounding_box() -> Json {
+    let numbers = json!({"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6});
+    let object = json!({
+        "type": "object",
+        "required": ["bbox"],
+        "properties": {"bbox": numbers, "crs": {"type": "string"}},
+    });
+    json!({"allOf": [{"format": "ogc-bbox"}, object]})
+}
+
+/// `oneOf`, as `/req/ogc-process-description/input-mixed-type` has it; the first is the default.
 fn union_schema(types: &[Type]) -> Json {
     let some: Vec<Json> = types.iter().filter(|type_| **type_ != Type::Null).map(schema).collect();
     let nullable = some.len() < types.len();
     let mut schema = match <[Json; 1]>::try_from(some) {
         Ok([only]) => only,
-        Err(several) => json!({"anyOf": several}),
+        Err(several) => json!({"oneOf": several}),
     };
     if nullable && let Some(members) = schema.as_object_mut() {
         members.insert("nullable".into(), json!(true));
@@ -161,7 +181,7 @@ fn record_schema(record: &RecordType) -> Json {
             return json!({"type": "string", "format": string_format(format)});
         }
         if name.ends_with("ogc.yaml#BBox") {
-            return json!({"allOf": [{"format": "ogc-bbox"}, {"$ref": OGC_BBOX}]});
+            return bounding_box();
         }
     }
     let required: Vec<&str> =
@@ -206,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn several_alternatives_become_any_of() {
+    fn several_alternatives_become_one_of() {
         let either = Type::Union(vec![Type::Int, Type::String]);
-        assert_eq!(schema(&either), json!({"anyOf": [{"type": "integer", "format": "int32"}, {"type": "string"}]}));
+        assert_eq!(schema(&either), json!({"oneOf": [{"type": "integer", "format": "int32"}, {"type": "string"}]}));
     }
 
     #[test]

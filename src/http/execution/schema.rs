@@ -390,6 +390,9 @@ mod tests {
         assert_eq!(wrong(directory.clone(), json!("https://x.example/item.json")), "");
         assert_eq!(wrong(directory.clone(), json!({"type": "Feature", "stac_version": "1.0.0"})), "");
         insta::assert_snapshot!(wrong(directory.clone(), json!("item.json")), @r#"/inputs/x: it is the string "item.json"; write an absolute URL"#);
-        insta::assert_snapshot!(wrong(directory, json!({"type": "Topology"})), @"/inputs/x: it is an object with type; write an absolute URL, or a STAC item, or a STAC collection, or a GeoJSON FeatureCollection");
+        insta::assert_snapshot!(wrong(directory, json!({"type": "Topology"})), @"/inputs/x: it is an object with type; write an absolute URL, or a GeoJSON Feature, or an object with type, or a GeoJSON FeatureCollection");
+        let reference = json!({"$ref": "https://schemas.stacspec.org/v1.0.0/item-spec/json-schema/item.json"});
+        assert_eq!(wrong(reference.clone(), json!({"type": "Feature"})), "");
+        insta::assert_snapshot!(wrong(reference, json!({"type": "Topology"})), @r#"/inputs/x/type: it is the string "Topology"; write Feature"#);
     }
 }

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use weir_api::Phase;
 
+use super::status::started;
 use crate::backend::JobRecord;
 use crate::problem::Problem;
 
@@ -70,7 +71,7 @@ impl Filter {
     /// (`/req/job-list/duration-response`).
     fn lasts(&self, job: &JobRecord, now: Timestamp) -> bool {
         let end = if job.phase.is_final() { job.finished } else { (job.phase == Phase::Running).then_some(now) };
-        let Some((start, end)) = job.started.zip(end) else { return false };
+        let Some((start, end)) = started(job).zip(end) else { return false };
         let seconds = end.duration_since(start).as_secs_f64();
         self.duration_min.is_none_or(|least| seconds >= f64::from(least))
             && self.duration_max.is_none_or(|most| seconds <= f64::from(most))

@@ -49,13 +49,18 @@ pub(super) fn describe(info: &mut Map<String, Json>, job: &JobRecord, phase: Pha
     info.insert("type".into(), "process".into());
     info.insert("processID".into(), job.process.as_str().into());
     info.insert("created".into(), time(job.created).into());
-    for (name, moment) in [("started", job.started), ("finished", job.finished)] {
+    for (name, moment) in [("started", started(job)), ("finished", job.finished)] {
         if let Some(moment) = moment {
             info.insert(name.into(), time(moment).into());
         }
     }
     info.insert("updated".into(), time(job.updated).into());
     info.insert("status".into(), phase.to_string().into());
+}
+
+/// A workflow without steps is successful without any start: it has run all the same.
+pub(super) fn started(job: &JobRecord) -> Option<Timestamp> {
+    job.started.or_else(|| (job.phase == Phase::Successful).then_some(job.created))
 }
 
 /// RFC 3339 with milliseconds.
