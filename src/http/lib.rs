@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub mod auth;
 pub mod backend;
 mod body;
+mod browser;
 pub mod callback;
 pub mod conformance;
 pub mod cors;

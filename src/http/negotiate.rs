@@ -1,9 +1,9 @@
 //! In which form a resource is answered: `?f=`, else `Accept` (RFC 9110, §12.5.1).
 
-use axum::extract::FromRequestParts;
-use axum::http::Uri;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value as Json;
 
@@ -39,6 +39,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Format {
             Some(0 | 2) => Ok(Self::Json),
             Some(_) => Ok(Self::Html),
             None => Err(Problem::not_acceptable(&[JSON, "text/html"])),
+        }
+    }
+}
+
+/// `None`: nothing that a document has is accepted. For what is also there as what it is: a picture, a log.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Format {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
+        match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
+            Ok(format) => Ok(Some(format)),
+            Err(problem) if problem.status == StatusCode::NOT_ACCEPTABLE => Ok(None),
+            Err(problem) => Err(problem),
         }
     }
 }

@@ -14,6 +14,7 @@ use axum::response::Response;
 use tower::ServiceExt as _;
 
 use crate::body::{self, Room};
+use crate::browser;
 use crate::problem::{self, Problem};
 use crate::{Facade, conformance, cors, deploy, execution, jobs, landing, openapi, processes, request_id, tenant};
 
@@ -33,6 +34,7 @@ pub fn router(facade: Arc<Facade>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Room::default(), body::read))
         .layer(middleware::from_fn(problem::render))
+        .layer(middleware::map_response(browser::guard))
         .layer(middleware::from_fn_with_state(facade, cors::answer))
         .layer(middleware::from_fn(request_id::trace))
 }

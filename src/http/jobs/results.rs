@@ -23,7 +23,7 @@ pub(super) async fn results(
     State(facade): State<Arc<Facade>>,
     Scope { tenant, base }: Scope,
     JobInPath(id): JobInPath,
-    format: Result<Format, Problem>,
+    format: Option<Format>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let job = job(&facade, &tenant, &id).await?;
@@ -36,7 +36,7 @@ pub(super) async fn results(
     if !outputs.is_empty() {
         selection.narrow(&outputs);
     }
-    if matches!(format, Ok(Format::Html)) {
+    if matches!(format, Some(Format::Html)) {
         let document = document::document(&facade, &tenant, &base, &job, &selection).await?;
         return Ok(negotiate::respond(Format::Html, &document, || pages::results(&base, id.as_str(), &document)));
     }
@@ -49,20 +49,20 @@ pub(super) async fn output(
     Scope { tenant, base }: Scope,
     JobInPath(id): JobInPath,
     Path(segments): Path<Vec<(String, String)>>,
-    format: Result<Format, Problem>,
+    format: Option<Format>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let output = segments.iter().find(|(key, _)| key == "outputID").map_or("", |(_, value)| value.as_str());
     let job = job(&facade, &tenant, &id).await?;
     let selection = Selection::only(output, ResponseForm::Raw);
-    if matches!(format, Ok(Format::Html)) {
+    if matches!(format, Some(Format::Html)) {
         let document = document::document(&facade, &tenant, &base, &job, &selection).await?;
         return Ok(negotiate::respond(Format::Html, &document, || pages::results(&base, id.as_str(), &document)));
     }
     let outputs = contents(&facade, &tenant, &job, &selection).await?;
     match (&outputs[..], format) {
-        ([Output { content: Content::Value(text @ Json::String(_)), .. }], Ok(Format::Json))
+        ([Output { content: Content::Value(text @ Json::String(_)), .. }], Some(Format::Json))
             if likes_json(&headers, &uri) =>
         {
             Ok(document::answer(text))

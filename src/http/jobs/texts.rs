@@ -24,14 +24,14 @@ pub(super) async fn text(
     State(facade): State<Arc<Facade>>,
     Scope { tenant, base }: Scope,
     Path(segments): Path<Vec<(String, String)>>,
-    format: Result<Format, Problem>,
+    format: Option<Format>,
 ) -> Result<Response, Problem> {
     let segment = |name: &str| segments.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
     let (work, file) = (segment("work"), segment("file"));
     let nothing = || Problem::not_found("such text: the links of a job's state name those that there are");
     let job = job_of(&facade, &tenant, work).await?.ok_or_else(nothing)?;
     let text = facade.backend.text(&tenant, &job.id, file).await?.ok_or_else(nothing)?;
-    if matches!(format, Ok(Format::Html)) {
+    if matches!(format, Some(Format::Html)) {
         let shown = beginning(text).await?;
         return Ok(pages::log(&base, job.id.as_str(), file, &shown).into_response());
     }

@@ -6,6 +6,10 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
 
+/// A day, or a time of one (RFC 3339, §5.6).
+const MOMENT: &str = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\
+                      (T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?";
+
 /// `components/parameters`
 pub(super) fn all() -> Json {
     let list = [
@@ -45,7 +49,7 @@ pub(super) fn all() -> Json {
         query(
             "datetime",
             "Only jobs that were created then: an instant (RFC 3339) or an interval `from/to`, with `..` for an open end",
-            json!({"type": "string"}),
+            json!({"type": "string", "pattern": format!("^({MOMENT}|({MOMENT}|\\.\\.)/({MOMENT}|\\.\\.))$")}),
         ),
         query("minDuration", "Only jobs that took, or run since, at least these seconds", seconds()),
         query("maxDuration", "Only jobs that took, or run since, at most these seconds", seconds()),

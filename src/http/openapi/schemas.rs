@@ -113,7 +113,7 @@ fn processes() -> Json {
 fn packages() -> Json {
     json!({
         "cwlText": {"type": "string", "description": "A CWL document in YAML or JSON"},
-        "cwl": {"type": "object", "description": "A CWL document in JSON"},
+        "cwl": {"type": "object", "description": "A CWL document in JSON", "required": ["cwlVersion"]},
         "ogcapppkg": {
             "type": "object",
             "description": "20-044, ogcapppkg.yaml",
@@ -122,8 +122,19 @@ fn packages() -> Json {
                 "processDescription": {"type": "object", "description": "Corrects the description that the package gives"},
                 "executionUnit": {
                     "description": "A link to a CWL document, such a document, a container image, or an array of these",
-                    "anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}, "minItems": 1}],
+                    "anyOf": [schema("executionUnit"), {"type": "array", "items": schema("executionUnit"), "minItems": 1}],
                 },
+            },
+        },
+        "executionUnit": {
+            "type": "object",
+            "anyOf": [{"required": ["href"]}, {"required": ["value"]}, {"required": ["image"]}, {"required": ["cwlVersion"]}],
+            "properties": {
+                "href": {"type": "string", "format": "uri"},
+                "value": {"anyOf": [{"type": "object"}, {"type": "string"}]},
+                "image": string(),
+                "type": string(),
+                "mediaType": string(),
             },
         },
         "package": {

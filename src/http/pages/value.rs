@@ -38,12 +38,12 @@ fn link(members: &Map<String, Json>) -> Markup {
     let text = |name: &str| members.get(name).and_then(Json::as_str);
     let href = text("href").unwrap_or_default();
     // `javascript:` and the like are shown, not offered.
-    let is_web = href.starts_with("http://") || href.starts_with("https://");
+    let is_safe = ["http://", "https://", "s3://"].iter().any(|scheme| href.starts_with(scheme));
     let label = text("title").unwrap_or(href);
     let rest: Vec<(&String, &Json)> =
         members.iter().filter(|(key, _)| !matches!(key.as_str(), "href" | "title" | "rel" | "type")).collect();
     html! {
-        @if is_web { a href=(href) rel=[text("rel")] type=[text("type")] { (label) } } @else { (label) " " code { (href) } }
+        @if is_safe { a href=(href) rel=[text("rel")] type=[text("type")] { (label) } } @else { (label) " " code { (href) } }
         @if let Some(rel) = text("rel") { " " small { (rel) } }
         @if let Some(media_type) = text("type") { " " small { (media_type) } }
         @for (key, member) in rest { dl { dt { (key) } dd { (value(member)) } } }

@@ -169,6 +169,16 @@ async fn html_escapes_what_others_have_written() {
 }
 
 #[tokio::test]
+async fn no_answer_runs_a_script() {
+    let client = acme();
+    for path in ["/acme/ogc-api/processes?f=html", "/acme/ogc-api/processes/none", "/nothing"] {
+        let answer = client.get(path).await;
+        assert!(answer.header("content-security-policy").starts_with("default-src 'none'; style-src"), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn head_is_get_without_a_body() {
     let answer = acme().send("HEAD", "/acme/ogc-api/processes", &[], "").await;
     assert_eq!((answer.status, answer.body.len()), (200, 0));
