@@ -45,12 +45,11 @@ impl Publisher for IntoStore {
         for (name, value) in outputs {
             plan.output.clone_from(&name);
             check_name(&name, &name)?;
-            let value = match stage_out::place_of(job.package, &name, &id) {
-                Some(place) => plan.staged(value, &place)?,
-                None => {
-                    let place = format!("{id}/{name}");
-                    value.map_entries(&mut |entry| plan.entry(entry, &place, 0))?
-                }
+            let value = if let Some(place) = stage_out::place_of(job.package, &name, &id) {
+                plan.staged(value, &place)?
+            } else {
+                let place = format!("{id}/{name}");
+                value.map_entries(&mut |entry| plan.entry(entry, &place, 0))?
             };
             published.insert(name, value);
         }
@@ -173,19 +172,16 @@ impl Plan<'_> {
     ) -> Result<File, PublishError> {
         self.check_depth(depth)?;
         let media = media::type_of(&key).or(file.is_literal().then_some("text/plain"));
-        let (size, sum, content) = match source {
-            Some(path) => {
-                let metadata = std::fs::metadata(&path).map_err(|error| self.missing(&path, error))?;
-                let sum = file.checksum.clone().map_or_else(|| checksum(&path), Ok)?;
-                (metadata.len(), Some(sum), Content::File(path))
-            }
-            None => {
-                let bytes = data_url::literal_bytes(file.location.as_deref(), file.contents.as_deref());
-                let bytes = bytes.ok_or_else(|| {
-                    PublishError::Refused(format!("output `{}` holds a data URL that is no valid one", self.output))
-                })?;
-                (bytes.len() as u64, None, Content::Bytes(bytes))
-            }
+        let (size, sum, content) = if let Some(path) = source {
+            let metadata = std::fs::metadata(&path).map_err(|error| self.missing(&path, error))?;
+            let sum = file.checksum.clone().map_or_else(|| checksum(&path), Ok)?;
+            (metadata.len(), Some(sum), Content::File(path))
+        } else {
+            let bytes = data_url::literal_bytes(file.location.as_deref(), file.contents.as_deref());
+            let bytes = bytes.ok_or_else(|| {
+                PublishError::Refused(format!("output `{}` holds a data URL that is no valid one", self.output))
+            })?;
+            (bytes.len() as u64, None, Content::Bytes(bytes))
         };
         let (location, basename) = (Some(url(&key)), Some(last(&key)));
         self.writes.push(Write { key, content, media, is_catalog: false });
