@@ -9,7 +9,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum, value_parser};
 use weir_cluster::lease::Timing;
-use weir_cluster::settings::{FetchSettings, PodSettings, PodStart, Settings};
+use weir_cluster::settings::{FacadeSettings, FetchSettings, PodSettings, PodStart, Settings};
 use weir_store::S3Settings;
 
 use super::exit;
@@ -68,6 +68,20 @@ pub struct NetworkArgs {
     /// Where /healthz, /readyz and /metrics are served
     #[arg(long, value_name = "ADDRESS:PORT", env = "WEIR_HEALTH_LISTEN", default_value = "0.0.0.0:8080")]
     pub health_listen: SocketAddr,
+    /// Where the OGC façade is served
+    #[arg(long, value_name = "ADDRESS:PORT", env = "WEIR_FACADE_LISTEN", default_value = "0.0.0.0:8081")]
+    pub facade_listen: SocketAddr,
+    /// What all links of the façade begin with, as its clients reach it: `https://ogc.example.org` [default: what each
+    /// request says]
+    #[arg(long, value_name = "URL", env = "WEIR_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Proxies (10.0.0.0/8) in front of the façade whose `Forwarded` headers are believed
+    #[arg(long, value_name = "NETWORK", env = "WEIR_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<String>,
+    /// Of which pages scripts may use the façade: origins (`https://maps.example.org`), separated by commas, or `*`
+    /// [default: none]
+    #[arg(long, value_name = "ORIGIN", env = "WEIR_CORS_ORIGINS", default_value = "", hide_default_value = true)]
+    pub cors_origins: weir_http::cors::Origins,
     /// Networks (10.0.0.0/8) or host names, separated by commas, that packages and inputs may be fetched from besides
     /// public addresses
     #[arg(long, value_name = "NETWORK", env = "WEIR_FETCH_ALLOWED", value_delimiter = ',')]
@@ -91,6 +105,9 @@ pub struct OperatorStoreArgs {
     /// Bucket of published results; `{tenant}` stands for the tenant
     #[arg(long, value_name = "NAME", env = "WEIR_RESULTS_BUCKET", default_value = "results")]
     pub results_bucket: String,
+    /// The store as readers of results reach it; the façade's results name it [default: as --store-endpoint says]
+    #[arg(long, value_name = "URL", env = "WEIR_RESULTS_ENDPOINT")]
+    pub results_endpoint: Option<String>,
     /// Certificates (PEM) to trust besides the public authorities'
     #[arg(long, value_name = "FILE", env = "WEIR_STORE_CA_FILE")]
     pub store_ca_file: Option<PathBuf>,
@@ -109,6 +126,9 @@ pub struct JobArgs {
     /// Step instances of one tenant at the same time
     #[arg(long, value_name = "N", env = "WEIR_TENANT_PARALLELISM", default_value_t = 200, value_parser = value_parser!(u32).range(1..))]
     pub tenant_parallelism: u32,
+    /// Jobs of one tenant that are not over at the same time; the façade accepts no more
+    #[arg(long, value_name = "N", env = "WEIR_TENANT_JOBS", default_value_t = 1000, value_parser = value_parser!(u32).range(1..))]
+    pub tenant_jobs: u32,
     /// Whether the pod of the next step is created while the one before it runs
     #[arg(long, value_name = "BOOL", env = "WEIR_LOOKAHEAD", default_value_t = true, action = clap::ArgAction::Set)]
     pub lookahead: bool,
@@ -268,6 +288,24 @@ fn settings(args: &OperatorArgs) -> Result<Settings> {
         agents_listen: network.agents_listen,
         agents_url,
         health_listen: network.health_listen,
+        facade: FacadeSettings {
+            listen: network.facade_listen,
+            unfinished_jobs_max: usize::try_from(jobs.tenant_jobs).unwrap_or(usize::MAX),
+            results_endpoint: stated(store.results_endpoint.as_ref()),
+            http: weir_http::Settings {
+                public_url: stated(network.public_url.as_ref())
+                    .map(|url| url.parse())
+                    .transpose()
+                    .context("--public-url")?,
+                trusted_proxies: named(&network.trusted_proxies)
+                    .iter()
+                    .map(|network| network.parse())
+                    .collect::<Result<_, _>>()
+                    .context("--trusted-proxies")?,
+                origins: network.cors_origins.clone(),
+                loopback_only: false,
+            },
+        },
         store: bucket(store)?,
         results_bucket: store.results_bucket.clone(),
         pods: PodSettings {
@@ -300,6 +338,11 @@ fn settings(args: &OperatorArgs) -> Result<Settings> {
         lookahead: jobs.lookahead,
         ttl_seconds: jobs.ttl_seconds,
     })
+}
+
+/// A variable that is set to nothing says nothing.
+fn stated(text: Option<&String>) -> Option<String> {
+    text.map(|text| text.trim_end_matches('/').to_owned()).filter(|text| !text.is_empty())
 }
 
 /// A list without its empty items: `a,,b`, or a variable that is set to nothing.

@@ -40,16 +40,20 @@ pub fn store(args: &StoreArgs) -> Result<ExitCode> {
 }
 
 fn credentials(args: &StoreArgs) -> Result<Credentials> {
-    if let Some(path) = &args.credentials_file {
-        return Ok(Credentials::file(path)?);
-    }
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    match (variable("WEIR_STORE_ACCESS_KEY"), variable("WEIR_STORE_SECRET_KEY")) {
-        (Some(access_key), Some(secret_key)) => {
-            let pair = KeyPair { access_key, secret_key, access: Access::ReadWrite, bucket: None, prefix: None };
-            Ok(Credentials::fixed(vec![pair])?)
-        }
-        _ => bail!(
+    let own = variable("WEIR_STORE_ACCESS_KEY").zip(variable("WEIR_STORE_SECRET_KEY"));
+    let own = own.map(|(access_key, secret_key)| KeyPair {
+        access_key,
+        secret_key,
+        access: Access::ReadWrite,
+        bucket: None,
+        prefix: None,
+    });
+    match (&args.credentials_file, own) {
+        (Some(path), None) => Ok(Credentials::file(path)?),
+        (Some(path), Some(own)) => Ok(Credentials::file(path)?.and(own)?),
+        (None, Some(own)) => Ok(Credentials::fixed(vec![own])?),
+        (None, None) => bail!(
             "no key pair: name a file with --credentials-file, or set WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY"
         ),
     }

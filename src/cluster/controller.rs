@@ -14,14 +14,11 @@ mod tidy;
 
 use std::sync::Arc;
 
-use futures_util::stream::{BoxStream, SelectAll, StreamExt};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{Api, PartialObjectMeta};
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Config, Event, watcher};
-use kube::{Client, Resource};
-use serde::de::DeserializeOwned;
+use futures_util::stream::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::{self, Config};
 use tokio::sync::{Semaphore, watch};
 use weir_api::kubernetes::ProcessJob;
 use weir_api::kubernetes::names::RUN;
@@ -30,6 +27,7 @@ use crate::context::Services;
 use crate::job::{Announcer, JobError, Shared, Tenants};
 use crate::limits::POD_REQUESTS_AT_ONCE;
 use crate::registry::Registry;
+use crate::watches::{namespace_watches, watches};
 use index::Controller;
 use weir_fetch::{GuardError, Guarded};
 
@@ -46,8 +44,6 @@ pub enum ControllerError {
     #[error("the watch of {0} has ended")]
     WatchEnded(&'static str),
 }
-
-type Watch<K> = SelectAll<BoxStream<'static, watcher::Result<(usize, Event<K>)>>>;
 
 /// Runs all jobs. Only the leader calls it; dropping it ends every actor. `synced` becomes true once everything that exists
 /// has been seen.
@@ -113,43 +109,4 @@ fn heard<T>(seen: Option<watcher::Result<T>>, what: &'static str) -> Result<Opti
             Ok(None)
         }
     }
-}
-
-/// One watch for each namespace, or one for all; each event with the number of its watch.
-fn watches<K>(client: &Client, namespaces: &[String], config: &Config) -> Watch<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug
-        + Send
-        + 'static,
-{
-    let apis: Vec<Api<K>> = if namespaces.is_empty() {
-        vec![Api::all(client.clone())]
-    } else {
-        namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
-    };
-    numbered(apis.into_iter().map(|api| (api, config.clone())))
-}
-
-/// Labels of the namespaces that matter.
-fn namespace_watches(client: &Client, namespaces: &[String]) -> Watch<PartialObjectMeta<Namespace>> {
-    let api = || Api::<PartialObjectMeta<Namespace>>::all(client.clone());
-    if namespaces.is_empty() {
-        return numbered(std::iter::once((api(), Config::default())));
-    }
-    let one = |namespace: &String| (api(), Config::default().fields(&format!("metadata.name={namespace}")));
-    numbered(namespaces.iter().map(one))
-}
-
-fn numbered<K>(apis: impl Iterator<Item = (Api<K>, Config)>) -> Watch<K>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-{
-    let one = |(number, (api, config)): (usize, (Api<K>, Config))| {
-        let events = watcher(api, config).default_backoff();
-        events.map(move |event| event.map(|event| (number, event))).boxed()
-    };
-    apis.enumerate().map(one).collect()
 }

@@ -36,13 +36,13 @@ pub mod report;
 pub mod results;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use order::{Order, Refusal, prepare, prepare_again};
 pub use outputs::{Collected, Unavailable, completed, exited, refused};
-pub use publish::{PublishError, publish, record};
+pub use publish::{MARKER, PublishError, owner, publish, record};
 pub use remote::{Remote, RemoteError};
-pub use results::Results;
+pub use results::{RequestError, Results};
 
 /// What a job has read of its own data and need not read again. Nothing in it ever changes in the store.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 //!
 //! * `/healthz`: this process answers and does its work. A replica that cannot reach store or API server is alive: being
 //!   restarted would not help it.
-//! * `/readyz`: the store and the API server were reached. One that does not lead is ready as well. Not asked for at the
+//! * `/readyz`: the store and the API server were reached, and the façade has seen what there is. One that does not lead is ready as well. Not asked for at the
 //!   store and the API server again: a replica at rest makes no requests.
 
 use std::future::Future;
@@ -36,6 +36,8 @@ struct Condition {
     /// What each thing that must be reached says; `None`: fine.
     store: Option<String>,
     api_server: Option<String>,
+    /// Why the façade cannot answer yet; `None`: it can, or is not served at all.
+    facade: Option<String>,
     /// Why this process is about to end.
     ending: Option<String>,
 }
@@ -50,7 +52,8 @@ impl Health {
     /// Of a replica that has reached nothing yet.
     pub fn new() -> Self {
         let not_yet = || Some("not reached yet".to_owned());
-        Self(Arc::new(watch::Sender::new(Condition { store: not_yet(), api_server: not_yet(), ending: None })))
+        let (store, api_server) = (not_yet(), not_yet());
+        Self(Arc::new(watch::Sender::new(Condition { store, api_server, facade: None, ending: None })))
     }
 
     /// Whether the store is reached, and if not why.
@@ -63,6 +66,11 @@ impl Health {
         self.0.send_modify(|condition| condition.api_server = trouble);
     }
 
+    /// Whether the façade can answer, and if not why.
+    pub fn facade(&self, trouble: Option<String>) {
+        self.0.send_modify(|condition| condition.facade = trouble);
+    }
+
     /// This process ends: neither alive nor ready from now on.
     pub fn ends(&self, why: &str) {
         self.0.send_modify(|condition| condition.ending = Some(why.to_owned()));
@@ -73,9 +81,10 @@ impl Health {
     }
 
     fn ready(&self) -> Result<(), String> {
-        let Condition { store, api_server, ending } = self.0.borrow().clone();
+        let Condition { store, api_server, facade, ending } = self.0.borrow().clone();
         let named = |name: &str, trouble: Option<String>| trouble.map(|trouble| format!("{name}: {trouble}"));
-        let troubles = [named("store", store), named("API server", api_server), named("ending", ending)];
+        let troubles = [("store", store), ("API server", api_server), ("façade", facade), ("ending", ending)];
+        let troubles = troubles.map(|(name, trouble)| named(name, trouble));
         let troubles: Vec<String> = troubles.into_iter().flatten().collect();
         if troubles.is_empty() { Ok(()) } else { Err(troubles.join("; ")) }
     }
@@ -156,6 +165,9 @@ mod tests {
         health.api_server(Some("connection refused".to_owned()));
         assert_eq!(ask(&health, "/readyz").await, (503, "API server: connection refused\n".to_owned()));
         health.api_server(None);
+        health.facade(Some("not all jobs were seen yet".to_owned()));
+        assert_eq!(ask(&health, "/readyz").await, (503, "façade: not all jobs were seen yet\n".to_owned()));
+        health.facade(None);
         assert_eq!(ask(&health, "/readyz").await.0, 200);
     }
 

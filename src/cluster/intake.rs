@@ -33,6 +33,9 @@ use weir_fetch::Guarded;
 /// Below the tenant's prefix, where `inputsRef` may point to: never into journals or packages.
 const INPUTS_PREFIX: &str = "inputs/";
 
+/// Where the façade puts inputs that are too large for an object. Once the job is accepted nobody needs them.
+pub const OWN_INPUTS: &str = "inputs/http/";
+
 /// A job that wants to be run.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -155,7 +158,7 @@ fn within(field: &str, value: i64, min: i64, max: i64) -> Result<u64, IntakeErro
 }
 
 /// As `uuidgen` writes it: other spellings of the same id would be other keys.
-fn is_uuid(name: &str) -> bool {
+pub(crate) fn is_uuid(name: &str) -> bool {
     uuid::Uuid::try_parse(name).is_ok_and(|id| id.hyphenated().to_string() == name)
 }
 

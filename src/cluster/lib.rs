@@ -15,6 +15,7 @@ pub mod build;
 pub mod context;
 pub mod controller;
 pub mod data;
+pub mod facade;
 pub mod health;
 pub mod intake;
 pub mod job;
@@ -31,3 +32,4 @@ pub mod status;
 pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod watches;

@@ -286,3 +286,45 @@ pub const STATUS_WORD_BYTES: usize = 512;
 /// Connections of one address at the same time, of [`AGENT_CONNECTIONS`]: no tool in a pod can keep the agents of others
 /// away by itself. Where a node speaks for its pods, all of them fit.
 pub const AGENT_CONNECTIONS_A_PEER: usize = 1024;
+
+/// How long the façade still takes connections after the replica was asked to stop: until no load balancer knows it.
+pub const FACADE_DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Bytes of package texts whose processes the façade keeps loaded. A loaded package takes some ten times its text: 80 MiB.
+pub const FACADE_PACKAGES_BYTES: usize = 8 << 20;
+
+/// Bytes that the smallest package counts for: 1,024 of them are kept.
+pub const FACADE_PACKAGE_BYTES_MIN: usize = 8 << 10;
+
+/// Bytes of an application package and a process description that are kept with a Process: with a package of 64 KiB the
+/// object stays under 256 KiB.
+pub const FACADE_BESIDES_BYTES_MAX: usize = 128 << 10;
+
+/// Bytes of a request's `outputs` as JSON that are kept with a job: a thousand outputs with a schema each do not need more.
+pub const FACADE_OUTPUTS_BYTES_MAX: usize = 32 << 10;
+
+/// How long a deployed process may take until the leader has looked at it: the time in which another replica takes over,
+/// twice, and a slow import.
+pub const FACADE_DEPLOY_WAIT: Duration = Duration::from_mins(1);
+
+/// How long a request waits until this replica sees what the API server has already deleted.
+pub const FACADE_SEEN_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a request waits for a job that it has dismissed to end. Tools have 10 s from SIGTERM, and clients are patient
+/// for 30 s.
+pub const FACADE_DISMISS_WAIT: Duration = Duration::from_secs(20);
+
+/// Seconds after which a tenant with too many jobs may try again.
+pub const FACADE_RETRY_AFTER_SECONDS: u32 = 10;
+
+/// Tries to create one job whose creation is in doubt: a second between the first and the last.
+pub const FACADE_CREATE_TRIES: u32 = 3;
+
+/// Tries to note that a subscriber was told: about a minute.
+pub const FACADE_TOLD_TRIES: u32 = 9;
+
+/// Logs that are remembered of the jobs that were asked about last, 200 bytes each.
+pub const FACADE_LOGS_KNOWN: usize = 100_000;
+
+/// Jobs whose results are known to be their own, 100 bytes each.
+pub const FACADE_OWNERS_KNOWN: usize = 10_000;

@@ -22,6 +22,9 @@ const POD_START_SECONDS: [f64; 11] = [0.25, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0
 /// Seconds of one append: a put to the store.
 const JOURNAL_APPEND_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 20.0];
 
+/// Seconds of one request: microseconds from the index, seconds where the cluster is waited for.
+const REQUEST_SECONDS: [f64; 10] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
+
 /// The operator's metrics. Clones are the same ones.
 #[derive(Debug, Clone)]
 pub struct Metrics(Arc<Inner>);
@@ -36,6 +39,22 @@ struct Inner {
     status_writes: Counter,
     leader: Gauge,
     swept: Counter,
+    requests: Family<OfRequest, Counter>,
+    request_seconds: Family<OfRoute, Histogram>,
+}
+
+/// A route, not a path: their number is fixed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRequest {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRoute {
+    method: String,
+    route: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,6 +107,8 @@ impl Metrics {
             status_writes: Counter::default(),
             leader: Gauge::default(),
             swept: Counter::default(),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
         };
         inner.register();
         Self(Arc::new(inner))
@@ -134,6 +155,13 @@ impl Metrics {
         self.0.swept.inc();
     }
 
+    /// A request of the façade was answered: its head was ready so long after it came.
+    pub fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let (method, route) = (method.to_owned(), route.to_owned());
+        self.0.requests.get_or_create(&OfRequest { method: method.clone(), route: route.clone(), status }).inc();
+        self.0.request_seconds.get_or_create(&OfRoute { method, route }).observe(took.as_secs_f64());
+    }
+
     /// All of them as OpenMetrics text.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -155,6 +183,9 @@ impl Inner {
         registry.register("status_writes", "Writes of ProcessJobs' statuses", self.status_writes.clone());
         registry.register("leader", "Whether this replica leads", self.leader.clone());
         registry.register("swept_runs", "Runs without an object whose store prefix was removed", self.swept.clone());
+        registry.register("http_requests", "Requests to the façade", self.requests.clone());
+        let help = "From a request to the façade to the head of its answer";
+        registry.register_with_unit("http_request", help, Unit::Seconds, self.request_seconds.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What runs", build);
     }
@@ -174,12 +205,16 @@ mod tests {
         metrics.claimed(Duration::from_millis(600));
         metrics.status_written();
         metrics.leads(true);
+        metrics.answered("GET", "/{tenant}/ogc-api/jobs", 200, Duration::from_millis(1));
         let text = metrics.text();
         let mut samples: Vec<&str> =
             text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket")).collect();
         samples.sort_unstable();
         insta::assert_snapshot!(samples.join("\n"), @r#"
         weir_build_info{version="0.1.0"} 1
+        weir_http_request_seconds_count{method="GET",route="/{tenant}/ogc-api/jobs"} 1
+        weir_http_request_seconds_sum{method="GET",route="/{tenant}/ogc-api/jobs"} 0.001
+        weir_http_requests_total{method="GET",route="/{tenant}/ogc-api/jobs",status="200"} 1
         weir_jobs{phase="accepted"} 0
         weir_jobs{phase="running"} 1
         weir_journal_append_seconds_count 0

@@ -1,10 +1,11 @@
 //! Wires the operator together and supervises its tasks.
 //!
-//! A replica's life: health and metrics are served at once -> [`start`] reaches store and API server -> agents are
-//! listened to (and told to ask again) -> the lease is waited for -> [`lead`] runs jobs until the lease is lost, a task
+//! A replica's life: health and metrics are served at once -> [`start`] reaches store and API server -> the façade is
+//! served by every replica, agents are listened to (and told to ask again) -> the lease is waited for -> [`lead`] runs jobs until the lease is lost, a task
 //! ends or the process is asked to stop. There is no way back from leading: whatever ends ends the process, and the
 //! pods of steps go on meanwhile.
 
+mod facade;
 mod own_pod;
 mod remote;
 mod start;
@@ -133,6 +134,8 @@ async fn replica(
         async move { asked(&mut stop).await }
     };
     let agents = tokio::spawn(agents::server::serve(listener, tls, reviewer, registry.clone(), knows_all_jobs, until));
+    let (leads, leading) = watch::channel(false);
+    let mut facade = facade::Served::new(&parts, health, leading, stop.clone()).await?;
     let candidate = {
         let settings = &parts.services.settings;
         // Unique to this process, readable for people.
@@ -147,14 +150,22 @@ async fn replica(
         )
     };
     tracing::info!("ready; waiting for the lease");
-    tokio::select! {
-        () = asked(&mut stop) => {}
-        held = candidate.acquire() => {
-            tracing::info!("leading");
-            parts.services.metrics.leads(true);
-            lead(held, tasks(&parts, registry, synced), stop).await?;
+    let led = async {
+        tokio::select! {
+            () = asked(&mut stop) => Ok(()),
+            held = candidate.acquire() => {
+                tracing::info!("leading");
+                parts.services.metrics.leads(true);
+                leads.send_replace(true);
+                lead(held, tasks(&parts, registry, synced), stop.clone()).await
+            }
         }
+    };
+    tokio::select! {
+        led = led => led?,
+        ended = facade.ended() => return Err(ended),
     }
+    facade.stopped().await;
     agents.await.map_err(|error| OperatorError::Ended { what: "the agents' server", why: error.to_string() })
 }
 

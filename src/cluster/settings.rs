@@ -29,6 +29,8 @@ pub struct Settings {
     pub agents_url: String,
     /// Where health and metrics are served.
     pub health_listen: SocketAddr,
+    /// The OGC façade.
+    pub facade: FacadeSettings,
     /// The store's bucket, as the operator reaches it. Pods reach it at the same address.
     pub store: S3Settings,
     /// Bucket of published results, in the same service. `{tenant}` stands for the tenant.
@@ -97,4 +99,17 @@ pub enum PodStart {
     Hook,
     /// By an init container: 0.6 s, and no way to fail half.
     Init,
+}
+
+/// The OGC façade of this cluster.
+#[derive(Debug, Clone)]
+pub struct FacadeSettings {
+    /// Where it is served.
+    pub listen: SocketAddr,
+    /// Jobs of one tenant that are not over at the same time.
+    pub unfinished_jobs_max: usize,
+    /// The S3 endpoint of published results as clients reach it; `None`: as the operator does.
+    pub results_endpoint: Option<String>,
+    /// Links, proxies.
+    pub http: weir_http::Settings,
 }

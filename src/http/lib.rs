@@ -40,7 +40,7 @@ pub mod tenant;
 pub mod testing;
 
 pub use router::router;
-pub use server::serve;
+pub use server::{serve, serve_router};
 pub use settings::Settings;
 
 use auth::Bearer;

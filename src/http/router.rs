@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::Uri;
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::Response;
 use tower::ServiceExt as _;
 
@@ -50,8 +50,19 @@ fn routes(facade: Arc<Facade>) -> Router {
         .nest("/{tenant}/ogc-api", api)
         .nest("/{tenant}", jobs::outside())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), tenant::admit))
+        .route_layer(middleware::from_fn(name_route))
         .fallback(async || Problem::not_found("such resource"))
         .with_state(facade)
+}
+
+/// Says in the answer's extensions which route it was: for those who count.
+async fn name_route(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
 }
 
 /// `/acme/ogc-api/` is `/acme/ogc-api`.

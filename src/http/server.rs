@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use axum::Extension;
+use axum::{Extension, Router};
 use axum::extract::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,8 +21,13 @@ use crate::{Facade, callback, router};
 
 /// Serves until `shutdown` ends, and returns when the requests under way are answered or [`STOP_GRACE`] is over.
 pub async fn serve(listener: TcpListener, facade: Arc<Facade>, shutdown: impl Future<Output = ()>) {
-    let router = router(Arc::clone(&facade));
-    let callbacks = tokio::spawn(callback::run(facade));
+    let callbacks = tokio::spawn(callback::run(Arc::clone(&facade)));
+    serve_router(listener, router(facade), shutdown).await;
+    callbacks.abort();
+}
+
+/// Serves a router that somebody has put more around; callbacks are not its part.
+pub async fn serve_router(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
@@ -61,7 +66,6 @@ pub async fn serve(listener: TcpListener, facade: Arc<Facade>, shutdown: impl Fu
     }
     drop(listener);
     // What is not delivered is not noticed, and the next start delivers it.
-    callbacks.abort();
     if timeout(STOP_GRACE, connections.shutdown()).await.is_err() {
         tracing::warn!("connections were cut off at the stop");
     }

@@ -150,6 +150,12 @@ impl Signer {
         self.sign("PUT", &self.path(key), headers, now, expires)
     }
 
+    /// Making the bucket.
+    pub fn bucket(&self, now: SystemTime, expires: Duration) -> Result<Presigned, PresignError> {
+        let path = format!("{}/{}", self.base, encode(&self.bucket, false));
+        self.sign("PUT", &path, Vec::new(), now, expires)
+    }
+
     fn path(&self, key: &str) -> String {
         format!("{}/{}/{}", self.base, encode(&self.bucket, false), encode(key, true))
     }

@@ -12,6 +12,20 @@
 - {name: WEIR_AGENTS_LISTEN, value: {{ printf "%s:8443" .Values.network.listen | quote }}}
 - {name: WEIR_AGENTS_URL, value: {{ printf "https://%s-agents.%s.svc:8443" (include "weir.name" .) .Release.Namespace | quote }}}
 - {name: WEIR_HEALTH_LISTEN, value: {{ printf "%s:8080" .Values.network.listen | quote }}}
+- {name: WEIR_FACADE_LISTEN, value: {{ printf "%s:8081" .Values.network.listen | quote }}}
+{{- with .Values.facade.publicUrl }}
+- {name: WEIR_PUBLIC_URL, value: {{ . | quote }}}
+{{- end }}
+{{- with .Values.facade.trustedProxies }}
+- {name: WEIR_TRUSTED_PROXIES, value: {{ join "," . | quote }}}
+{{- end }}
+{{- with .Values.facade.corsOrigins }}
+- {name: WEIR_CORS_ORIGINS, value: {{ join "," . | quote }}}
+{{- end }}
+- {name: WEIR_TENANT_JOBS, value: {{ .Values.facade.tenantJobs | int64 | toString | quote }}}
+{{- with .Values.facade.resultsEndpoint }}
+- {name: WEIR_RESULTS_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
 {{- with .Values.operator.watchNamespaces }}
 - {name: WEIR_NAMESPACES, value: {{ join "," . | quote }}}
 {{- end }}

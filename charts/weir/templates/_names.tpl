@@ -32,6 +32,22 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- if not .Values.store.external.endpoint }}true{{ end -}}
 {{- end -}}
 
+{{/* Tenants that get a key pair to read their results, as a JSON list. */}}
+{{- define "weir.resultsKeys" -}}
+{{- $tenants := list -}}
+{{- if include "weir.bundledStore" . -}}
+{{- range .Values.tenants -}}
+{{- if .resultsKey -}}
+{{- if not (contains "{tenant}" $.Values.store.resultsBucket) -}}
+{{- fail "tenants[].resultsKey: the key would read every tenant's results; set store.resultsBucket to results-{tenant}" -}}
+{{- end -}}
+{{- $tenants = append $tenants . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $tenants }}{{ toJson $tenants }}{{ end -}}
+{{- end -}}
+
 {{- define "weir.storeSecret" -}}
 {{- .Values.store.existingSecret | default (printf "%s-store" (include "weir.name" .)) -}}
 {{- end -}}

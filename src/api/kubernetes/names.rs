@@ -12,6 +12,15 @@ pub const RUN_ID: &str = "weir.dev/run-id";
 /// Annotation of a ProcessJob, set on acceptance: digest of what is fixed from then on.
 pub const SPEC_DIGEST: &str = "weir.dev/spec-digest";
 
+/// Annotation of a ProcessJob that was created over HTTP: id of its process.
+pub const PROCESS_ID: &str = "weir.dev/process-id";
+
+/// Annotation of a ProcessJob with a subscriber: the phase that the subscriber was told last.
+pub const TOLD: &str = "weir.dev/told";
+
+/// Annotation of a Process that was deployed over HTTP: what was deployed besides the package, as JSON.
+pub const DEPLOYED: &str = "weir.dev/deployed";
+
 /// Label of a step's pod: the run id, as far as a label can hold one (run ids of weir are UUIDs).
 pub const RUN: &str = "weir.dev/run";
 

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::schema::{
-    HTTP_URL, ID_LENGTH_MAX, INLINE_LENGTH_MAX, PROCESS_ID, Plain, SHA256, URL_LENGTH_MAX, WORD_LENGTH_MAX,
+    HTTP_URL, ID_LENGTH_MAX, INLINE_LENGTH_MAX, PROCESS_ID, PROCESS_ID_LENGTH_MAX, Plain, SHA256, URL_LENGTH_MAX, WORD_LENGTH_MAX,
 };
 
 /// What is to be deployed.
@@ -38,9 +38,9 @@ use super::schema::{
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = Plain)]
 pub struct ProcessSpec {
-    /// Id of the OGC process: letters, digits, `.`, `_` and `-`. It cannot change. Default: the object's name.
+    /// Id of the OGC process: letters, digits, `.`, `_`, `:` and `-`. It cannot change. Default: the object's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = ID_LENGTH_MAX), regex(pattern = PROCESS_ID))]
+    #[schemars(length(min = 1, max = PROCESS_ID_LENGTH_MAX), regex(pattern = PROCESS_ID))]
     pub id: Option<String>,
     /// The package: exactly one of `inline`, `href` and `digest`.
     pub package: Package,

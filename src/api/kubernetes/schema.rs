@@ -11,8 +11,10 @@ pub const NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-
 pub const NAME_LENGTH_MAX: u32 = 253;
 
 /// An id of an OGC process: it stands in a URL's path as it is.
-pub const PROCESS_ID: &str = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$";
-/// Characters of an id of a process or of a process in a package.
+pub const PROCESS_ID: &str = "^[A-Za-z0-9][A-Za-z0-9._:-]*$";
+/// Characters of such an id.
+pub const PROCESS_ID_LENGTH_MAX: u32 = 253;
+/// Characters of an id of a process in a package.
 pub const ID_LENGTH_MAX: u32 = 128;
 
 /// SHA-256 in lower-case hexadecimal digits.

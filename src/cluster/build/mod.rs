@@ -13,6 +13,7 @@ use weir_api::FailureClass;
 
 pub use image::ImageError;
 pub use name::pod_name;
+pub(crate) use name::slug;
 pub use pod::{PodRequest, build};
 pub use resources::ResourcesError;
 

@@ -40,7 +40,7 @@ pub fn label_value(text: &str) -> String {
 }
 
 /// Lower-case letters, digits and single dashes between them; `otherwise` if nothing is left.
-fn slug(text: &str, otherwise: &str) -> String {
+pub(crate) fn slug(text: &str, otherwise: &str) -> String {
     let words: Vec<String> = text
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())

@@ -22,6 +22,7 @@ use crate::intake::malformed;
 use crate::job::{Backoff, End, JobError, Object, Shared, run_id};
 use crate::limits::{CLEANUPS_AT_ONCE, FAILED_PODS_KEPT_FOR, POD_END_WAIT, STARTS_AT_ONCE};
 use crate::registry::{Inbox, PodSeen, Registry};
+use crate::watches::List;
 
 /// Namespace and name of a ProcessJob.
 pub(super) type Key = (String, String);
@@ -124,37 +125,6 @@ struct Lists {
     namespaces: Vec<List<String>>,
 }
 
-#[derive(Debug)]
-struct List<K> {
-    is_complete: bool,
-    seen: HashSet<K>,
-    /// What this watch has ever shown and not yet seen gone.
-    known: HashSet<K>,
-}
-
-impl<K> Default for List<K> {
-    fn default() -> Self {
-        Self { is_complete: false, seen: HashSet::new(), known: HashSet::new() }
-    }
-}
-
-impl<K: Clone + Eq + std::hash::Hash> List<K> {
-    /// A list that runs shows this.
-    fn shown(&mut self, key: K) {
-        self.known.insert(key.clone());
-        self.seen.insert(key);
-    }
-
-    /// What a complete list did not show any more.
-    fn complete(&mut self) -> Vec<K> {
-        let seen = std::mem::take(&mut self.seen);
-        self.is_complete = true;
-        let missing = self.known.difference(&seen).cloned().collect();
-        self.known = seen;
-        missing
-    }
-}
-
 impl Controller {
     pub fn new(shared: Shared, registry: Registry, lists: [usize; 3]) -> Self {
         fn empty<K>(count: usize) -> Vec<List<K>> {
@@ -190,7 +160,7 @@ impl Controller {
 
     pub fn job_event(&mut self, list: usize, event: Event<DeserializeGuard<ProcessJob>>) {
         match event {
-            Event::Init => self.lists.jobs[list].seen.clear(),
+            Event::Init => self.lists.jobs[list].begins(),
             Event::InitApply(job) => {
                 self.lists.jobs[list].shown(key_of(&job));
                 self.job_is(job);
@@ -202,12 +172,12 @@ impl Controller {
                 self.start_waiting();
             }
             Event::Apply(job) => {
-                self.lists.jobs[list].known.insert(key_of(&job));
+                self.lists.jobs[list].came(key_of(&job));
                 self.job_is(job);
             }
             Event::Delete(job) => {
                 let key = key_of(&job);
-                self.lists.jobs[list].known.remove(&key);
+                self.lists.jobs[list].gone(&key);
                 self.job_gone(&key);
             }
         }
@@ -216,13 +186,13 @@ impl Controller {
     pub fn namespace_event(&mut self, list: usize, event: Event<PartialObjectMeta<Namespace>>) {
         let lists = &mut self.lists.namespaces[list];
         match event {
-            Event::Init => lists.seen.clear(),
+            Event::Init => lists.begins(),
             Event::InitApply(namespace) => {
                 lists.shown(namespace.name_any());
                 self.namespace_is(&namespace);
             }
             Event::Apply(namespace) => {
-                lists.known.insert(namespace.name_any());
+                lists.came(namespace.name_any());
                 self.namespace_is(&namespace);
                 self.start_waiting();
             }
@@ -233,7 +203,7 @@ impl Controller {
                 self.start_waiting();
             }
             Event::Delete(namespace) => {
-                lists.known.remove(&namespace.name_any());
+                lists.gone(&namespace.name_any());
                 self.tenants.remove(&namespace.name_any());
             }
         }
@@ -247,7 +217,7 @@ impl Controller {
 
     pub fn pod_event(&mut self, list: usize, event: Event<Pod>) {
         match event {
-            Event::Init => self.lists.pods[list].seen.clear(),
+            Event::Init => self.lists.pods[list].begins(),
             Event::InitApply(pod) => {
                 if let Some(key) = self.pod_is(pod) {
                     self.lists.pods[list].shown(key);
@@ -255,7 +225,7 @@ impl Controller {
             }
             Event::Apply(pod) => {
                 if let Some(key) = self.pod_is(pod) {
-                    self.lists.pods[list].known.insert(key);
+                    self.lists.pods[list].came(key);
                 }
             }
             Event::InitDone => {
@@ -269,7 +239,7 @@ impl Controller {
             }
             Event::Delete(pod) => {
                 let (run, uid) = (run_of(&pod), pod.uid().unwrap_or_default());
-                self.lists.pods[list].known.remove(&(run.clone(), uid.clone()));
+                self.lists.pods[list].gone(&(run.clone(), uid.clone()));
                 self.pod_gone(&run, &uid, Arc::new(tidy::slim(pod)));
             }
         }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
@@ -16,7 +18,7 @@ use weir_api::kubernetes::conditions::{JOURNAL_LOST, SPEC_INVALID, STORE_UNAVAIL
 use weir_api::kubernetes::names::{FIELD_MANAGER, RUN_ID, SPEC_DIGEST};
 use weir_api::kubernetes::{Process, ProcessJob};
 use weir_plan::{Event, Recorded};
-use weir_store::{JobKeys, Journal, JournalError};
+use weir_store::{JobKeys, Journal, JournalError, Tenant};
 
 use crate::intake;
 use crate::job::{
@@ -187,6 +189,7 @@ impl Birth {
             if let Some(other) = self.annotate(job, &run).await {
                 return Ok(other);
             }
+            self.drop_inputs(job, keys.tenant());
             let type_ = kube::runtime::events::EventType::Normal;
             self.shared.announcer.tell(&self.name, type_, "Accepted".to_owned(), "the job is durable".to_owned());
         }
@@ -248,6 +251,17 @@ impl Birth {
             self.shared.announcer.tell(&self.name, type_, "AcceptedWithWarnings".to_owned(), warnings.join("\n"));
         }
         Ok(None)
+    }
+
+    /// Removes inputs that the façade has put into the store for this job: event 0 holds them now.
+    fn drop_inputs(&self, job: &ProcessJob, tenant: &Tenant) {
+        let Some(key) = job.spec.inputs_ref.as_ref().filter(|key| key.starts_with(intake::OWN_INPUTS)) else { return };
+        let (services, key) = (Arc::clone(&self.shared.services), Path::from(format!("{tenant}/{key}")));
+        tokio::spawn(async move {
+            if let Err(error) = services.store.delete(&key).await {
+                tracing::debug!(%key, %error, "inputs that nobody needs any more stay in the store");
+            }
+        });
     }
 
     /// Names the run in the object.

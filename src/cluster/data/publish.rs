@@ -15,6 +15,7 @@ use object_store::{ObjectStoreExt as _, PutPayload};
 use weir_api::data_url::{self, is_data_url};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
 use weir_cwl::{Directory, Entry, File, Record, Value, stage_out, uri};
+use weir_store::JobKeys;
 use weir_store::manifest::{Found, ManifestError, Member, Stored};
 use weir_store::media;
 use weir_store::presign::PresignError;
@@ -26,7 +27,7 @@ use crate::context::JobContext;
 use crate::limits::COPIES_AT_ONCE;
 
 /// Name of the owner marker, below `<result id>/`; what the embedded stage-out writes, too.
-const MARKER: &str = ".weir-owner";
+pub const MARKER: &str = ".weir-owner";
 /// Name of the document that makes results visible.
 const CATALOG: &str = "catalog.json";
 /// Media type of a text without a telling name.
@@ -160,11 +161,15 @@ pub async fn record(context: &JobContext, outputs: Option<&Record>, report: &Rep
     write(context.keys.usage(), format!("{:#}\n", report.to_json(cores, ram_mib))).await
 }
 
+/// What the owner marker of a run's results says. The bucket may be shared by tenants.
+pub fn owner(keys: &JobKeys) -> String {
+    format!("{}/{}", keys.tenant(), keys.run())
+}
+
 /// Makes the place of the results this run's own.
 async fn claim(bucket: &Bucket<'_>, context: &JobContext) -> Result<(), PublishError> {
     let id = &context.spec.result_id;
-    // The bucket may be shared by tenants.
-    let token = format!("{}/{}", context.keys.tenant(), context.keys.run());
+    let token = owner(&context.keys);
     let owner = bucket.claim(&format!("{id}/{MARKER}"), &token).await?;
     if owner == token {
         return Ok(());

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::{Certificate, Client, Method, StatusCode};
+use reqwest::{Certificate, Client, Method, Response, StatusCode};
 use weir_store::S3Settings;
 use weir_store::presign::{PresignError, Presigned, PutTerms, Signer};
 
@@ -11,6 +11,8 @@ use crate::limits::{RESULT_ANSWER_BYTES_MAX, RESULT_REQUEST_TIME, RESULT_TRIES};
 
 /// Time until a signature is no good any more: one request with its retries.
 const SIGNED: Duration = Duration::from_hours(1);
+/// What is said where the bucket is missing.
+const NO_BUCKET: &str = "there is no such bucket: create it";
 /// Before the first retry; doubled for each further one.
 const BACKOFF: Duration = Duration::from_millis(200);
 
@@ -99,8 +101,26 @@ impl Bucket<'_> {
         self.name
     }
 
-    /// Stores `token` under a key unless the key is taken; gives the token that is there now.
+    /// Stores `token` under a key unless the key is taken; gives the token that is there now. A bucket that is not there is
+    /// made, where the key pair may do that: the first job of a tenant that has a bucket of its own.
     pub async fn claim(&self, key: &str, token: &str) -> Result<String, RequestError> {
+        match self.try_claim(key, token).await {
+            Err(error) if error.reason == NO_BUCKET && self.create().await => self.try_claim(key, token).await,
+            claimed => claimed,
+        }
+    }
+
+    /// Makes the bucket; whether that worked.
+    async fn create(&self) -> bool {
+        let sign = |now| self.signer.bucket(now, SIGNED);
+        let made = self.request("make the bucket of", "", Method::PUT, sign, &[]).await;
+        if let Err(error) = &made {
+            tracing::warn!(%error, "a bucket of results cannot be made");
+        }
+        made.is_ok()
+    }
+
+    async fn try_claim(&self, key: &str, token: &str) -> Result<String, RequestError> {
         let terms = PutTerms { create: true, content_type: Some("text/plain".to_owned()), ..PutTerms::default() };
         let sign = |now| self.signer.put(key, &terms, now, SIGNED);
         let put = self.request("claim", key, Method::PUT, sign, token.as_bytes()).await?;
@@ -113,6 +133,31 @@ impl Bucket<'_> {
                     Answer::Done(there) => Ok(there),
                     Answer::Exists | Answer::NotFound => Err(self.error("read", key, "it is gone again", true)),
                 }
+            }
+        }
+    }
+
+    /// The token under a key; `None` if there is none.
+    pub async fn owner(&self, key: &str) -> Result<Option<String>, RequestError> {
+        let sign = |now| self.signer.get(key, now, SIGNED);
+        match self.request("read", key, Method::GET, sign, &[]).await? {
+            Answer::Done(token) => Ok(Some(token)),
+            Answer::Exists | Answer::NotFound => Ok(None),
+        }
+    }
+
+    /// The object under a key as it comes, within `time`; `None` if there is none. Tried once: who reads can ask again.
+    pub async fn read(&self, key: &str, time: Duration) -> Result<Option<Response>, RequestError> {
+        let signed = self.signer.get(key, SystemTime::now(), SIGNED);
+        let signed = signed.map_err(|error| self.error("read", key, error.to_string(), false))?;
+        let answer = self.client.get(&signed.url).timeout(time).send().await;
+        let answer = answer.map_err(|error| self.error("read", key, error.without_url().to_string(), true))?;
+        match answer.status() {
+            status if status.is_success() => Ok(Some(answer)),
+            StatusCode::NOT_FOUND => Ok(None),
+            status => {
+                let is_temporary = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+                Err(self.error("read", key, format!("the store answers {}", status.as_u16()), is_temporary))
             }
         }
     }
@@ -177,7 +222,7 @@ impl Bucket<'_> {
                 Ok((status, text)) => {
                     let code = error_code(&text).unwrap_or("no reason");
                     let reason = match status {
-                        StatusCode::NOT_FOUND => "there is no such bucket: create it".to_owned(),
+                        StatusCode::NOT_FOUND => NO_BUCKET.to_owned(),
                         StatusCode::FORBIDDEN => {
                             format!("the store refuses it ({code}): the key pair of the operator must be allowed to")
                         }

@@ -17,7 +17,7 @@ use weir_store::usage::Report;
 use super::*;
 use world::{Agent, Files, ID, Store, Web, again, first_launch, job, report};
 
-mod world;
+pub(crate) mod world;
 
 const WATER_BODIES: &str = include_str!("../../../tests/packages/water-bodies-trivial.cwl");
 const SCENES: &str = r#"{"stac_items": ["north", "south"], "bands": ["green", "nir"]}"#;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use weir_store::S3Settings;
 
-use crate::settings::{FetchSettings, PodSettings, PodStart, Settings};
+use crate::settings::{FacadeSettings, FetchSettings, PodSettings, PodStart, Settings};
 
 /// Settings of an operator that allows little.
 pub(crate) fn settings() -> Settings {
@@ -18,6 +18,12 @@ pub(crate) fn settings() -> Settings {
         agents_listen: ([127, 0, 0, 1], 0).into(),
         agents_url: "https://weir-agents.weir.svc:8443".to_owned(),
         health_listen: ([127, 0, 0, 1], 0).into(),
+        facade: FacadeSettings {
+            listen: ([127, 0, 0, 1], 0).into(),
+            unfinished_jobs_max: 3,
+            results_endpoint: None,
+            http: weir_http::Settings::default(),
+        },
         store: S3Settings {
             endpoint: "http://127.0.0.1:9000".to_owned(),
             region: "us-east-1".to_owned(),

@@ -16,7 +16,7 @@
 //!
 //! It has: get, list, watch (bookmarks, streaming lists, selectors, 410 for old versions), create, update, patch (merge, JSON,
 //! strategic as merge, apply), the status subresource, delete (grace of pods, preconditions, finalizers, owner
-//! references), deletecollection, metadata only, TokenReview, `pods/log` not. It knows any kind without a schema and so
+//! references), deletecollection, metadata only, TokenReview, `pods/log` as a test has written it. It knows any kind without a schema and so
 //! checks and defaults nothing but metadata. Apply is a merge that creates: it takes no fields away. Lists are never
 //! cut into pages.
 
@@ -33,6 +33,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ struct State {
     faults: Vec<Fault>,
     requests: Vec<Request>,
     tokens: Vec<Token>,
+    /// By namespace, pod and container.
+    logs: HashMap<[String; 3], String>,
     /// Resources whose watches are silent.
     held: Vec<String>,
     /// For each call of `drop_watches`: the resource.
@@ -167,6 +170,12 @@ impl FakeApi {
     /// Forgets the past: a watch from before now is answered 410.
     pub fn compact(&self) {
         self.state().objects.compact();
+    }
+
+    /// What a container has written so far.
+    pub fn write_log(&self, namespace: &str, pod: &str, container: &str, text: &str) {
+        let container = [namespace, pod, container].map(str::to_owned);
+        self.state().logs.insert(container, text.to_owned());
     }
 
     /// A token that TokenReview knows.

@@ -45,6 +45,9 @@ impl FakeApi {
             return Ok(Response::new(Body::from_stream(watch.stream())));
         }
         let content_type = named(header::CONTENT_TYPE).unwrap_or_default();
+        if call.request.is("get", "pods/log") {
+            return Ok(self.log(&call).map_or_else(|refusal| refused(&refusal), |log| Response::new(Body::from(log))));
+        }
         let done = self.perform(&call, content_type, &body);
         self.changed.send_replace(());
         if fault.is_some() {
@@ -53,6 +56,18 @@ impl FakeApi {
         Ok(match done {
             Ok((code, object)) => respond(code, &if metadata_only { only_metadata(object) } else { object }),
             Err(refusal) => refused(&refusal),
+        })
+    }
+
+    /// What a container has written.
+    fn log(&self, call: &Call) -> Result<String, Refusal> {
+        let state = self.state();
+        state.objects.get(&call.key)?;
+        let container = call.parameter("container").unwrap_or_default();
+        let known = state.logs.get(&[call.key.namespace.clone(), call.key.name.clone(), container.to_owned()]);
+        known.cloned().ok_or_else(|| {
+            let message = format!("container \"{container}\" in pod \"{}\" is waiting to start", call.key.name);
+            Refusal::new(400, "BadRequest", message)
         })
     }
 

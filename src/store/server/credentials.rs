@@ -84,6 +84,8 @@ pub enum CredentialsError {
 #[derive(Debug, Clone)]
 pub struct Credentials {
     file: Option<PathBuf>,
+    /// Valid whatever the file says.
+    fixed: Vec<KeyPair>,
     state: Arc<RwLock<State>>,
 }
 
@@ -97,14 +99,22 @@ impl Credentials {
     /// Key pairs that never change.
     pub fn fixed(keys: Vec<KeyPair>) -> Result<Self, CredentialsError> {
         keys.iter().try_for_each(check)?;
-        Ok(Self { file: None, state: Arc::new(RwLock::new(State { text: Vec::new(), keys })) })
+        Ok(Self { file: None, fixed: keys, state: Arc::new(RwLock::new(State { text: Vec::new(), keys: Vec::new() })) })
     }
 
     /// Key pairs of a file.
     pub fn file(path: &Path) -> Result<Self, CredentialsError> {
         let text = read(path)?;
         let keys = parse(path, &text)?;
-        Ok(Self { file: Some(path.to_owned()), state: Arc::new(RwLock::new(State { text, keys })) })
+        let state = Arc::new(RwLock::new(State { text, keys }));
+        Ok(Self { file: Some(path.to_owned()), fixed: Vec::new(), state })
+    }
+
+    /// Another key pair, which the file cannot take away.
+    pub fn and(mut self, pair: KeyPair) -> Result<Self, CredentialsError> {
+        check(&pair)?;
+        self.fixed.push(pair);
+        Ok(self)
     }
 
     /// Reads the file again; says whether it has changed. After an error the old key pairs stay valid.
@@ -125,7 +135,7 @@ impl Credentials {
     /// The key pair with this public half.
     pub fn find(&self, access_key: &str) -> Option<KeyPair> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.keys.iter().find(|pair| pair.access_key == access_key).cloned()
+        self.fixed.iter().chain(&state.keys).find(|pair| pair.access_key == access_key).cloned()
     }
 }
 
@@ -201,6 +211,27 @@ mod tests {
             assert!(credentials.reload().is_err(), "{broken}");
             assert!(credentials.find("b").is_some());
         }
+    }
+
+    #[test]
+    fn a_pair_beside_the_file_is_there_whatever_the_file_says() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let limited = r#"{"keys": [{"accessKey": "KEY", "secretKey": "12345678", "access": "readOnly", "bucket": "results"}]}"#;
+        std::fs::write(file.path(), limited.replace("KEY", "reader")).unwrap();
+        let own = |access_key: &str| KeyPair {
+            access_key: access_key.to_owned(),
+            secret_key: "87654321".to_owned(),
+            access: Access::ReadWrite,
+            bucket: None,
+            prefix: None,
+        };
+        let credentials = Credentials::file(file.path()).unwrap().and(own("own")).unwrap();
+        assert_eq!(credentials.find("reader").unwrap().access, Access::ReadOnly);
+        // A pair of the same name in the file does not weaken it.
+        std::fs::write(file.path(), limited.replace("KEY", "own")).unwrap();
+        assert!(credentials.reload().unwrap());
+        assert!(credentials.find("reader").is_none());
+        assert!(credentials.find("own").unwrap().covers_all());
     }
 
     #[test]

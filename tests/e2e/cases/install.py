@@ -22,6 +22,13 @@ SITES = {
                   "resultsBucket": "results-{tenant}"},
         "imagePullSecrets": ["registry"], "crds": {"install": False},
     },
+    "façade": {
+        "facade": {"publicUrl": "https://ogc.example.org", "trustedProxies": ["10.20.0.0/16"], "corsOrigins": ["*"],
+                   "resultsEndpoint": "https://s3.example.org", "service": {"type": "NodePort", "annotations": {"a": "b"}},
+                   "ingress": {"enabled": True, "className": "nginx", "host": "ogc.example.org", "tlsSecret": "tls"}},
+        "store": {"resultsBucket": "results-{tenant}"},
+        "tenants": [{"namespace": "weir-site-a", "tenant": "a", "resultsKey": True}],
+    },
     "OpenShift": {"runAsUser": None, "steps": {"runAsUser": None}},
     "one small node": {"operator": {"replicas": 1, "tolerations": [{"operator": "Exists"}], "nodeSelector": {"disk": "ssd"}},
                        "network": {"policies": False}},
@@ -31,7 +38,8 @@ SITES = {
 MISTAKES = {
     "operator.replica": ({"operator": {"replica": 3}}, "replica"),
     "an external store without its Secret": ({"store": {"external": {"endpoint": "https://s3.example.org"}}}, "existingSecret"),
-    "a bucket per tenant in the bundled store": ({"store": {"resultsBucket": "results-{tenant}"}}, "resultsBucket"),
+    "a tenant's key to everybody's results": ({"tenants": [{"namespace": "a", "resultsKey": True}]}, "resultsBucket"),
+    "an ingress without a host": ({"facade": {"ingress": {"enabled": True}}}, "host"),
     "start: later": ({"steps": {"start": "later"}}, "start"),
     "a tenant without a namespace": ({"tenants": [{"tenant": "a"}]}, "namespace"),
 }

@@ -46,6 +46,7 @@ pub(crate) fn settings() -> Settings {
         agents_listen: ([0, 0, 0, 0], 8443).into(),
         agents_url: "https://weir-agents.weir-system.svc:8443".to_owned(),
         health_listen: ([0, 0, 0, 0], 8080).into(),
+        facade: crate::intake::fixture::settings().facade,
         store,
         results_bucket: "results".to_owned(),
         pods,

@@ -174,6 +174,7 @@ fn settings(store: &S3Settings) -> Settings {
         agents_listen: nowhere,
         agents_url: "https://weir-agents.weir.svc:8443".into(),
         health_listen: nowhere,
+        facade: crate::intake::fixture::settings().facade,
         store: store.clone(),
         results_bucket: "results".into(),
         pods: PodSettings {

@@ -1,0 +1,105 @@
+//! Processes with their packages: read from the store once for each change of the object, and kept as far as there is room.
+
+use std::sync::Arc;
+
+use kube::Api;
+use serde_json::{Map, Value as Json};
+use tokio::sync::Mutex;
+use weir_api::kubernetes::Process;
+use weir_cwl::description::process_description;
+use weir_cwl::uri::split_fragment;
+use weir_http::backend::{BackendError, Deployed, ProcessRecord, Tenant};
+
+use super::cache::Cache;
+use super::entry::{Besides, Entry};
+use super::failure::refused;
+use super::{Cluster, store_tenant};
+use crate::job::in_time;
+use crate::limits::{FACADE_PACKAGE_BYTES_MIN, FACADE_PACKAGES_BYTES};
+use crate::process::resolve::{ResolveError, Source, resolve};
+
+/// Uid, generation and digest: everything that a record depends on.
+type Version = (String, i64, String);
+
+/// Records of processes.
+#[derive(Debug)]
+pub(super) struct Packages {
+    kept: Cache<Version, Arc<ProcessRecord>>,
+    /// One package is read at a time: of many who want the same one, the first reads it.
+    reading: Mutex<()>,
+}
+
+impl Packages {
+    pub fn new() -> Self {
+        Self { kept: Cache::new(FACADE_PACKAGES_BYTES), reading: Mutex::default() }
+    }
+}
+
+impl Cluster {
+    /// The record of a Process that jobs can be started of; `None` if it cannot, or is gone.
+    pub(super) async fn record(
+        &self,
+        tenant: &Tenant,
+        namespace: &str,
+        entry: &Entry,
+    ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        let Some(digest) = entry.digest.clone() else { return Ok(None) };
+        let version = (entry.uid.clone(), entry.generation, digest.clone());
+        if let Some(record) = self.packages.kept.get(&version) {
+            return Ok(Some(record));
+        }
+        let _reading = self.packages.reading.lock().await;
+        if let Some(record) = self.packages.kept.get(&version) {
+            return Ok(Some(record));
+        }
+        let source = Source::Digest(digest);
+        let (tenant, workflow) = (store_tenant(tenant)?, entry.workflow.as_deref());
+        let resolved = resolve(&self.guarded, &*self.services.store, &tenant, &source, workflow);
+        let resolved = resolved.await.map_err(|error| unreadable(entry, &error))?;
+        let mut imports = resolved.stored.documents;
+        let url = split_fragment(&resolved.stored.entry).0.to_owned();
+        let cwl = imports.remove(&url).unwrap_or_default();
+        let besides = if entry.is_annotated { self.besides(namespace, entry, &cwl).await? } else { None };
+        let (application_package, stated) =
+            besides.map_or((None, None), |besides| (besides.application_package, besides.description));
+        let mut description = stated.unwrap_or_else(|| described(&resolved.package));
+        description.insert("id".to_owned(), entry.id.as_str().into());
+        description.insert("mutable".to_owned(), entry.mutable.into());
+        let texts = cwl.len() + imports.values().map(String::len).sum::<usize>();
+        let weight = texts + application_package.as_ref().map_or(0, String::len);
+        // What was not fetched has a name of weir's own.
+        let url = Some(url).filter(|url| !url.starts_with("weir:"));
+        let deployed = Deployed { cwl, url, imports, workflow: entry.workflow.clone(), application_package };
+        let record = Arc::new(ProcessRecord {
+            id: entry.id.clone(),
+            description: description.into(),
+            mutable: entry.mutable,
+            package: resolved.package.into(),
+            deployed: deployed.into(),
+        });
+        self.packages.kept.put(version, Arc::clone(&record), weight.max(FACADE_PACKAGE_BYTES_MIN));
+        Ok(Some(record))
+    }
+
+    /// What was deployed besides the package.
+    async fn besides(&self, namespace: &str, entry: &Entry, cwl: &str) -> Result<Option<Besides>, BackendError> {
+        let api: Api<Process> = Api::namespaced(self.client.clone(), namespace);
+        let found = in_time(api.get_opt(&entry.name)).await.map_err(|error| refused("read the process", &error))?;
+        Ok(found
+            .filter(|process| process.metadata.uid.as_ref() == Some(&entry.uid))
+            .and_then(|process| Besides::read(&process, cwl)))
+    }
+}
+
+/// The description that a package makes by itself.
+pub(super) fn described(package: &weir_cwl::Package) -> Map<String, Json> {
+    match process_description(package) {
+        Json::Object(description) => description,
+        _ => Map::new(),
+    }
+}
+
+fn unreadable(entry: &Entry, error: &ResolveError) -> BackendError {
+    let message = format!("the package of process `{}` cannot be read: {error}", entry.id);
+    if error.is_transient() { BackendError::Unavailable(message) } else { BackendError::Internal(message) }
+}
