@@ -33,6 +33,10 @@ const KEYS: &str = "keys.json";
 /// The tenant of the examples that are shown.
 const EXAMPLE_TENANT: &str = "acme";
 
+/// Headers of the requests that are shown.
+const JSON: &str = "-H 'Content-Type: application/json'";
+const CWL: &str = "-H 'Content-Type: application/cwl+yaml'";
+
 /// Options of `weir serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -97,19 +101,14 @@ pub fn serve(args: &ServeArgs) -> Result<ExitCode> {
     check(args)?;
     let lock = DirLock::take(&args.local)?;
     let dir = lock.dir().to_owned();
-    let keys = Keys::of(&dir)?;
-    let store = Server::open(ServerSettings {
-        dir: dir.join("store"),
-        fsync: args.fsync,
-        credentials: Credentials::file(&keys.path)?,
-        buckets: vec![BUCKET.to_owned()],
-    });
-    let store = store.with_context(|| format!("cannot open the store in {}", dir.display()))?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
     let served = runtime.block_on(async {
         let listener = listen(args.listen, "--listen").await?;
         let s3_listener = listen(args.s3_listen, "--s3-listen").await?;
         let (address, s3_address) = (listener.local_addr()?, s3_listener.local_addr()?);
+        // Made last: a pair that is never shown is of no use.
+        let keys = Keys::of(&dir)?;
+        let store = open_store(&dir, &keys, args.fsync)?;
         let s3_url = args.s3_public_url.clone().unwrap_or_else(|| format!("http://{s3_address}"));
         let s3_url = s3_url.trim_end_matches('/').to_owned();
         let stop = stop_on_signal()?;
@@ -120,9 +119,11 @@ pub fn serve(args: &ServeArgs) -> Result<ExitCode> {
         for line in greeting(args, address, &s3_url, &keys, &dir) {
             print_line(&line);
         }
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "whoever reaches this address can run programs with your rights");
+        }
         tokio::join!(
-            weir_http::serve(listener, Arc::clone(&facade), stopped(stop.clone())),
-            weir_http::callback::run(facade),
+            weir_http::serve(listener, facade, stopped(stop.clone())),
             store.serve(s3_listener, stopped(stop.clone())),
             async {
                 stopped(stop).await;
@@ -135,6 +136,12 @@ pub fn serve(args: &ServeArgs) -> Result<ExitCode> {
     // What a job fetches right now is fetched again at the next start.
     runtime.shutdown_background();
     served.map(|()| ExitCode::SUCCESS)
+}
+
+fn open_store(dir: &Path, keys: &Keys, fsync: bool) -> Result<Server> {
+    let credentials = Credentials::file(&keys.path)?;
+    let settings = ServerSettings { dir: dir.join("store"), fsync, credentials, buckets: vec![BUCKET.to_owned()] };
+    Server::open(settings).with_context(|| format!("cannot open the store in {}", dir.display()))
 }
 
 /// Refuses wrong options before anything is touched.
@@ -279,10 +286,10 @@ fn greeting(args: &ServeArgs, address: SocketAddr, s3_url: &str, keys: &Keys, di
         format!("           {pair} (kept in {})", keys.path.display()),
         String::new(),
         "Open the first address in a browser, or type in another terminal:".to_owned(),
-        format!(
-            "  curl '{root}/processes?w=water-bodies' -H 'Content-Type: application/cwl+yaml' --data-binary @water-bodies.cwl"
-        ),
-        format!("  curl '{root}/processes/echo'"),
+        format!("  curl '{root}/processes/echo/execution' {JSON} -d '{{\"inputs\": {{\"echoInput\": \"hello\"}}}}'"),
+        "Deploy a package of your own, or the one that `weir demo` writes, and look at it:".to_owned(),
+        format!("  curl '{root}/processes' {CWL} --data-binary @weir-demo/water-bodies.cwl"),
+        format!("  curl '{root}/processes/water-bodies'"),
         "Ctrl-C stops; jobs that run go on at the next start.".to_owned(),
     ]
 }

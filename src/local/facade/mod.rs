@@ -31,6 +31,7 @@ pub mod texts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
@@ -132,7 +133,8 @@ impl DirLock {
     /// Creates the directory if it is missing and locks it. Blocks.
     pub fn take(dir: &std::path::Path) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io { path: dir.to_owned(), source };
-        fs::create_dir_all(dir).map_err(io)?;
+        // Inputs and logs are nobody else's. A directory that was there keeps its mode.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
         let dir = dir.canonicalize().map_err(io)?;
         match RunLock::take(&dir) {
             Ok(lock) => Ok(Self { dir, _lock: lock }),

@@ -73,10 +73,11 @@ impl Chronicle {
 fn message(progress: &Progress, state: &State) -> String {
     let failure = state.finished().and_then(|finished| finished.failure.as_ref());
     match progress.phase {
-        Phase::Successful => {
-            let succeeded: u32 = progress.steps.iter().map(|step| step.succeeded).sum();
-            format!("all {succeeded} steps succeeded")
-        }
+        Phase::Successful => match progress.steps.iter().map(|step| step.succeeded).sum() {
+            0 => "the job has succeeded".to_owned(),
+            1 => "its only step succeeded".to_owned(),
+            steps => format!("all {steps} steps succeeded"),
+        },
         Phase::Failed | Phase::Dismissed => {
             failure.map_or_else(|| progress.phase.to_string(), |failure| failure.message.clone())
         }

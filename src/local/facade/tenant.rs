@@ -138,8 +138,11 @@ impl TenantJobs {
             Ok(events) => events,
             Err(error) => return self.unreadable(id, &error.to_string()),
         };
-        // Accepted means that event 0 is there: a request that was cut off before was never answered.
-        let first = events.first()?;
+        let Some(first) = events.first() else {
+            // Accepted means that event 0 is there: a request that was cut off before it was never answered.
+            let _ = remove_tree(self.backend.folder(&run).root());
+            return None;
+        };
         let Event::Accepted { spec } = &first.event else { return self.unreadable(id, "event 0 is not a job") };
         match chronicle(&id, spec, &events) {
             Ok(chronicle) => {
@@ -202,10 +205,6 @@ impl TenantJobs {
         spec.job.time_limit_ms = self.time_limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
         let request = Request::of(&spec).map_err(|error| BackendError::Internal(error.to_string()))?;
         let accepted = self.backend.submit(&run, &spec).await.map_err(refusal)?;
-        let folder = self.backend.folder(&run);
-        let fsync = self.backend.settings().fsync;
-        // The journal is durable; so must be the folder that it lies in.
-        sync_parent(folder.root(), fsync).map_err(|error| BackendError::Unavailable(error.to_string()))?;
         let live = Arc::new(Live::new(Chronicle::new(id, request, accepted)));
         self.jobs.put(Job::Live(Arc::clone(&live)));
         Ok(Unfinished { run, live })

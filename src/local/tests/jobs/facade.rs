@@ -653,7 +653,11 @@ requirements: {InlineJavascriptRequirement: {}}
             }
             let accepted = started.elapsed();
             for (number, id) in ids.iter().enumerate() {
-                assert_eq!(finished(&opened, &acme, id).await.phase, Phase::Successful);
+                let record = finished(&opened, &acme, id).await;
+                assert_eq!(
+                    (record.phase, record.message.as_deref()),
+                    (Phase::Successful, Some("the job has succeeded"))
+                );
                 assert_eq!(opened.backend.results(&acme, id).await.unwrap()["number"], number);
             }
             println!("200 jobs, fsync {fsync}: accepted in {accepted:?}, over in {:?}", started.elapsed());
