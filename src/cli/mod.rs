@@ -10,8 +10,6 @@ mod execution;
 mod findings;
 mod generate;
 mod inputs;
-#[cfg(any(feature = "embedded", feature = "cluster"))]
-mod oidc;
 #[cfg(feature = "cluster")]
 mod operator;
 mod paths;

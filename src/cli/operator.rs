@@ -13,7 +13,6 @@ use weir_cluster::settings::{FacadeSettings, FetchSettings, PodSettings, PodStar
 use weir_store::S3Settings;
 
 use super::exit;
-use super::oidc::OidcArgs;
 use super::telemetry::{self, Format};
 
 const STORE: &str = "Object store";
@@ -48,8 +47,6 @@ pub struct OperatorArgs {
 
     #[command(flatten)]
     pub network: NetworkArgs,
-    #[command(flatten)]
-    pub oidc: OidcArgs,
     #[command(flatten)]
     pub store: OperatorStoreArgs,
     #[command(flatten)]
@@ -307,7 +304,6 @@ fn settings(args: &OperatorArgs) -> Result<Settings> {
                     .context("--trusted-proxies")?,
                 origins: network.cors_origins.clone(),
                 loopback_only: false,
-                oidc: args.oidc.settings()?,
             },
         },
         store: bucket(store)?,

@@ -25,7 +25,6 @@ use weir_local::facade::results::BUCKET;
 use weir_local::facade::{DirLock, Embedded, FacadeSettings, limits};
 use weir_store::server::{Credentials, Server, ServerSettings};
 
-use super::oidc::OidcArgs;
 use super::{execution, print_line, telemetry};
 
 /// The key pair of the S3 listener, in the directory.
@@ -67,8 +66,6 @@ pub struct ServeArgs {
     /// Fetch packages from, and call back, this host or network too, though it is not public; may be repeated
     #[arg(long, value_name = "HOST|NETWORK")]
     pub allow_fetch: Vec<String>,
-    #[command(flatten)]
-    pub oidc: OidcArgs,
     /// Jobs that run at once [default: four a core, half of them one tenant's]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
@@ -114,7 +111,7 @@ pub fn serve(args: &ServeArgs) -> Result<ExitCode> {
         let stop = stop_on_signal()?;
         let backend = Embedded::open(lock, settings(args, &dir, &s3_url)?, store.objects()).await?;
         let facade = Facade::new(Arc::clone(&backend) as _, Arc::new(guarded(args)?), facade_settings(args, address)?);
-        let facade = Arc::new(facade.protected()?);
+        let facade = Arc::new(facade);
         // Said once requests are taken: whoever started this waits for it.
         for line in greeting(args, address, &s3_url, &keys, &dir) {
             print_line(&line);
@@ -213,13 +210,7 @@ fn facade_settings(args: &ServeArgs, address: SocketAddr) -> Result<weir_http::S
     let Ok(origins) = args.allow_origin.join(",").parse();
     // Nobody elsewhere can reach it then, but pages in a browser here, whose names are made to lead here.
     let loopback_only = address.ip().is_loopback() && public_url.is_none();
-    Ok(weir_http::Settings {
-        public_url,
-        trusted_proxies: args.trusted_proxy.clone(),
-        origins,
-        loopback_only,
-        oidc: args.oidc.settings()?,
-    })
+    Ok(weir_http::Settings { public_url, trusted_proxies: args.trusted_proxy.clone(), origins, loopback_only })
 }
 
 fn guarded(args: &ServeArgs) -> Result<Guarded> {

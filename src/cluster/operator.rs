@@ -71,9 +71,6 @@ pub enum OperatorError {
     /// What may be fetched by URL cannot be told.
     #[error(transparent)]
     Fetch(#[from] weir_fetch::GuardError),
-    /// The façade's OpenID Connect provider cannot be used.
-    #[error(transparent)]
-    Oidc(#[from] weir_http::auth::OidcError),
     /// Somebody else may lead now.
     #[error(transparent)]
     Lost(#[from] Lost),

@@ -13,7 +13,7 @@ use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use serde_json::{Map, Value as Json, json};
-use weir_fetch::{FetchSettings, Guarded};
+use weir_fetch::FetchSettings;
 
 use crate::fetcher::Fetcher;
 use crate::limits::{TOKEN_BYTES, TOKEN_LEEWAY};
@@ -50,22 +50,9 @@ pub enum OidcError {
     /// Nothing where something must be.
     #[error("the {0} of the OpenID Connect provider is not stated")]
     Missing(&'static str),
-    /// No client to fetch its keys with.
-    #[error("the keys of the OpenID Connect provider cannot be fetched: {0}")]
-    Client(String),
 }
 
 impl OidcSettings {
-    /// Whether they can work at all.
-    pub fn check(&self) -> Result<(), OidcError> {
-        self.fetch_settings()?;
-        let stated = [(&self.audience, "audience"), (&self.tenants_claim, "claim that names tenants")];
-        match stated.into_iter().find(|(text, _)| text.is_empty()) {
-            Some((_, what)) => Err(OidcError::Missing(what)),
-            None => Ok(()),
-        }
-    }
-
     /// What a guarded client for the provider's keys may reach: hosts that the operator names, wherever they are.
     pub fn fetch_settings(&self) -> Result<FetchSettings, OidcError> {
         let urls = [Some(&self.issuer), self.jwks_url.as_ref()];
@@ -82,16 +69,14 @@ pub struct Bearer {
 }
 
 impl Bearer {
-    /// Of a provider; its keys are fetched by a client of its own, which reaches the provider wherever it is.
-    pub fn connect(settings: OidcSettings) -> Result<Self, OidcError> {
-        let guarded =
-            Guarded::new(&settings.fetch_settings()?).map_err(|error| OidcError::Client(error.to_string()))?;
-        Self::new(settings, Arc::new(guarded))
-    }
-
     /// Of a provider; its keys come through the fetcher, the first time that they are needed.
     pub fn new(settings: OidcSettings, fetcher: Arc<dyn Fetcher>) -> Result<Self, OidcError> {
-        settings.check()?;
+        settings.fetch_settings()?;
+        for (text, what) in [(&settings.audience, "audience"), (&settings.tenants_claim, "claim that names tenants")] {
+            if text.is_empty() {
+                return Err(OidcError::Missing(what));
+            }
+        }
         let mut validation = Validation::new(Algorithm::RS256);
         validation.algorithms = ALGORITHMS.to_vec();
         validation.leeway = TOKEN_LEEWAY.as_secs();

@@ -44,7 +44,7 @@ pub use router::router;
 pub use server::{serve, serve_router};
 pub use settings::Settings;
 
-use auth::{Bearer, OidcError};
+use auth::Bearer;
 use backend::{Backend, ProcessRecord};
 use fetcher::Fetcher;
 
@@ -68,9 +68,9 @@ impl Facade {
         Self { backend, fetcher, settings, built_ins: vec![echo::process()], bearer: None }
     }
 
-    /// The same, for requests with a token of the provider that the settings name, if they name one.
-    pub fn protected(self) -> Result<Self, OidcError> {
-        let bearer = self.settings.oidc.clone().map(Bearer::connect).transpose()?;
-        Ok(Self { bearer, ..self })
+    /// The same for requests with a token of a provider.
+    #[must_use]
+    pub fn with_bearer(self, bearer: Bearer) -> Self {
+        Self { bearer: Some(bearer), ..self }
     }
 }

@@ -1,6 +1,5 @@
 //! What whoever runs the façade decides.
 
-use crate::auth::OidcSettings;
 use crate::cors::Origins;
 use crate::links::{Network, PublicUrl};
 
@@ -16,6 +15,4 @@ pub struct Settings {
     /// Whether requests must be addressed to this machine: `localhost`, or an address that begins with 127, or `::1`. Right
     /// for a listener on such an address: a page elsewhere whose name is made to lead here is not served.
     pub loopback_only: bool,
-    /// Whose tokens requests need; `None`: whoever reaches the façade may do everything.
-    pub oidc: Option<OidcSettings>,
 }

@@ -46,7 +46,7 @@ impl Served {
         let health = health.clone();
         let watching = cluster.clone().watch(move || health.facade(None));
         tasks.spawn(async move { match watching.await {} });
-        let facade = Facade::new(Arc::new(cluster), Arc::new(guarded.clone()), settings.http.clone()).protected()?;
+        let facade = Facade::new(Arc::new(cluster), Arc::new(guarded.clone()), settings.http.clone());
         let facade = Arc::new(facade);
         // Ends when the replica is asked to stop.
         tokio::spawn(callback::run(Arc::clone(&facade)));

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use weir_fetch::Guarded;
 
 use super::*;
 use crate::limits::{KEYS_PAUSE, KEYS_TIME};
@@ -121,7 +122,9 @@ impl Provider {
     }
 
     fn bearer(&self) -> Bearer {
-        Bearer::connect(self.settings()).unwrap()
+        let settings = self.settings();
+        let guarded = Guarded::new(&settings.fetch_settings().unwrap()).unwrap();
+        Bearer::new(settings, Arc::new(guarded)).unwrap()
     }
 
     /// Good claims, with some of them others; null leaves one out.
@@ -308,7 +311,10 @@ async fn keys_are_asked_for_again_and_used_on_while_the_provider_is_away() {
 #[tokio::test]
 async fn settings_that_cannot_work_are_told() {
     let provider = Provider::with(Vec::new()).await;
-    let refused = |settings: OidcSettings| Bearer::connect(settings).err().unwrap().to_string();
+    let refused = |settings: OidcSettings| {
+        let fetcher = Arc::new(Guarded::new(&FetchSettings::default()).unwrap());
+        Bearer::new(settings, fetcher).err().unwrap().to_string()
+    };
     let good = provider.settings();
     insta::assert_snapshot!(refused(OidcSettings { issuer: "id.example.org".to_owned(), ..good.clone() }), @"`id.example.org` is no URL of an OpenID Connect provider; write one like https://id.example.org/realms/eo");
     insta::assert_snapshot!(refused(OidcSettings { audience: String::new(), ..good.clone() }), @"the audience of the OpenID Connect provider is not stated");
@@ -321,8 +327,8 @@ fn guarded_site(provider: &Provider) -> Client {
     let memory = Memory::new(&["acme", "other"]);
     memory.put("acme", new_process("greet", PACKAGE), true);
     memory.put("other", new_process("secret", PACKAGE), true);
-    let settings = Settings { oidc: Some(provider.settings()), ..Settings::default() };
-    Client::of(Facade::new(memory as _, World::new(), settings).protected().unwrap())
+    let facade = Facade::new(memory as _, World::new(), Settings::default());
+    Client::of(facade.with_bearer(provider.bearer()))
 }
 
 #[tokio::test]

@@ -24,8 +24,7 @@ SITES = {
     },
     "façade": {
         "facade": {"publicUrl": "https://ogc.example.org", "trustedProxies": ["10.20.0.0/16"], "corsOrigins": ["*"],
-                   "resultsEndpoint": "https://s3.example.org", "oidc": {"issuer": "https://id.example.org", "audience": "weir"},
-                   "service": {"type": "NodePort", "annotations": {"a": "b"}},
+                   "resultsEndpoint": "https://s3.example.org", "service": {"type": "NodePort", "annotations": {"a": "b"}},
                    "ingress": {"enabled": True, "className": "nginx", "host": "ogc.example.org", "tlsSecret": "tls"}},
         "store": {"resultsBucket": "results-{tenant}"},
         "tenants": [{"namespace": "weir-site-a", "tenant": "a", "resultsKey": True}],
@@ -41,7 +40,6 @@ MISTAKES = {
     "an external store without its Secret": ({"store": {"external": {"endpoint": "https://s3.example.org"}}}, "existingSecret"),
     "a tenant's key to everybody's results": ({"tenants": [{"namespace": "a", "resultsKey": True}]}, "resultsBucket"),
     "an ingress without a host": ({"facade": {"ingress": {"enabled": True}}}, "host"),
-    "an issuer without an audience": ({"facade": {"oidc": {"issuer": "https://id.example.org"}}}, "audience"),
     "start: later": ({"steps": {"start": "later"}}, "start"),
     "a tenant without a namespace": ({"tenants": [{"tenant": "a"}]}, "namespace"),
 }
