@@ -195,7 +195,7 @@ impl Cluster {
         if let Some(stored) = self.stored(&key).await? {
             return Ok(stored);
         }
-        let lost = if one.end != End::NotYet { "[weir] what the tool wrote was lost with its pod\n" } else { "" };
+        let lost = if one.end == End::NotYet { "" } else { "[weir] what the tool wrote was lost with its pod\n" };
         Ok(stream::once(std::future::ready(Ok(Bytes::from_static(lost.as_bytes())))).boxed())
     }
 
