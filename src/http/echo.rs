@@ -95,6 +95,7 @@ mod tests {
     use super::*;
     use crate::execution::inputs::{References, read, wanted};
 
+    #[expect(clippy::needless_pass_by_value, reason = "requests are written where they are read")]
     fn inputs(given: Json) -> Result<Json, String> {
         read(&process(), given.as_object().unwrap(), &References::new())
             .map(Json::Object)
@@ -133,6 +134,10 @@ mod tests {
         let given = json!({"echoInput": "a", "imageInput": {"href": "https://unreachable.example/a.tif"}});
         assert_eq!(wanted(&process(), given.as_object().unwrap()), []);
         assert_eq!(inputs(given).unwrap()["imageInput"]["href"], "https://unreachable.example/a.tif");
+        let given = json!({"echoInput": "a", "mixedInput": {"href": "https://x.example/text"}});
+        assert_eq!(wanted(&process(), given.as_object().unwrap()).len(), 1);
+        let given = json!({"echoInput": "a", "arrayInput": (0..11).collect::<Vec<_>>()});
+        assert_eq!(inputs(given).unwrap_err(), "/inputs/arrayInput: there are 11 values; write 0 to 10");
         let wrong = json!({"echoInput": "a", "imageInput": {"type": "wrong/type_1"}});
         insta::assert_snapshot!(inputs(wrong).unwrap_err(), @"/inputs/imageInput: it is an object with type; write image/tiff; application=geotiff in base64, or image/jp2 in base64");
     }

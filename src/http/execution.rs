@@ -4,6 +4,7 @@
 //! [`format`]) -> a job -> its state, or the wait for its results.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,9 +14,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
 use serde_json::Value as Json;
+use tokio::time::timeout;
 
 use crate::Facade;
-use crate::backend::{Asked, JobRecord, NewJob, ProcessRecord, ResponseForm};
+use crate::backend::{Asked, BackendError, JobRecord, NewJob, ProcessRecord, ResponseForm};
 use crate::jobs::status::status_info;
 use crate::limits::SYNC_TIME;
 use crate::links::Base;
@@ -59,27 +61,21 @@ async fn execute(
     // rely on it. It is kept with the job, so that its results look the same later.
     let response = job.asked.response.unwrap_or(ResponseForm::Document);
     let created = facade.backend.create(&tenant, job).await.map_err(|error| match error {
-        crate::backend::BackendError::NotFound(_) => Problem::no_such_process(id.as_str()),
+        BackendError::NotFound(_) => Problem::no_such_process(id.as_str()),
         other => other.into(),
     })?;
     let applied = prefer.applied(mode, response);
     let mut answer = match mode {
         Mode::Async => accepted(&base, &created),
         Mode::Sync => {
-            let time = prefer
-                .wait()
-                .map_or(SYNC_TIME, |seconds| SYNC_TIME.min(std::time::Duration::from_secs(seconds.into())));
-            match tokio::time::timeout(time, facade.backend.finished(&tenant, &created.id)).await {
-                Ok(over) => {
-                    let job = over?.ok_or_else(|| Problem::no_such_job(created.id.as_str()))?;
-                    results::answer(&facade, &tenant, &base, &job, &Selection::of(&job.asked)).await?
-                }
+            let time = prefer.wait().map_or(SYNC_TIME, |seconds| SYNC_TIME.min(Duration::from_secs(seconds.into())));
+            let Ok(over) = timeout(time, facade.backend.finished(&tenant, &created.id)).await else {
                 // It takes longer than a connection should be silent: the client can look at the job instead.
-                Err(_) => {
-                    let job = facade.backend.job(&tenant, &created.id).await?.unwrap_or(created);
-                    return Ok(accepted(&base, &job));
-                }
-            }
+                let job = facade.backend.job(&tenant, &created.id).await?.unwrap_or(created);
+                return Ok(accepted(&base, &job));
+            };
+            let job = over?.ok_or_else(|| Problem::no_such_job(created.id.as_str()))?;
+            results::answer(&facade, &tenant, &base, &job, &Selection::of(&job.asked)).await?
         }
     };
     if let Some(value) = applied.and_then(|applied| HeaderValue::from_str(&applied).ok()) {

@@ -118,7 +118,7 @@ fn failed(job: &JobRecord) -> Problem {
     if let Some(step) = step.as_ref().filter(|step| !message.contains(step.as_str())) {
         detail = format!("step `{step}`: {detail}");
     }
-    if let Some(code) = exit_code.filter(|code| !message.contains(&code.to_string())) {
+    if let Some(code) = exit_code.filter(|code| !message.contains(&format!("exit code {code}"))) {
         detail = format!("{detail} (exit code {code})");
     }
     if let Some(stderr) = stderr.as_ref().filter(|stderr| !message.contains(stderr.as_str())) {

@@ -55,13 +55,12 @@ pub fn directory(given: &Given<'_>, pointer: &str) -> Result<Entry, Wrong> {
     match value {
         Json::String(url) => by_url("Directory", url, &pointer),
         Json::Object(members) if is_class(members, "Directory") => Ok(as_it_is(members)),
-        Json::Object(members) if members.contains_key("type") => match self_link(members) {
-            Some(url) => by_url("Directory", url, &below(&pointer, "links")),
-            None => {
-                let what = "the STAC document has no link `self` that says where it is".to_owned();
-                Err((pointer, what, "write its URL".to_owned()))
-            }
-        },
+        Json::Object(members) if members.contains_key("type") => {
+            let what = "the STAC document has no link `self` that says where it is";
+            let url =
+                self_link(members).ok_or_else(|| (pointer.clone(), what.to_owned(), "write its URL".to_owned()))?;
+            by_url("Directory", url, &below(&pointer, "links"))
+        }
         other => Err(wrong(other, &pointer, "write the URL of a STAC item, or {\"href\": \"https://…\"}")),
     }
 }
@@ -77,11 +76,10 @@ pub fn guard(value: &Json, pointer: &str, mistakes: &mut Mistakes) -> bool {
         Json::Object(members) => {
             let mut is_right = true;
             if is_class(members, "File") || is_class(members, "Directory") {
-                if let Some(location) = members.get("location").filter(|location| !location.is_null()) {
-                    if !location.as_str().is_some_and(is_fetchable) {
-                        mistakes.add(&below(pointer, "location"), format!("it is {}", shown(location)), RIGHT);
-                        is_right = false;
-                    }
+                let location = members.get("location").filter(|location| !location.is_null());
+                if let Some(location) = location.filter(|location| !location.as_str().is_some_and(is_fetchable)) {
+                    mistakes.add(&below(pointer, "location"), format!("it is {}", shown(location)), RIGHT);
+                    is_right = false;
                 }
                 if members.get("path").is_some_and(|path| !path.is_null()) {
                     let right = "write `location` with a URL instead";

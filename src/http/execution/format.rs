@@ -137,7 +137,7 @@ fn check_type(value: &Json, types: &[&str], pointer: &str, mistakes: &mut Mistak
             mistakes.add(&below(pointer, "type"), format!("it is {}", shown(type_)), right);
         }
         None => {
-            mistakes.add(pointer, format!("it is {}", shown(value)), format!("write a GeoJSON {}", types.join(" or ")))
+            mistakes.add(pointer, format!("it is {}", shown(value)), format!("write a GeoJSON {}", types.join(" or ")));
         }
     }
 }

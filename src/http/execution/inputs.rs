@@ -34,13 +34,15 @@ pub fn read(
         return Err(mistakes);
     }
     match check_inputs(&process.package.processes[process.package.entry.0], values) {
-        Ok(values) => match serde_json::to_value(Value::Record(values)) {
-            Ok(Json::Object(inputs)) => Ok(inputs),
-            _ => {
-                mistakes.add("/inputs", "they cannot be written as JSON", "write finite numbers");
-                Err(mistakes)
-            }
-        },
+        Ok(values) => {
+            let object = serde_json::to_value(Value::Record(values)).ok();
+            object.and_then(|object| if let Json::Object(inputs) = object { Some(inputs) } else { None }).ok_or_else(
+                || {
+                    mistakes.add("/inputs", "they cannot be written as JSON", "write finite numbers");
+                    mistakes
+                },
+            )
+        }
         Err(errors) => {
             for error in errors.0 {
                 let right = error.help.unwrap_or_else(|| "see the process description".to_owned());
@@ -64,7 +66,7 @@ fn convert(
 ) -> (Record, Mistakes, Vec<(String, String)>) {
     let inputs = &process.package.processes[process.package.entry.0].header().inputs;
     let described = process.description.get("inputs").and_then(Json::as_object);
-    let mut reader = Reader { fetched, wanted: Vec::new(), mistakes: Mistakes::default() };
+    let mut reader = Reader { fetched, is_binary: false, wanted: Vec::new(), mistakes: Mistakes::default() };
     for name in given.keys().filter(|name| inputs.iter().all(|input| input.id != **name)) {
         let known = listed(inputs.iter().map(|input| input.id.as_str()));
         reader.mistakes.add(&below("/inputs", name), "the process has no such input", format!("there are: {known}"));
@@ -103,6 +105,8 @@ fn is_required(type_: &Type, description: Option<&Json>) -> bool {
 
 struct Reader<'a> {
     fetched: &'a References,
+    /// Whether a link stands for bytes, which are no value of JSON: it is passed on.
+    is_binary: bool,
     wanted: Vec<(String, String)>,
     mistakes: Mistakes,
 }
@@ -128,21 +132,28 @@ impl Reader<'_> {
             return None;
         }
         let derived;
-        let schema = match description.and_then(|description| description.get("schema")) {
-            Some(schema) => schema,
-            None => {
-                derived = schema_of(type_);
-                &derived
-            }
+        let schema = if let Some(schema) = description.and_then(|description| description.get("schema")) {
+            schema
+        } else {
+            derived = schema_of(type_);
+            &derived
         };
+        self.is_binary = holds_bytes(schema);
         let both = match (description.and_then(|description| occurrences(description, schema)), value) {
             // Several values of the schema (18-062r2, `/req/core/process-execute-input-array`).
-            (Some(range), Json::Array(values)) => self.several(type_, schema, range, values, pointer)?,
-            (Some(range), one) => {
-                let several = self.several(type_, schema, range, std::slice::from_ref(one), pointer)?;
-                if is_array(type_) { several } else { self.checked(type_, schema, one, pointer)? }
+            (Some(range), Json::Array(values))
+                if !range.is_list || values.iter().all(Json::is_array) && !values.is_empty() =>
+            {
+                self.several(type_, schema, &range, values, pointer)?
             }
-            (None, value) => self.checked(type_, schema, value, pointer)?,
+            (Some(range), Json::Array(values)) if values.len() as u64 > range.most => {
+                self.mistakes.add(pointer, format!("there are {} values", values.len()), range.right());
+                return None;
+            }
+            (Some(range), one) if !range.is_list && is_array(type_) => {
+                self.several(type_, schema, &range, std::slice::from_ref(one), pointer)?
+            }
+            (_, value) => self.checked(type_, schema, value, pointer)?,
         };
         match serde_json::from_value(both.cwl) {
             Ok(value) => Some(value),
@@ -157,14 +168,13 @@ impl Reader<'_> {
         &mut self,
         type_: &Type,
         schema: &Json,
-        (least, most): (u64, u64),
+        range: &Occurrences,
         values: &[Json],
         pointer: &str,
     ) -> Option<Both> {
         let count = values.len() as u64;
-        if count < least || count > most {
-            let most = if most == u64::MAX { "any number".to_owned() } else { most.to_string() };
-            self.mistakes.add(pointer, format!("there are {count} values"), format!("write {least} to {most}"));
+        if count < range.least || count > range.most {
+            self.mistakes.add(pointer, format!("there are {count} values"), range.right());
             return None;
         }
         let element = match type_ {
@@ -207,7 +217,9 @@ impl Reader<'_> {
             (Type::Any, Given::Qualified(qualified)) => {
                 Some(with_media_type(Both::same(qualified.value.clone()), &qualified))
             }
-            (Type::Any, Given::Link { .. }) => Some(Both { plain: None, cwl: value.clone(), media_type: None }),
+            (Type::Any, Given::Link { .. }) if self.is_binary => {
+                Some(Both { plain: None, cwl: value.clone(), media_type: None })
+            }
             (Type::Record(record), Given::Link { href, .. }) if is_string_format(record) => {
                 Some(Both::same(href.into()))
             }
@@ -215,7 +227,7 @@ impl Reader<'_> {
                 let pointer = below(pointer, "value");
                 self.value(type_, qualified.value, &pointer).map(|both| with_media_type(both, &qualified))
             }
-            (_, Given::Link { href, .. }) => self.followed(type_, href, pointer),
+            (_, Given::Link { href, media_type }) => self.followed(type_, href, media_type, pointer),
             (Type::Array(array), Given::Plain(Json::Array(items))) => {
                 let all: Vec<Option<Both>> = items
                     .iter()
@@ -239,7 +251,7 @@ impl Reader<'_> {
             return Some(Both::same(Json::Null));
         }
         for member in &solid {
-            let mut attempt = Reader { fetched: self.fetched, wanted: Vec::new(), mistakes: Mistakes::default() };
+            let mut attempt = Reader { wanted: Vec::new(), mistakes: Mistakes::default(), ..*self };
             let Some(both) = attempt.value(member, value, pointer) else { continue };
             let is_one = serde_json::from_value(both.cwl.clone())
                 .is_ok_and(|value| weir_cwl::conform::conform(member, value).is_ok());
@@ -294,28 +306,26 @@ impl Reader<'_> {
     }
 
     /// What a link leads to, in place of it.
-    fn followed(&mut self, type_: &Type, href: &str, pointer: &str) -> Option<Both> {
+    fn followed(&mut self, type_: &Type, href: &str, media_type: Option<&str>, pointer: &str) -> Option<Both> {
         let Some(fetched) = self.fetched.get(pointer) else {
             self.wanted.push((pointer.to_owned(), href.to_owned()));
             return Some(Both { plain: None, cwl: Json::Null, media_type: None });
         };
-        let value = match type_ {
-            Type::String | Type::Enum(_) => match std::str::from_utf8(&fetched.bytes) {
-                Ok(text) => Json::from(text),
-                Err(_) => {
-                    self.mistakes.add(pointer, format!("what {href} gives is no text"), "refer to a text in UTF-8");
-                    return None;
-                }
-            },
-            _ => match serde_json::from_slice(&fetched.bytes) {
-                Ok(value) => value,
-                Err(error) => {
-                    let what = format!("what {href} gives is no JSON: {error}");
-                    self.mistakes.add(pointer, what, format!("refer to a JSON document that is {type_}"));
-                    return None;
-                }
-            },
+        let is_json =
+            media_type.or(fetched.media_type.as_deref()).is_some_and(|media_type| media_type.contains("json"));
+        let is_text = matches!(type_, Type::String | Type::Enum(_)) || (*type_ == Type::Any && !is_json);
+        let read = if is_text {
+            std::str::from_utf8(&fetched.bytes).map(Json::from).map_err(|error| {
+                let what = format!("what {href} gives is no text: {error}");
+                (what, "refer to a text in UTF-8".to_owned())
+            })
+        } else {
+            serde_json::from_slice(&fetched.bytes).map_err(|error| {
+                let what = format!("what {href} gives is no JSON: {error}");
+                (what, format!("refer to a JSON document that is {type_}"))
+            })
         };
+        let value = read.map_err(|(what, right)| self.mistakes.add(pointer, what, right)).ok()?;
         if !guard(&value, pointer, &mut self.mistakes) {
             return None;
         }
@@ -334,9 +344,32 @@ fn listed_both(all: Vec<Both>) -> Both {
     Both { plain: plain.map(Json::Array), cwl: Json::Array(cwl), media_type: None }
 }
 
-/// How many values of its schema an input takes, if that may be more than one. A schema that is an array itself with one
-/// level of values in it is one value.
-fn occurrences(description: &Json, schema: &Json) -> Option<(u64, u64)> {
+/// Whether a schema, or one of its alternatives, is that of encoded bytes.
+fn holds_bytes(schema: &Json) -> bool {
+    let one_of = schema.get("oneOf").and_then(Json::as_array).into_iter().flatten();
+    std::iter::once(schema).chain(one_of).any(|schema| schema.get("contentEncoding").is_some())
+}
+
+/// How many values an input takes.
+struct Occurrences {
+    least: u64,
+    most: u64,
+    /// Whether the schema is an array itself: then one list is one value and all values together.
+    is_list: bool,
+}
+
+impl Occurrences {
+    /// What would be right.
+    fn right(&self) -> String {
+        match self.most {
+            u64::MAX => format!("write at least {}", self.least),
+            most => format!("write {} to {most}", self.least),
+        }
+    }
+}
+
+/// How many values of its schema an input takes, if that may be more than one.
+fn occurrences(description: &Json, schema: &Json) -> Option<Occurrences> {
     let most = match description.get("maxOccurs") {
         Some(Json::Number(most)) => most.as_u64().unwrap_or(1),
         Some(Json::String(text)) if text == "unbounded" => u64::MAX,
@@ -344,7 +377,7 @@ fn occurrences(description: &Json, schema: &Json) -> Option<(u64, u64)> {
     };
     let is_list = schema.get("type").and_then(Json::as_str) == Some("array");
     let least = description.get("minOccurs").and_then(Json::as_u64).unwrap_or(1);
-    (most > 1 && !is_list).then_some((least, most))
+    (most > 1).then_some(Occurrences { least, most, is_list })
 }
 
 fn is_array(type_: &Type) -> bool {
@@ -394,6 +427,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "requests are written where they are read")]
     fn read_as(inputs: &str, given: Json) -> Result<Json, String> {
         read(&process(inputs), given.as_object().unwrap(), &References::new())
             .map(Json::Object)

@@ -104,14 +104,12 @@ fn subscriber_of(subscriber: &Json, mistakes: &mut Mistakes) -> Option<Subscribe
         let spelling =
             spellings.into_iter().find(|spelling| members.get(spelling).is_some_and(|uri| !uri.is_null()))?;
         let value = &members[&spelling];
-        match value.as_str().filter(|uri| is_web_url(uri)) {
-            Some(uri) => Some(uri.to_owned()),
-            None => {
-                let pointer = below("/subscriber", &spelling);
-                mistakes.add(&pointer, format!("it is {}", shown(value)), "write an http or https URL");
-                None
-            }
+        let uri = value.as_str().filter(|uri| is_web_url(uri)).map(str::to_owned);
+        if uri.is_none() {
+            let pointer = below("/subscriber", &spelling);
+            mistakes.add(&pointer, format!("it is {}", shown(value)), "write an http or https URL");
         }
+        uri
     };
     let (success_uri, in_progress_uri, failed_uri) = (uri("success"), uri("inProgress"), uri("failed"));
     Some(Subscriber { success_uri, in_progress_uri, failed_uri })

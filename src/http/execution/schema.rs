@@ -215,14 +215,14 @@ fn check_object(
     bounds(schema, "minProperties", "maxProperties", members.len(), "members", pointer, mistakes);
     for (name, value) in members {
         let given = Given { value, media_type: None };
-        match (properties.and_then(|properties| properties.get(name)), schema.get("additionalProperties")) {
-            (Some(schema), _) => check(schema, given, &below(pointer, name), mistakes),
-            (None, Some(Json::Bool(false))) => {
+        let property = properties.and_then(|properties| properties.get(name));
+        match property.or_else(|| schema.get("additionalProperties")) {
+            Some(Json::Bool(false)) => {
                 let known = properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
                 mistakes.add(&below(pointer, name), "there is no such member", format!("there are: {}", listed(known)));
             }
-            (None, Some(schema)) => check(schema, given, &below(pointer, name), mistakes),
-            (None, None) => {}
+            Some(schema) => check(schema, given, &below(pointer, name), mistakes),
+            None => {}
         }
     }
 }
@@ -293,6 +293,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "schemas and values are written where they are read")]
     fn wrong(schema: Json, value: Json) -> String {
         let mut mistakes = Mistakes::default();
         check(&schema, Given { value: &value, media_type: None }, "/inputs/x", &mut mistakes);

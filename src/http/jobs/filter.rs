@@ -18,19 +18,19 @@ pub struct Filter {
     statuses: Vec<Phase>,
     /// First moment and first moment no more.
     created: (Option<Timestamp>, Option<Timestamp>),
-    duration_min: Option<f64>,
-    duration_max: Option<f64>,
+    duration_min: Option<u32>,
+    duration_max: Option<u32>,
 }
 
 impl Filter {
-    /// Of the pairs of a query. Lists are repeated parameters or have commas; what is empty is not said.
+    /// Of the pairs of a query. Lists are repeated parameters or have commas.
     pub fn parse(pairs: &[(String, String)]) -> Result<Self, Problem> {
         let mut filter = Self::default();
-        for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
-            let list = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+        for (name, value) in pairs {
+            let mut list = value.split(',').map(str::trim);
             match name.as_str() {
                 "type" => {
-                    if let Some(other) = list.into_iter().find(|item| *item != "process") {
+                    if let Some(other) = list.find(|item| *item != "process") {
                         let what = format!("`{other}` is no type of jobs");
                         return Err(Problem::invalid_parameter(name, what, "write process"));
                     }
@@ -72,13 +72,14 @@ impl Filter {
         let end = if job.phase.is_final() { job.finished } else { (job.phase == Phase::Running).then_some(now) };
         let Some((start, end)) = job.started.zip(end) else { return false };
         let seconds = end.duration_since(start).as_secs_f64();
-        self.duration_min.is_none_or(|least| seconds >= least) && self.duration_max.is_none_or(|most| seconds <= most)
+        self.duration_min.is_none_or(|least| seconds >= f64::from(least))
+            && self.duration_max.is_none_or(|most| seconds <= f64::from(most))
     }
 }
 
-fn seconds(name: &str, value: &str) -> Result<f64, Problem> {
-    let seconds = value.parse::<f64>().ok().filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
-    seconds.ok_or_else(|| Problem::invalid_parameter(name, format!("`{}`", short(value)), "write a number of seconds"))
+fn seconds(name: &str, value: &str) -> Result<u32, Problem> {
+    let wrong = |_| Problem::invalid_parameter(name, format!("`{}`", short(value)), "write a whole number of seconds");
+    value.parse().map_err(wrong)
 }
 
 /// An instant, or `from/to` with `..` or nothing for an open end. An end means all of what it names: a day, a second.
@@ -91,6 +92,9 @@ fn interval(text: &str) -> Result<(Option<Timestamp>, Option<Timestamp>), Proble
         "" | ".." => Ok(None),
         text => moment(text).map(Some).ok_or_else(wrong),
     };
+    if matches!(text, "" | "/") {
+        return Err(wrong());
+    }
     let Some((from, to)) = text.split_once('/') else {
         let (from, until) = moment(text).ok_or_else(wrong)?;
         return Ok((Some(from), Some(until)));
@@ -119,7 +123,10 @@ fn moment(text: &str) -> Option<(Timestamp, Timestamp)> {
     let precision = match digits {
         0 => SignedDuration::from_secs(1),
         1..=3 => SignedDuration::from_millis(10_i64.pow(3 - u32::try_from(digits).ok()?)),
-        _ => SignedDuration::from_nanos(1),
+        _ => {
+            let milliseconds = Timestamp::from_millisecond(start.as_millisecond()).ok()?;
+            return Some((milliseconds, milliseconds.checked_add(SignedDuration::from_millis(1)).ok()?));
+        }
     };
     Some((start, start.checked_add(precision).ok()?))
 }
@@ -184,6 +191,8 @@ mod tests {
             "2024-10-22T04:18:54Z",
             "2024-10-22T04:18:54.378Z",
             "2024-10-22T04:18:54.378123Z",
+            "2024-10-22T04:18:54.378000Z",
+            "../..",
             "2024-10-22T06:18:54 02:00",
             "2024-10-22",
             "../2024-10-22",
@@ -216,6 +225,9 @@ mod tests {
         insta::assert_snapshot!(refused("type=workflow"), @"type: `workflow` is no type of jobs; write process");
         insta::assert_snapshot!(refused("datetime=yesterday"), @"datetime: `yesterday`; write a time like 2024-10-22T04:18:54Z, a day, or an interval of them: 2024-10-22/..");
         insta::assert_snapshot!(refused("datetime=2025-01-01/2024-01-01"), @"datetime: `2025-01-01/2024-01-01`; write a time like 2024-10-22T04:18:54Z, a day, or an interval of them: 2024-10-22/..");
-        insta::assert_snapshot!(refused("minDuration=-1"), @"minDuration: `-1`; write a number of seconds");
+        for empty in ["status=", "datetime=", "datetime=/", "minDuration=", "maxDuration=1e99", "datetime=a/b/c"] {
+            assert!(filter(empty).is_err(), "{empty}");
+        }
+        insta::assert_snapshot!(refused("minDuration=-1"), @"minDuration: `-1`; write a whole number of seconds");
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use weir_api::Phase;
 
 use crate::Facade;
-use crate::backend::{JobRecord, TextRecord};
+use crate::backend::{JobFailure, JobRecord, TextRecord};
 use crate::links::{Base, link, rel};
 use crate::negotiate::{self, Format, JSON};
 use crate::pages;
@@ -64,8 +64,10 @@ pub fn time(moment: Timestamp) -> String {
 }
 
 fn message(job: &JobRecord) -> String {
-    let story = job.failure.as_ref().map(|failure| &failure.message).or(job.message.as_ref());
-    story.cloned().unwrap_or_else(|| {
+    let failure = job.failure.as_ref().map(|JobFailure { class, message, .. }| {
+        if message.contains(class.as_str()) { message.clone() } else { format!("{class}: {message}") }
+    });
+    failure.or_else(|| job.message.clone()).unwrap_or_else(|| {
         match job.phase {
             Phase::Accepted => "The job is accepted and will start soon",
             Phase::Running => "The job is running",

@@ -34,12 +34,18 @@ pub async fn document(
     Ok(Json::Object(document))
 }
 
-/// A value inside the document: objects are qualified (`qualifiedInputValue.yaml`), as the reference's clients read them.
+/// A value inside the document: objects are qualified (`qualifiedInputValue.yaml`), as the reference's clients read them,
+/// but for bounding boxes (`inputValueNoObject.yaml`).
 fn inline(content: Content) -> Json {
     match content.into_json() {
-        object @ Json::Object(_) => json!({"value": object}),
+        object @ Json::Object(_) if !is_bbox(&object) => json!({"value": object}),
         other => other,
     }
+}
+
+fn is_bbox(object: &Json) -> bool {
+    let only = |members: &Map<String, Json>| members.keys().all(|name| matches!(name.as_str(), "bbox" | "crs"));
+    object.get("bbox").is_some_and(Json::is_array) && object.as_object().is_some_and(only)
 }
 
 /// The document as an answer.
