@@ -16,7 +16,7 @@ answer() {
   local name=$1
   shift
   curl --silent --show-error --max-time 60 --dump-header "$answers/$name.headers" --output "$answers/$name.body" "$@"
-  "${PYTHON:-python3}" "$here/harness/seeds.py" "$name" "$answers" "$base" "${job_id:-}"
+  "${PYTHON:-python3}" "$here/harness/seeds.py" "$name" "$answers" "$base" "${job_id:-}" || touch "$answers/wrong"
 }
 
 echo "== deploy"
@@ -70,4 +70,5 @@ answer results -X 'GET' "$base/jobs/$job_id/results" -H 'accept: application/jso
 echo "== dismiss"
 answer dismiss -X 'DELETE' "$base/jobs/$job_id" -H 'accept: application/json'
 answer gone -X 'GET' "$base/jobs/$job_id" -H 'accept: application/json'
+[ ! -e "$answers/wrong" ]
 echo "== as in the seeds"

@@ -171,7 +171,7 @@ impl Embedded {
         engine.publisher = Arc::new(IntoStore(objects.clone()));
         // Removed here: this process lives long, and its launcher with it.
         engine.keep_attempts = true;
-        // Jobs are not those of whoever started weir (invariant I9).
+        // Jobs are other people's.
         engine.lends_credentials = false;
         let backend = LocalBackend::open(engine)?;
         let notices = Arc::new(Notices::default());

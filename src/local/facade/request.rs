@@ -70,7 +70,7 @@ pub fn spec(
     Ok(spec)
 }
 
-/// Where inputs may lie. An `s3:` URL is staged in, a `data:` URL holds the file itself.
+/// Where inputs may lie. What stands at an `s3:` URL is staged in, and a `data:` URL holds it.
 const SCHEMES: [&str; 4] = ["http://", "https://", "s3://", "data:"];
 
 /// Files are literals or lie elsewhere: a request names no file of this machine (invariant I9).

@@ -4,7 +4,8 @@
 //! An owner marker is created first and every `catalog.json` is written last: whoever sees a catalog sees complete
 //! results, and results of one job are never written over by another (invariant I5). Tools do not write here: a staged
 //! output is a Directory that the stage-out step has laid out, and becomes the URL of its catalog under `<jobID>/`, one
-//! of several under `<jobID>/<output>/`, one of a list under `<jobID>/<output>/1/` and so on. Other Files and Directories go to `<jobID>/<output>/<name>`.
+//! of several under `<jobID>/<output>/`, one of a list under `<jobID>/<output>/1/` and so on. Other Files and Directories go
+//! to `<jobID>/<output>/<name>`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use weir_api::data_url::{self, is_data_url};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
-use weir_cwl::{Directory, Entry, File, Record, Value, stage_out, uri};
+use weir_cwl::stage_out::place_of;
+use weir_cwl::{Directory, Entry, File, Record, Value, uri};
 use weir_http::backend::{BackendError, ByteStream, JobId};
 use weir_store::media;
 use weir_store::server::{DiskError, Objects, Reading};
@@ -45,12 +47,11 @@ impl Publisher for IntoStore {
         for (name, value) in outputs {
             plan.output.clone_from(&name);
             check_name(&name, &name)?;
-            let value = match stage_out::place_of(job.package, &name, &id) {
-                Some(place) => plan.staged(value, &place)?,
-                None => {
-                    let place = format!("{id}/{name}");
-                    value.map_entries(&mut |entry| plan.entry(entry, &place, 0))?
-                }
+            let value = if let Some(place) = place_of(job.package, &name, &id) {
+                plan.staged(value, &place)?
+            } else {
+                let place = format!("{id}/{name}");
+                value.map_entries(&mut |entry| plan.entry(entry, &place, 0))?
             };
             published.insert(name, value);
         }
@@ -173,19 +174,16 @@ impl Plan<'_> {
     ) -> Result<File, PublishError> {
         self.check_depth(depth)?;
         let media = media::type_of(&key).or(file.is_literal().then_some("text/plain"));
-        let (size, sum, content) = match source {
-            Some(path) => {
-                let metadata = std::fs::metadata(&path).map_err(|error| self.missing(&path, error))?;
-                let sum = file.checksum.clone().map_or_else(|| checksum(&path), Ok)?;
-                (metadata.len(), Some(sum), Content::File(path))
-            }
-            None => {
-                let bytes = data_url::literal_bytes(file.location.as_deref(), file.contents.as_deref());
-                let bytes = bytes.ok_or_else(|| {
-                    PublishError::Refused(format!("output `{}` holds a data URL that is no valid one", self.output))
-                })?;
-                (bytes.len() as u64, None, Content::Bytes(bytes))
-            }
+        let (size, sum, content) = if let Some(path) = source {
+            let metadata = std::fs::metadata(&path).map_err(|error| self.missing(&path, error))?;
+            let sum = file.checksum.clone().map_or_else(|| checksum(&path), Ok)?;
+            (metadata.len(), Some(sum), Content::File(path))
+        } else {
+            let bytes = data_url::literal_bytes(file.location.as_deref(), file.contents.as_deref());
+            let bytes = bytes.ok_or_else(|| {
+                PublishError::Refused(format!("output `{}` holds a data URL that is no valid one", self.output))
+            })?;
+            (bytes.len() as u64, None, Content::Bytes(bytes))
         };
         let (location, basename) = (Some(url(&key)), Some(last(&key)));
         self.writes.push(Write { key, content, media, is_catalog: false });

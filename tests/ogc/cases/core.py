@@ -147,10 +147,12 @@ class Core(Case):
                 self.assertEqual((head.status, head.body), (200, b""))
                 self.assertEqual(head.media_type, get.media_type)
 
-    def test_scripts_of_other_pages_may_read_the_location(self):
+    def test_scripts_of_other_pages_may_read_the_location_if_they_may_do_anything(self):
         answer = self.api.request("OPTIONS", "/processes/echo/execution", Origin="http://page.example",
                                   Access_Control_Request_Method="POST", Access_Control_Request_Headers="content-type,prefer")
         self.assertIn(answer.status, (200, 204), f"\n{answer}")
+        if answer.headers["Access-Control-Allow-Origin"] is None:
+            self.skipTest("the server's settings allow no page")
         self.assertIn(answer.headers["Access-Control-Allow-Origin"], ("*", "http://page.example"), f"\n{answer}")
         self.assertIn("prefer", answer.headers["Access-Control-Allow-Headers"].lower())
         answer = self.api.get("/processes", Origin="http://page.example")

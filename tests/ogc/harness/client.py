@@ -1,4 +1,5 @@
 """A small client of OGC API - Processes: one connection for each request, nothing hidden, nothing repaired."""
+import contextlib
 import email
 import email.policy
 import http.client
@@ -75,7 +76,9 @@ class Client:
         connection = http.client.HTTPConnection(parts.netloc, timeout=self.seconds)
         try:
             query = f"?{parts.query}" if parts.query else ""
-            connection.request(method, (parts.path or "/") + query, body, headers)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                # A server that wants no more of the body has answered already.
+                connection.request(method, (parts.path or "/") + query, body, headers)
             response = connection.getresponse()
             shown = " ".join(f"{name}: {value};" for name, value in headers.items())
             shown = f"{method} {url} [{shown}] {(body or b'')[:600].decode(errors='replace')}"

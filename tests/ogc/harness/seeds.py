@@ -161,5 +161,5 @@ if __name__ == "__main__":
     try:
         said = globals()[name](seen)
     except (AssertionError, KeyError) as error:
-        sys.exit(f"{name}: {error!r}\n{seen.body[:3000]}")
+        sys.exit(f"{name}: {error!r}\n{seen.body[:1000]}")
     print(f"{name}: {seen.status} {said or ''}")
