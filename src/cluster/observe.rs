@@ -15,6 +15,6 @@ mod tests;
 
 pub use adopt::{Adoption, Expected, adopt};
 pub use ending::{Ending, ended};
-pub(crate) use quote::quote;
 pub use judge::{About, Judgement, Waiting, Want, judge};
+pub(crate) use quote::quote;
 pub use refusal::{Refusal, refused};

@@ -71,6 +71,9 @@ pub enum OperatorError {
     /// What may be fetched by URL cannot be told.
     #[error(transparent)]
     Fetch(#[from] weir_fetch::GuardError),
+    /// The settings of the OpenID Connect provider cannot be used.
+    #[error(transparent)]
+    Oidc(#[from] weir_http::auth::OidcError),
     /// Somebody else may lead now.
     #[error(transparent)]
     Lost(#[from] Lost),

@@ -111,6 +111,8 @@ struct Keeper {
 /// What came of the last try of an object that could not be resolved.
 #[derive(Debug, Clone)]
 struct Tried {
+    /// Of the object: another one may have come under its name.
+    uid: Option<String>,
     generation: Option<i64>,
     /// Failures in a row.
     failures: u32,
@@ -125,7 +127,9 @@ impl Keeper {
     }
 
     fn tried(&self, object: &DeserializeGuard<Process>) -> Option<Tried> {
-        self.tries.lock().unwrap_or_else(PoisonError::into_inner).get(&ObjectRef::from_obj(object)).cloned()
+        let tried =
+            self.tries.lock().unwrap_or_else(PoisonError::into_inner).get(&ObjectRef::from_obj(object)).cloned();
+        tried.filter(|tried| tried.uid == object.uid())
     }
 
     fn try_is(&self, object: &DeserializeGuard<Process>, tried: Option<Tried>) {
@@ -182,6 +186,7 @@ impl Keeper {
             Err(Unresolved { verdict, is_transient }) => (verdict, is_transient.then(|| backoff(failures))),
         };
         let tried = matches!(verdict, Verdict::Refused { .. }).then(|| Tried {
+            uid: process.uid(),
             generation: process.metadata.generation,
             failures: failures.saturating_add(1),
             verdict: verdict.clone(),
@@ -248,7 +253,8 @@ impl Keeper {
             self.write(&object.name_any(), object.namespace().as_deref(), &patch).await?;
             let verdict =
                 Verdict::Refused { reason: weir_api::kubernetes::conditions::MALFORMED, message: String::new() };
-            self.try_is(object, Some(Tried { generation, failures: 1, verdict, again: None }));
+            let uid = object.uid();
+            self.try_is(object, Some(Tried { uid, generation, failures: 1, verdict, again: None }));
         }
         Ok(Action::await_change())
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 pub use weir_fetch::FetchSettings;
+use weir_http::auth::OidcSettings;
 use weir_store::S3Settings;
 
 use crate::lease::Timing;
@@ -112,4 +113,6 @@ pub struct FacadeSettings {
     pub results_endpoint: Option<String>,
     /// Links, proxies.
     pub http: weir_http::Settings,
+    /// Whose tokens requests need; `None`: nobody has to say who he is.
+    pub oidc: Option<OidcSettings>,
 }

@@ -22,6 +22,16 @@
 {{- with .Values.facade.corsOrigins }}
 - {name: WEIR_CORS_ORIGINS, value: {{ join "," . | quote }}}
 {{- end }}
+{{- with .Values.facade.oidc }}
+{{- if .issuer }}
+- {name: WEIR_OIDC_ISSUER, value: {{ .issuer | quote }}}
+- {name: WEIR_OIDC_AUDIENCE, value: {{ .audience | quote }}}
+- {name: WEIR_OIDC_TENANTS_CLAIM, value: {{ .tenantsClaim | quote }}}
+{{- with .jwksUrl }}
+- {name: WEIR_OIDC_JWKS_URL, value: {{ . | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
 - {name: WEIR_TENANT_JOBS, value: {{ .Values.facade.tenantJobs | int64 | toString | quote }}}
 {{- with .Values.facade.resultsEndpoint }}
 - {name: WEIR_RESULTS_ENDPOINT, value: {{ . | quote }}}

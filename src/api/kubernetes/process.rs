@@ -5,7 +5,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::schema::{
-    HTTP_URL, ID_LENGTH_MAX, INLINE_LENGTH_MAX, PROCESS_ID, PROCESS_ID_LENGTH_MAX, Plain, SHA256, URL_LENGTH_MAX, WORD_LENGTH_MAX,
+    HTTP_URL, ID_LENGTH_MAX, INLINE_LENGTH_MAX, PROCESS_ID, PROCESS_ID_LENGTH_MAX, Plain, SHA256, URL_LENGTH_MAX,
+    WORD_LENGTH_MAX,
 };
 
 /// What is to be deployed.

@@ -28,6 +28,14 @@ impl Telling {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets jobs of which nothing is due any more. Never holds its lock while it asks.
+    fn forget(&self, is_due: impl Fn(&(String, String)) -> bool) {
+        let known: Vec<(String, String)> = self.all().keys().cloned().collect();
+        for key in known.into_iter().filter(|key| !is_due(key)) {
+            self.all().remove(&key);
+        }
+    }
+
     fn has(&self, key: &(String, String), job: &Job) -> bool {
         self.all().get(key).is_some_and(|(uid, phase)| *uid == job.uid && *phase == job.record.phase)
     }
@@ -50,11 +58,8 @@ impl Cluster {
         loop {
             let (key, job) = self.index.due(|key, job| self.telling.has(key, job)).await;
             let namespace = key.0.clone();
-            {
-                let mut telling = self.telling.all();
-                telling.retain(|key, _| self.index.is_due(key));
-                telling.insert(key, (job.uid.clone(), job.record.phase));
-            }
+            self.telling.forget(|key| self.index.is_due(key));
+            self.telling.all().insert(key, (job.uid.clone(), job.record.phase));
             // A namespace whose tenant is another's has no façade, and no callbacks.
             if let Some(tenant) = self.index.tenant(&namespace) {
                 return Notice { tenant, job: job.record.clone() };

@@ -23,6 +23,7 @@ pub(crate) fn settings() -> Settings {
             unfinished_jobs_max: 3,
             results_endpoint: None,
             http: weir_http::Settings::default(),
+            oidc: None,
         },
         store: S3Settings {
             endpoint: "http://127.0.0.1:9000".to_owned(),

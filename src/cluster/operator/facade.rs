@@ -10,6 +10,8 @@ use axum::response::Response;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
+use weir_fetch::Guarded;
+use weir_http::auth::Bearer;
 use weir_http::{Facade, callback, router, serve_router};
 
 use super::start::Parts;
@@ -47,6 +49,14 @@ impl Served {
         let watching = cluster.clone().watch(move || health.facade(None));
         tasks.spawn(async move { match watching.await {} });
         let facade = Facade::new(Arc::new(cluster), Arc::new(guarded.clone()), settings.http.clone());
+        let facade = match settings.oidc.clone() {
+            Some(oidc) => {
+                // The provider is whom the operator names, wherever it is: requests have no say in that.
+                let provider = Guarded::new(&oidc.fetch_settings()?)?;
+                facade.with_bearer(Bearer::new(oidc, Arc::new(provider))?)
+            }
+            None => facade,
+        };
         let facade = Arc::new(facade);
         // Ends when the replica is asked to stop.
         tokio::spawn(callback::run(Arc::clone(&facade)));

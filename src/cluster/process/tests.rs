@@ -93,6 +93,16 @@ async fn a_broken_package_is_told_once_and_mended_by_a_change() {
 }
 
 #[tokio::test]
+async fn a_process_that_is_made_anew_under_the_name_of_a_broken_one_is_looked_at() {
+    let world = World::new().started();
+    world.deploy("water", &json!({"package": {"inline": PACKAGE.replace("string", "strin")}}));
+    world.told("water", "PackageInvalid").await;
+    world.api.remove::<Process>("eo", "water");
+    world.deploy("water", &json!({"package": {"inline": PACKAGE}}));
+    world.told("water", "Resolved").await;
+}
+
+#[tokio::test]
 async fn a_malformed_process_harms_only_itself_i11() {
     let world = World::new();
     world.deploy("good", &json!({"package": {"inline": PACKAGE}}));

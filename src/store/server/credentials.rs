@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn a_pair_beside_the_file_is_there_whatever_the_file_says() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let limited = r#"{"keys": [{"accessKey": "KEY", "secretKey": "12345678", "access": "readOnly", "bucket": "results"}]}"#;
+        let limited =
+            r#"{"keys": [{"accessKey": "KEY", "secretKey": "12345678", "access": "readOnly", "bucket": "results"}]}"#;
         std::fs::write(file.path(), limited.replace("KEY", "reader")).unwrap();
         let own = |access_key: &str| KeyPair {
             access_key: access_key.to_owned(),

@@ -24,6 +24,7 @@ SITES = {
     },
     "façade": {
         "facade": {"publicUrl": "https://ogc.example.org", "trustedProxies": ["10.20.0.0/16"], "corsOrigins": ["*"],
+                   "oidc": {"issuer": "https://id.example.org/realms/eo", "audience": "weir"},
                    "resultsEndpoint": "https://s3.example.org", "service": {"type": "NodePort", "annotations": {"a": "b"}},
                    "ingress": {"enabled": True, "className": "nginx", "host": "ogc.example.org", "tlsSecret": "tls"}},
         "store": {"resultsBucket": "results-{tenant}"},
@@ -39,6 +40,7 @@ MISTAKES = {
     "operator.replica": ({"operator": {"replica": 3}}, "replica"),
     "an external store without its Secret": ({"store": {"external": {"endpoint": "https://s3.example.org"}}}, "existingSecret"),
     "a tenant's key to everybody's results": ({"tenants": [{"namespace": "a", "resultsKey": True}]}, "resultsBucket"),
+    "a provider without an audience": ({"facade": {"oidc": {"issuer": "https://id.example.org"}}}, "audience"),
     "an ingress without a host": ({"facade": {"ingress": {"enabled": True}}}, "host"),
     "start: later": ({"steps": {"start": "later"}}, "start"),
     "a tenant without a namespace": ({"tenants": [{"tenant": "a"}]}, "namespace"),
