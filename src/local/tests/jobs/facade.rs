@@ -335,8 +335,8 @@ fn a_dismissed_job_stops_its_processes_and_can_be_removed() {
         opened.backend.deploy(&acme, process("waits", WAITS)).await.unwrap();
         let inputs = |name: &str| json!({"folder": world.path(), "name": name});
         let id = opened.backend.create(&acme, job("waits", inputs("a"))).await.unwrap().id.clone();
-        let queued = opened.backend.create(&acme, job("waits", inputs("b"))).await.unwrap().id.clone();
         wait_for("the tool runs", || world.path().join("started-a").exists());
+        let queued = opened.backend.create(&acme, job("waits", inputs("b"))).await.unwrap().id.clone();
         wait_for("it is seen", || !processes_of(&world.dir()).is_empty());
         // Live: the tool has said something, and more is to come.
         let texts = opened.backend.texts(&acme, &id).await.unwrap();
@@ -656,7 +656,7 @@ requirements: {InlineJavascriptRequirement: {}}
                 let record = finished(&opened, &acme, id).await;
                 assert_eq!(
                     (record.phase, record.message.as_deref()),
-                    (Phase::Successful, Some("the job has succeeded"))
+                    (Phase::Successful, Some("its only step succeeded"))
                 );
                 assert_eq!(opened.backend.results(&acme, id).await.unwrap()["number"], number);
             }
