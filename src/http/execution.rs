@@ -1,7 +1,7 @@
 //! Executing a process (18-062r2, §7.11): POST …/processes/{processID}/execution.
 //!
-//! The way of a request: [`prefer`], [`request`] -> [`reference`] -> [`inputs`] ([`given`], [`file`], [`schema`],
-//! [`format`]) -> a job -> its state, or the wait for its results.
+//! The way of a request: [`prefer`], [`request`] -> [`mod@reference`] -> [`inputs`] ([`given`], [`mod@file`], [`schema`],
+//! [`mod@format`]) -> a job -> its state, or the wait for its results.
 
 use std::sync::Arc;
 use std::time::Duration;
