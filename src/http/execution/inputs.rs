@@ -537,6 +537,7 @@ mod tests {
         insta::assert_snapshot!(read_as(&inputs, given).unwrap_err(), @r#"
         /inputs/at: it is the string "somewhere"; write an absolute URL
         /inputs/box/bbox: it is a list of 2; write 4 numbers (minx, miny, maxx, maxy), or 6 with heights
+        /inputs/box/bbox: it has 2 elements; write at least 4
         "#);
     }
 
@@ -546,7 +547,7 @@ mod tests {
         let read = read_as(inputs, json!({"x": [{"href": "https://a"}], "n": "1"})).unwrap();
         assert_eq!(read, json!({"x": [{"class": "File", "location": "https://a"}], "n": "1"}));
         insta::assert_snapshot!(read_as(inputs, json!({"x": {}, "n": 1.5})).unwrap_err(), @"
-        /inputs/x: it is an empty object; write an absolute URL, or a STAC item, or a list, each an absolute URL, or a STAC item, or a string
+        /inputs/x: it is an empty object; write an absolute URL, or a GeoJSON Feature, or a list, each an absolute URL, or a GeoJSON Feature, or a string
         /inputs/n: it is the number 1.5; write an integer, or a string
         ");
     }

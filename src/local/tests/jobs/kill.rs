@@ -183,12 +183,7 @@ outputs: {}
     weir.kill().unwrap();
     weir.wait().unwrap();
     std::process::Command::new("sh").args(["-c", "kill -KILL $0", &launcher]).status().unwrap();
-    // A process that executes another program shows no environment for a moment.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while processes_of(&fixture.path()) != ["sleep 60 "] {
-        assert!(Instant::now() < deadline, "the tool outlives both: {:?}", processes_of(&fixture.path()));
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    // As a rule the tool outlives both: whoever resumes the job ends it.
     let finished = fixture.resume(&run).unwrap();
     assert_eq!(finished.phase, Phase::Successful, "{:?}", finished.failure);
     assert_eq!(processes_of(&fixture.path()), [""; 0]);
