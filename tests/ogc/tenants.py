@@ -131,12 +131,11 @@ class TwoTenants(Case):
                 self.ok(self.mine.delete(f"/processes/{process}"), 204)
 
     def test_files_of_the_machine_are_no_inputs(self):
-        folder = self.mine
         process = self.deployed("types")
         for href in ["file:///etc/passwd", "/etc/passwd", f"s3://results/{self.job}/catalog.json"]:
             for value in [{"href": href}, {"class": "File", "location": href}, {"class": "File", "path": href}, href]:
                 with each(self, value=value):
-                    answer = folder.execute(process, {"file": value}, ASYNC)
+                    answer = self.mine.execute(process, {"file": value}, ASYNC)
                     self.problem(answer, 400)
 
     def test_addresses_that_are_not_public_are_not_fetched(self):

@@ -2,7 +2,6 @@
 from harness import target
 from harness.case import Case, each
 from harness.checklist import requirement
-from harness.client import ASYNC
 
 VALUE, REFERENCE = {"transmissionMode": "value"}, {"transmissionMode": "reference"}
 ECHO = {"echoInput": "lake", "arrayInput": [1, 2]}

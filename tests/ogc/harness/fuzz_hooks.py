@@ -8,9 +8,8 @@ KNOWN = {
     "processID": [os.environ["WEIR_FUZZ_PROCESS"], "echo"],
     "jobID": os.environ["WEIR_FUZZ_JOBS"].split(","),
     "outputID": ["echoInput"],
-    "job": [f"echo-{job}" for job in os.environ["WEIR_FUZZ_JOBS"].split(",")],
-    "file": ["usage.json", "pause.log"],
 }
+DOOMED = {"processID": os.environ["WEIR_FUZZ_DOOMED_PROCESSES"].split(","), "jobID": os.environ["WEIR_FUZZ_DOOMED"].split(",")}
 NOWHERE = os.environ["WEIR_FUZZ_NOWHERE"]
 
 
@@ -22,9 +21,10 @@ def once_in(number, value):
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
     """Two of three names exist."""
+    deletes = context.operation is not None and context.operation.method.upper() == "DELETE"
     for name in list(path_parameters or {}):
         if name in KNOWN and not once_in(3, path_parameters[name]):
-            known = KNOWN[name]
+            known = (DOOMED if deletes else KNOWN)[name]
             path_parameters[name] = known[zlib.crc32(repr(path_parameters[name]).encode()) % len(known)]
     return path_parameters
 
