@@ -1,8 +1,8 @@
 """The OGC API of one replica of the operator, through a port-forward of its own."""
 import http.client
 import json
-import subprocess
 
+from .forward import Forward
 from .release import NAMESPACE
 
 # Seconds that an answer may take: deploying and dismissing wait for the cluster.
@@ -23,28 +23,13 @@ class Answer:
         return f"{self.status}: {self.body[:1000].decode(errors='replace')}"
 
 
-class Replica:
+class Replica(Forward):
     """A pod of the operator, as long as the block lasts."""
 
     def __init__(self, pod, tenant):
         self.name, self.uid = pod["metadata"]["name"], pod["metadata"]["uid"]
         self.root = f"/{tenant}"
-        self.forward = ["kubectl", "--namespace", NAMESPACE, "port-forward", f"pod/{self.name}", ":8081"]
-
-    def __enter__(self):
-        self.process = subprocess.Popen(self.forward, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()  # Forwarding from 127.0.0.1:40123 -> 8081
-        if "127.0.0.1:" not in line:
-            self.process.kill()
-            raise RuntimeError(f"no port-forward: {line}{self.process.stderr.read()}")
-        self.host = line.split()[2]
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(10)
-        self.process.stdout.close()
-        self.process.stderr.close()
+        super().__init__(f"pod/{self.name}", 8081, NAMESPACE)
 
     def call(self, method, path, body=None, **headers):
         """One request below the tenant's root. A body that is no text is sent as JSON."""

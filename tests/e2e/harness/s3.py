@@ -4,35 +4,21 @@ import datetime
 import hashlib
 import hmac
 import http.client
-import subprocess
 import urllib.parse
 import xml.etree.ElementTree
+
+from .forward import Forward
 
 XML = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 
-class Store:
+class Store(Forward):
     """The bundled store of a release, for as long as the block lasts."""
 
     def __init__(self, api, namespace="weir", name="weir-store"):
         data = api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")["data"]
         self.access_key, self.secret_key = (base64.b64decode(data[key]).decode() for key in ("access-key", "secret-key"))
-        self.forward = ["kubectl", "--namespace", namespace, "port-forward", f"service/{name}", ":9000"]
-
-    def __enter__(self):
-        self.process = subprocess.Popen(self.forward, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()  # Forwarding from 127.0.0.1:40123 -> 9000
-        if "127.0.0.1:" not in line:
-            self.process.kill()
-            raise RuntimeError(f"no port-forward: {line}{self.process.stderr.read()}")
-        self.host = line.split()[2]
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(10)
-        self.process.stdout.close()
-        self.process.stderr.close()
+        super().__init__(f"service/{name}", 9000, namespace)
 
     def get(self, bucket, key=None, **query):
         """The body of an object, or of a bucket's answer to a query. KeyError if there is none."""
