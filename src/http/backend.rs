@@ -162,6 +162,33 @@ pub struct JobRecord {
     pub subscriber: Option<Subscriber>,
 }
 
+impl JobRecord {
+    /// A job that was just accepted: nothing of it has begun.
+    pub fn accepted(
+        id: JobId,
+        process: ProcessId,
+        created: Timestamp,
+        asked: Asked,
+        subscriber: Option<Subscriber>,
+    ) -> Self {
+        Self {
+            id,
+            process,
+            phase: Phase::Accepted,
+            progress: 0,
+            message: None,
+            created,
+            started: None,
+            finished: None,
+            updated: created,
+            failure: None,
+            steps: Vec::new(),
+            asked,
+            subscriber,
+        }
+    }
+}
+
 /// Why a job failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFailure {

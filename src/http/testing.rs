@@ -293,21 +293,9 @@ impl Backend for Memory {
             let id = format!("00000000-0000-4000-8000-{number:012}");
             let created = EPOCH.parse::<Timestamp>().map_err(|error| BackendError::Internal(error.to_string()))?;
             let created = created + SignedDuration::from_secs(i64::from(number) - 1);
-            let record = Arc::new(JobRecord {
-                id: id.parse().map_err(|error| BackendError::Internal(format!("{error}")))?,
-                process: new.process.clone(),
-                phase: Phase::Accepted,
-                progress: 0,
-                message: None,
-                created,
-                started: None,
-                finished: None,
-                updated: created,
-                failure: None,
-                steps: Vec::new(),
-                asked: new.asked.clone(),
-                subscriber: new.subscriber.clone(),
-            });
+            let id = id.parse().map_err(|error| BackendError::Internal(format!("{error}")))?;
+            let (process, asked, subscriber) = (new.process.clone(), new.asked.clone(), new.subscriber.clone());
+            let record = Arc::new(JobRecord::accepted(id, process, created, asked, subscriber));
             holdings.jobs.push(Job {
                 record: Arc::clone(&record),
                 new,

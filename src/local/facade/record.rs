@@ -25,21 +25,8 @@ impl Chronicle {
     /// A job that was just accepted.
     pub fn new(id: JobId, request: Request, accepted: weir_plan::Timestamp) -> Self {
         let created = time(accepted);
-        let record = JobRecord {
-            id,
-            process: request.process,
-            phase: Phase::Accepted,
-            progress: 0,
-            message: Some("accepted; it starts when there is room".to_owned()),
-            created,
-            started: None,
-            finished: None,
-            updated: created,
-            failure: None,
-            steps: Vec::new(),
-            asked: request.asked,
-            subscriber: request.subscriber,
-        };
+        let mut record = JobRecord::accepted(id, request.process, created, request.asked, request.subscriber);
+        record.message = Some("accepted; it starts when there is room".to_owned());
         Self { record, logs: IndexSet::new(), usage: Report::default() }
     }
 
