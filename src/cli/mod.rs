@@ -10,6 +10,7 @@ mod execution;
 mod findings;
 mod generate;
 mod inputs;
+mod oidc;
 #[cfg(feature = "cluster")]
 mod operator;
 mod paths;

@@ -19,12 +19,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use weir_fetch::{FetchSettings, Guarded};
 use weir_http::Facade;
+use weir_http::auth::{Bearer, OidcSettings};
 use weir_http::backend::Tenant;
 use weir_http::links::{Network, PublicUrl};
 use weir_local::facade::results::BUCKET;
 use weir_local::facade::{DirLock, Embedded, FacadeSettings, limits};
 use weir_store::server::{Credentials, Server, ServerSettings};
 
+use super::oidc::OidcArgs;
 use super::{execution, print_line, telemetry};
 
 /// The key pair of the S3 listener, in the directory.
@@ -35,6 +37,7 @@ const EXAMPLE_TENANT: &str = "acme";
 /// Headers of the requests that are shown.
 const JSON: &str = "-H 'Content-Type: application/json'";
 const CWL: &str = "-H 'Content-Type: application/cwl+yaml'";
+const TOKEN: &str = " -H \"Authorization: Bearer $TOKEN\"";
 
 /// Options of `weir serve`.
 #[derive(Debug, Args)]
@@ -42,7 +45,8 @@ pub struct ServeArgs {
     /// Keep everything in this directory: processes, jobs, logs, results
     #[arg(long, value_name = "DIR", required = true)]
     pub local: PathBuf,
-    /// Where the OGC API listens; port 0 takes a free one and prints it. Who reaches it can run programs as you
+    /// Where the OGC API listens; port 0 takes a free one and prints it. Who reaches it can run programs as you, unless
+    /// --oidc-issuer says whose tokens that takes
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
     /// Where the results can be read by S3
@@ -63,6 +67,8 @@ pub struct ServeArgs {
     /// Let pages of this origin use the API (`https://portal.example`, or `*`); may be repeated [default: none]
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
+    #[command(flatten)]
+    pub oidc: OidcArgs,
     /// Fetch packages from, and call back, this host or network too, though it is not public; may be repeated
     #[arg(long, value_name = "HOST|NETWORK")]
     pub allow_fetch: Vec<String>,
@@ -111,12 +117,15 @@ pub fn serve(args: &ServeArgs) -> Result<ExitCode> {
         let stop = stop_on_signal()?;
         let backend = Embedded::open(lock, settings(args, &dir, &s3_url)?, store.objects()).await?;
         let facade = Facade::new(Arc::clone(&backend) as _, Arc::new(guarded(args)?), facade_settings(args, address)?);
-        let facade = Arc::new(facade);
+        let facade = Arc::new(match args.oidc.provider()? {
+            Some(oidc) => facade.with_bearer(bearer(oidc)?),
+            None => facade,
+        });
         // Said once requests are taken: whoever started this waits for it.
         for line in greeting(args, address, &s3_url, &keys, &dir) {
             print_line(&line);
         }
-        if !address.ip().is_loopback() {
+        if !address.ip().is_loopback() && facade.bearer.is_none() {
             tracing::warn!(%address, "whoever reaches this address can run programs with your rights");
         }
         tokio::join!(
@@ -145,6 +154,7 @@ fn open_store(dir: &Path, keys: &Keys, fsync: bool) -> Result<Server> {
 fn check(args: &ServeArgs) -> Result<()> {
     facade_settings(args, args.listen)?;
     guarded(args)?;
+    args.oidc.provider()?.map(bearer).transpose()?;
     execution::this_machine(&args.map_image).map(drop)
 }
 
@@ -217,6 +227,12 @@ fn guarded(args: &ServeArgs) -> Result<Guarded> {
     Ok(Guarded::new(&FetchSettings { allowed: args.allow_fetch.clone() })?)
 }
 
+/// Looks at tokens of this provider, which is where the user says, wherever that is: requests have no say in it.
+fn bearer(oidc: OidcSettings) -> Result<Bearer> {
+    let fetcher = Guarded::new(&oidc.fetch_settings()?)?;
+    Ok(Bearer::new(oidc, Arc::new(fetcher))?)
+}
+
 /// The key pair that reads the results.
 struct Keys {
     path: PathBuf,
@@ -270,17 +286,26 @@ fn greeting(args: &ServeArgs, address: SocketAddr, s3_url: &str, keys: &Keys, di
     } else {
         "the key pair of the first start".to_owned()
     };
+    let (token, invitation) = match args.oidc.issuer.as_deref().filter(|issuer| !issuer.is_empty()) {
+        Some(issuer) => {
+            let claim = &args.oidc.tenants_claim;
+            (TOKEN, format!("Put a token of {issuer} that names `{tenant}` in its `{claim}` into $TOKEN, and type:"))
+        }
+        None => ("", "Open the first address in a browser, or type in another terminal:".to_owned()),
+    };
     vec![
         format!("weir serves {}", dir.display()),
         format!("  OGC API  {root}{any}"),
         format!("  results  s3://{BUCKET} at {s3_url}, region us-east-1"),
         format!("           {pair} (kept in {})", keys.path.display()),
         String::new(),
-        "Open the first address in a browser, or type in another terminal:".to_owned(),
-        format!("  curl '{root}/processes/echo/execution' {JSON} -d '{{\"inputs\": {{\"echoInput\": \"hello\"}}}}'"),
+        invitation,
+        format!(
+            "  curl{token} '{root}/processes/echo/execution' {JSON} -d '{{\"inputs\": {{\"echoInput\": \"hello\"}}}}'"
+        ),
         "Deploy a package of your own, or the one that `weir demo` writes, and look at it:".to_owned(),
-        format!("  curl '{root}/processes' {CWL} --data-binary @weir-demo/water-bodies.cwl"),
-        format!("  curl '{root}/processes/water-bodies'"),
+        format!("  curl{token} '{root}/processes' {CWL} --data-binary @weir-demo/water-bodies.cwl"),
+        format!("  curl{token} '{root}/processes/water-bodies'"),
         "Ctrl-C stops; jobs that run go on at the next start.".to_owned(),
     ]
 }

@@ -9,9 +9,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use weir_http::testing::{Provider, Secret};
 use weir_store::presign::Signer;
 
 use crate::support::{Workshop, repository};
+
+/// What a request without a token is told (RFC 6750, §3).
+const CHALLENGE: &str = "Bearer realm=\"weir\"";
 
 /// A server that runs; killed when dropped.
 struct Served {
@@ -32,8 +36,12 @@ impl Drop for Served {
 
 impl Served {
     fn start(workshop: &Workshop) -> Self {
+        Self::start_with(workshop, &[])
+    }
+
+    fn start_with(workshop: &Workshop, options: &[&str]) -> Self {
         let arguments = ["serve", "--local", "weir", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
-        let mut child = workshop.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = workshop.command(&[&arguments[..], options].concat()).stdout(Stdio::piped()).spawn().unwrap();
         let mut greeting = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         while !greeting.contains("Ctrl-C") {
@@ -152,6 +160,29 @@ fn a_package_is_deployed_run_and_read_and_everything_outlives_kill_9() {
 
     served.signal(Signal::TERM);
     assert_eq!(served.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn with_a_provider_only_tokens_that_name_the_tenant_open_the_api() {
+    let workshop = Workshop::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let secret = Secret::ec();
+    let provider = runtime.block_on(Provider::with(vec![secret.jwk("k")]));
+    let options = ["--oidc-issuer", &provider.issuer, "--oidc-audience", "weir", "--oidc-tenants-claim", "groups"];
+    let served = Served::start_with(&workshop, &options);
+    assert!(served.greeting.contains("into $TOKEN"), "{}", served.greeting);
+    let url = format!("{}/processes", served.root);
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let refused = agent.get(&url).call().unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["www-authenticate"].to_str().unwrap()), (401, CHALLENGE));
+    for (groups, status) in [("acme", 200), ("other", 403)] {
+        let token = secret.token("k", &provider.claims(&json!({"tenants": null, "groups": [groups]})));
+        let authorization = format!("Bearer {token}");
+        assert_eq!(Served::request("GET", &url, &[("authorization", &authorization)], "").0, status, "{groups}");
+    }
+    let refused = workshop.weir(&["serve", "--local", "other", "--oidc-issuer", &provider.issuer]);
+    let message = "weir: --oidc-issuer needs --oidc-audience: tokens for others must not open this API\n";
+    assert_eq!((refused.code, refused.stderr.as_str()), (Some(1), message));
 }
 
 #[test]
