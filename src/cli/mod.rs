@@ -17,6 +17,8 @@ mod paths;
 #[cfg(feature = "embedded")]
 mod progress;
 #[cfg(feature = "embedded")]
+pub mod raster;
+#[cfg(feature = "embedded")]
 mod run;
 #[cfg(feature = "embedded")]
 mod serve;

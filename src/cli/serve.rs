@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use weir_fetch::{FetchSettings, Guarded};
+use weir_fetch::{FetchSettings, Guarded, Rules};
 use weir_http::Facade;
 use weir_http::auth::{Bearer, OidcSettings};
 use weir_http::backend::Tenant;
@@ -69,7 +69,7 @@ pub struct ServeArgs {
     pub allow_origin: Vec<String>,
     #[command(flatten)]
     pub oidc: OidcArgs,
-    /// Fetch packages from, and call back, this host or network too, though it is not public; may be repeated
+    /// Fetch packages and inputs from, and call back, this host or network too, though it is not public; may be repeated
     #[arg(long, value_name = "HOST|NETWORK")]
     pub allow_fetch: Vec<String>,
     /// Jobs that run at once [default: four a core, half of them one tenant's]
@@ -199,6 +199,7 @@ fn settings(args: &ServeArgs, dir: &Path, s3_url: &str) -> Result<FacadeSettings
     engine.preserved_environment.clone_from(&args.preserve_environment);
     engine.fsync = args.fsync;
     let mut settings = FacadeSettings::new(dir.to_owned(), engine);
+    settings.reach = Rules::new(args.allow_fetch.iter().map(String::as_str)).context("--allow-fetch")?;
     if !args.tenant.is_empty() {
         settings.tenants = Some(args.tenant.iter().cloned().collect::<BTreeSet<_>>());
     }

@@ -1,7 +1,7 @@
 //! `weir serve --local` as people use it: the real program, HTTP and S3 over loopback.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -72,6 +72,41 @@ impl Served {
         (response.status().as_u16(), location, response.body_mut().read_to_vec().unwrap())
     }
 
+    fn deploy(&self, package: &str) {
+        let (status, _, body) = Self::request(
+            "POST",
+            &format!("{}/processes", self.root),
+            &[("content-type", "application/cwl+yaml")],
+            package,
+        );
+        assert_eq!(status, 201, "{}", String::from_utf8_lossy(&body));
+    }
+
+    /// The last state of a job with these inputs, and where it is.
+    fn execute(&self, process: &str, inputs: &Value) -> (Value, String) {
+        let headers =
+            [("content-type", "application/json"), ("accept", "application/json"), ("prefer", "respond-async")];
+        let execution = format!("{}/processes/{process}/execution", self.root);
+        let (status, location, body) =
+            Self::request("POST", &execution, &headers, &json!({"inputs": inputs}).to_string());
+        assert_eq!(status, 201, "{}", String::from_utf8_lossy(&body));
+        let monitor = location.unwrap();
+        (Self::over(&monitor), monitor)
+    }
+
+    /// The last state of a job.
+    fn over(monitor: &str) -> Value {
+        let deadline = Instant::now() + Duration::from_mins(2);
+        loop {
+            let status = Self::get(monitor);
+            if !["accepted", "running"].contains(&status["status"].as_str().unwrap()) {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{status}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn get(url: &str) -> Value {
         let (status, _, body) = Self::request("GET", url, &[("accept", "application/json")], "");
         assert_eq!(status, 200, "{url}: {}", String::from_utf8_lossy(&body));
@@ -119,15 +154,7 @@ fn a_package_is_deployed_run_and_read_and_everything_outlives_kill_9() {
     served = Served::start(&workshop);
     assert!(served.greeting.contains("the key pair of the first start"), "{}", served.greeting);
     let monitor = format!("{}/jobs/{id}", served.root);
-    let deadline = Instant::now() + Duration::from_mins(2);
-    let status = loop {
-        let status = Served::get(&monitor);
-        if !["accepted", "running"].contains(&status["status"].as_str().unwrap()) {
-            break status;
-        }
-        assert!(Instant::now() < deadline, "{status}");
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let status = Served::over(&monitor);
     assert_eq!(status["status"], "successful", "{status:#}");
     let logs: Vec<&str> = status["links"].as_array().unwrap().iter().filter_map(|link| link["href"].as_str()).collect();
     let log = logs.iter().find(|href| href.ends_with("/node_crop.log")).unwrap();
@@ -160,6 +187,73 @@ fn a_package_is_deployed_run_and_read_and_everything_outlives_kill_9() {
 
     served.signal(Signal::TERM);
     assert_eq!(served.child.wait().unwrap().code(), Some(0));
+}
+
+/// Reads a file, and looks at a folder.
+const READS: &str = r"
+cwlVersion: v1.2
+$graph:
+- {class: CommandLineTool, id: reads, baseCommand: cat, inputs: {file: {type: File, inputBinding: {}}},
+   outputs: {said: {type: stdout}}, stdout: said.txt}
+";
+const LOOKS: &str = r"
+cwlVersion: v1.2
+$graph:
+- {class: CommandLineTool, id: looks, baseCommand: ls, inputs: {scene: {type: Directory, inputBinding: {}}},
+   outputs: {said: {type: stdout}}, stdout: said.txt}
+";
+
+/// A server on loopback that says `water`, and at `/moved` that it is at its address. Its port.
+fn inner_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map(Result::unwrap) {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+            let request = lines.next().unwrap_or_default();
+            while lines.next().is_some_and(|line| !line.is_empty()) {}
+            let answer = if request.contains("/moved") {
+                format!("302 Found\r\nLocation: http://127.0.0.1:{port}/\r\nContent-Length: 0\r\n\r\n")
+            } else {
+                "200 OK\r\nContent-Length: 5\r\n\r\nwater".to_owned()
+            };
+            stream
+                .write_all(format!("HTTP/1.1 {answer}").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes())
+                .unwrap();
+        }
+    });
+    port
+}
+
+#[test]
+fn inputs_of_requests_are_fetched_from_public_addresses_and_allowed_ones_only_i9() {
+    let workshop = Workshop::new();
+    let port = inner_server();
+    let told = |status: &Value| status["message"].as_str().unwrap().replace(&port.to_string(), "PORT");
+    let file = |host: &str, path: &str| json!({"file": {"href": format!("http://{host}:{port}/{path}")}});
+    {
+        // By its name the server may be reached; where it leads to, it may not.
+        let served = Served::start_with(&workshop, &["--allow-fetch", "localhost"]);
+        served.deploy(READS);
+        served.deploy(LOOKS);
+        let (refused, _) = served.execute("reads", &file("127.0.0.1", ""));
+        assert_eq!(refused["status"], "failed");
+        insta::assert_snapshot!(told(&refused), @"StageIn: step `reads`: input `file`: input `http://127.0.0.1:PORT/` cannot be fetched: it leads to 127.0.0.1, which is no public address; `--allow-fetch 127.0.0.1` would allow it");
+        insta::assert_snapshot!(told(&served.execute("reads", &file("localhost", "moved")).0), @"StageIn: step `reads`: input `file`: input `http://localhost:PORT/moved` cannot be fetched: it leads to 127.0.0.1, which is no public address; `--allow-fetch 127.0.0.1` would allow it");
+        let scene = json!({"scene": {"href": format!("http://127.0.0.1:{port}/item.json")}});
+        let (refused, monitor) = served.execute("looks", &scene);
+        assert_eq!(refused["status"], "failed");
+        let log = monitor.replace("/ogc-api/jobs/", "/temp/looks-") + "/node_stage_in.log";
+        let (_, _, log) = Served::request("GET", &log, &[], "");
+        let log = String::from_utf8(log).unwrap().replace(&port.to_string(), "PORT");
+        insta::assert_snapshot!(log, @"weir-eo: cannot read http://127.0.0.1:PORT/item.json: it leads to 127.0.0.1, which is no public address; `--allow-fetch 127.0.0.1` would allow it");
+        assert_eq!(served.execute("reads", &file("localhost", "")).0["status"], "successful");
+    }
+    let served = Served::start_with(&workshop, &["--allow-fetch", "127.0.0.0/8"]);
+    let (status, monitor) = served.execute("reads", &file("127.0.0.1", "moved"));
+    assert_eq!(status["status"], "successful", "{status}");
+    let (_, _, said) = Served::request("GET", &format!("{monitor}/results/said"), &[], "");
+    assert_eq!(said, b"water");
 }
 
 #[test]

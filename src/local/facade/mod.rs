@@ -40,6 +40,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 use tokio::sync::{Semaphore, watch};
 use weir_api::Phase;
+use weir_fetch::Rules;
 use weir_http::backend::{
     Backend, BackendError, ByteStream, JobId, JobRecord, NewJob, NewProcess, Notice, ProcessId, ProcessRecord, Storage,
     Tenant, TextRecord,
@@ -63,8 +64,10 @@ use tenant::{Shared, TenantJobs, Unfinished};
 pub struct FacadeSettings {
     /// Its directory. Created if missing.
     pub dir: PathBuf,
-    /// The engine's settings; the directory and the publisher are replaced.
+    /// The engine's settings; the directory, the publisher and [`Settings::reach`] are replaced.
     pub engine: Settings,
+    /// From where inputs are fetched.
+    pub reach: Rules,
     /// Who may use it; `None`: any tenant.
     pub tenants: Option<BTreeSet<Tenant>>,
     /// Jobs that run at once.
@@ -82,13 +85,14 @@ pub struct FacadeSettings {
 }
 
 impl FacadeSettings {
-    /// The defaults for a directory: any tenant, four jobs a core.
+    /// The defaults for a directory: any tenant, four jobs a core, inputs from public addresses only.
     pub fn new(dir: PathBuf, engine: Settings) -> Self {
         // Short jobs wait for the disk more than for a core; tools share the cores in any case.
         let jobs = 4 * std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             dir,
             engine,
+            reach: Rules::default(),
             tenants: None,
             jobs,
             jobs_of_tenant: jobs.div_ceil(2),
@@ -175,6 +179,7 @@ impl Embedded {
         engine.keep_attempts = true;
         // Jobs are other people's.
         engine.lends_credentials = false;
+        engine.reach = Some(settings.reach.clone());
         let backend = LocalBackend::open(engine)?;
         let notices = Arc::new(Notices::default());
         let shared = Shared {
