@@ -114,9 +114,11 @@ impl Served {
     }
 }
 
-fn read_keys(path: &Path) -> (String, String) {
+/// The key pair of a tenant.
+fn read_keys(path: &Path, tenant: &str) -> (String, String) {
     let keys: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let text = |name: &str| keys["keys"][0][name].as_str().unwrap().to_owned();
+    let pair = keys["keys"].as_array().unwrap().iter().find(|pair| pair["owner"] == tenant).unwrap();
+    let text = |name: &str| pair[name].as_str().unwrap().to_owned();
     (text("accessKey"), text("secretKey"))
 }
 
@@ -152,7 +154,7 @@ fn a_package_is_deployed_run_and_read_and_everything_outlives_kill_9() {
     served.signal(Signal::KILL);
     served.child.wait().unwrap();
     served = Served::start(&workshop);
-    assert!(served.greeting.contains("the key pair of the first start"), "{}", served.greeting);
+    assert!(!served.greeting.contains("secret key"), "{}", served.greeting);
     let monitor = format!("{}/jobs/{id}", served.root);
     let status = Served::over(&monitor);
     assert_eq!(status["status"], "successful", "{status:#}");
@@ -169,13 +171,20 @@ fn a_package_is_deployed_run_and_read_and_everything_outlives_kill_9() {
     let key = asset["href"].as_str().unwrap().strip_prefix("s3://results/").unwrap();
     assert_eq!(key, format!("{id}/{id}/L7_OLINDA_NORTH/otsu.tif"));
 
-    // By S3, with the key pair of the first start; nobody else reads, and nobody writes.
-    let (access, secret) = read_keys(&workshop.path().join("weir/keys.json"));
+    // By S3, with the tenant's key pair of the first start; nobody else reads, and nobody writes.
+    let keys = workshop.path().join("weir/keys.json");
+    let (access, secret) = read_keys(&keys, "acme");
     let signer = Signer::new(&served.s3, "us-east-1", "results", &access, &secret).unwrap();
     let url = signer.get(key, SystemTime::now(), Duration::from_mins(5)).unwrap().url;
     let (status, _, mask) = Served::request("GET", &url, &[], "");
     assert_eq!((status, &mask[..4]), (200, &b"II*\0"[..]));
     assert_eq!(Served::request("GET", &format!("{}/results/{key}", served.s3), &[], "").0, 403);
+    let other = format!("{}/processes", served.root.replace("/acme/", "/other/"));
+    assert_eq!(Served::request("POST", &other, &cwl, &package).0, 201);
+    let (access, secret) = read_keys(&keys, "other");
+    let theirs = Signer::new(&served.s3, "us-east-1", "results", &access, &secret).unwrap();
+    let refused = theirs.get(key, SystemTime::now(), Duration::from_mins(5)).unwrap().url;
+    assert_eq!(Served::request("GET", &refused, &[], "").0, 403, "another tenant's key, made when it came");
     let put = signer.put("x", &weir_store::presign::PutTerms::default(), SystemTime::now(), Duration::from_mins(5));
     assert_eq!(Served::request("PUT", &put.unwrap().url, &[], "x").0, 403);
 
