@@ -31,6 +31,7 @@ pub mod format;
 pub mod given;
 pub mod inputs;
 pub mod mistake;
+mod pattern;
 pub mod prefer;
 pub mod reference;
 pub mod request;

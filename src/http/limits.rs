@@ -71,6 +71,13 @@ pub const KEYS_MAX: usize = 64;
 /// Mistakes of one request that its answer tells; who has more than that has one.
 pub const MISTAKES_MAX: usize = 20;
 
+/// Bytes of a schema's compiled pattern, and of what matching it keeps: the identifiers and times of descriptions need a
+/// few KiB.
+pub const PATTERN_BYTES: usize = 256 << 10;
+
+/// Compiled patterns that a thread keeps: those of one description.
+pub const PATTERNS_KEPT: usize = 32;
+
 /// Characters of a client's value that a message shows.
 pub const SHOWN_CHARACTERS: usize = 60;
 
