@@ -14,6 +14,11 @@ pub const BODY_DEPTH: usize = 64;
 /// How long a request's body may take to arrive; 16 MiB at 2.2 Mbit/s.
 pub const BODY_TIME: Duration = Duration::from_mins(1);
 
+/// How long a request may take to be answered once its body is there, whatever it waits for; the body of the answer comes
+/// at its client's pace. The longest that is meant to be: inputs by reference ([`REFERENCES_MAX`]) take two minutes, and the
+/// synchronous execution of the job ([`SYNC_TIME`]) comes after that.
+pub const ANSWER_TIME: Duration = Duration::from_mins(4);
+
 /// How long the head of a request may take, and how long a connection may be idle.
 pub const HEAD_TIME: Duration = Duration::from_mins(1);
 

@@ -1,8 +1,8 @@
 //! From a request to its handler.
 //!
 //! Everything of a tenant is below `/{tenant}`; each part of the API gives its own `routes()`. Layers, from the outside:
-//! the request gets its id, CORS and OPTIONS, problems are written, bodies are read, a slash at the end of the path is cut
-//! off; then the route, and before its handler the tenant.
+//! the request gets its id, CORS and OPTIONS, problems are written, bodies are read, time runs, a slash at the end of the
+//! path is cut off; then the route, and before its handler the tenant.
 
 use std::sync::Arc;
 
@@ -10,11 +10,13 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::Uri;
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use crate::body::{self, Room};
 use crate::browser;
+use crate::limits::ANSWER_TIME;
 use crate::problem::{self, Problem};
 use crate::{Facade, conformance, cors, deploy, execution, jobs, landing, openapi, processes, request_id, tenant};
 
@@ -23,9 +25,10 @@ pub fn router(facade: Arc<Facade>) -> Router {
     let routes = routes(Arc::clone(&facade));
     // Around the routes as a whole: only there `Allow` of what has no such method is known.
     let whole = async move |request: Request| -> Response {
-        match routes.oneshot(without_last_slash(request)).await {
-            Ok(response) => response,
-            Err(never) => match never {},
+        match timeout(ANSWER_TIME, routes.oneshot(without_last_slash(request))).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => late().into_response(),
         }
     };
     Router::new()
@@ -55,6 +58,13 @@ fn routes(facade: Arc<Facade>) -> Router {
         .route_layer(middleware::from_fn(name_route))
         .fallback(async || Problem::not_found("such resource"))
         .with_state(facade)
+}
+
+fn late() -> Problem {
+    let seconds = ANSWER_TIME.as_secs();
+    Problem::unavailable(format!(
+        "there was no answer within {seconds} s; what was asked for may have been done all the same"
+    ))
 }
 
 /// Says in the answer's extensions which route it was: for those who count.
