@@ -186,11 +186,7 @@ async fn gather(guarded: &Guarded, store: &dyn ObjectStore, request: Request<'_>
             let (digest, entry) = ready(process)?;
             let source = Source::Digest(digest.to_owned());
             let package = resolve(guarded, store, tenant, &source, entry).await?;
-            let defaults = process.spec.defaults.as_ref().map(|defaults| {
-                let name = format!("spec.defaults of Process {name}");
-                InputText { name, text: format!("{defaults:#}"), has_lines: false }
-            });
-            Ok(Gathered { package, inputs, defaults })
+            Ok(Gathered { package, inputs, defaults: inputs::defaults(process) })
         }
         _ => Err(IntakeError::Spec("state exactly one of spec.processRef and spec.process".to_owned())),
     }

@@ -14,6 +14,7 @@ use super::cache::Cache;
 use super::entry::{Besides, Entry};
 use super::failure::refused;
 use super::{Cluster, store_tenant};
+use crate::intake::inputs::{defaults, with_defaults};
 use crate::job::in_time;
 use crate::limits::{FACADE_PACKAGE_BYTES_MIN, FACADE_PACKAGES_BYTES};
 use crate::process::resolve::{ResolveError, Source, resolve};
@@ -59,10 +60,15 @@ impl Cluster {
         let mut imports = resolved.stored.documents;
         let url = split_fragment(&resolved.stored.entry).0.to_owned();
         let cwl = imports.remove(&url).unwrap_or_default();
-        let besides = if entry.is_annotated { self.besides(namespace, entry, &cwl).await? } else { None };
+        let object = if entry.has_more { self.object(namespace, entry).await? } else { None };
+        let besides = object.as_ref().and_then(|object| Besides::read(object, &cwl));
         let (application_package, stated) =
             besides.map_or((None, None), |besides| (besides.application_package, besides.description));
-        let mut description = stated.unwrap_or_else(|| described(&resolved.package));
+        let package = match object.as_ref().and_then(defaults) {
+            Some(defaults) => with_defaults(resolved.package, &defaults).map_err(BackendError::Internal)?,
+            None => resolved.package,
+        };
+        let mut description = stated.unwrap_or_else(|| described(&package));
         description.insert("id".to_owned(), entry.id.as_str().into());
         description.insert("mutable".to_owned(), entry.mutable.into());
         let texts = cwl.len() + imports.values().map(String::len).sum::<usize>();
@@ -74,20 +80,18 @@ impl Cluster {
             id: entry.id.clone(),
             description: description.into(),
             mutable: entry.mutable,
-            package: resolved.package.into(),
+            package: package.into(),
             deployed: deployed.into(),
         });
         self.packages.kept.put(version, Arc::clone(&record), weight.max(FACADE_PACKAGE_BYTES_MIN));
         Ok(Some(record))
     }
 
-    /// What was deployed besides the package.
-    async fn besides(&self, namespace: &str, entry: &Entry, cwl: &str) -> Result<Option<Besides>, BackendError> {
+    /// The object, for what is not remembered of it.
+    async fn object(&self, namespace: &str, entry: &Entry) -> Result<Option<Process>, BackendError> {
         let api: Api<Process> = Api::namespaced(self.client.clone(), namespace);
         let found = in_time(api.get_opt(&entry.name)).await.map_err(|error| refused("read the process", &error))?;
-        Ok(found
-            .filter(|process| process.metadata.uid.as_ref() == Some(&entry.uid))
-            .and_then(|process| Besides::read(&process, cwl)))
+        Ok(found.filter(|process| process.metadata.uid.as_ref() == Some(&entry.uid)))
     }
 }
 

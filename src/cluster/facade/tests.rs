@@ -321,6 +321,36 @@ async fn a_deployed_process_is_found_by_every_replica_and_described_as_it_was_de
 }
 
 #[tokio::test]
+async fn what_a_process_gives_by_itself_a_request_may_leave_out() {
+    let world = World::new();
+    world.lead_processes();
+    let cluster = world.replica().await;
+    let package = TOOL.replace("{text: string}", "{text: string, count: int?, scene: File?}");
+    let defaults = json!({"text": "water", "count": 3, "scene": "https://example.org/a.tif"});
+    let process = json!({
+        "apiVersion": "weir.dev/v1alpha1", "kind": "Process", "metadata": {"name": "water", "namespace": "eo"},
+        "spec": {"package": {"inline": package}, "defaults": defaults}
+    });
+    world.api.insert(&serde_json::from_value::<Process>(process).unwrap());
+    let id = "water".parse().unwrap();
+    let found = async {
+        loop {
+            match cluster.process(&acme(), &id).await.unwrap() {
+                Some(record) => return record,
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let record = timeout(Duration::from_secs(20), found).await.unwrap();
+    let entry = &record.package.processes[record.package.entry.0];
+    let checked = weir_cwl::job::check_inputs(entry, weir_cwl::Record::new()).unwrap();
+    assert_eq!(checked, weir_cwl::Record::new(), "none is missing, and none is given as null");
+    let text = &record.description["inputs"]["text"];
+    assert_eq!((&text["minOccurs"], &text["schema"]["default"]), (&json!(0), &json!("water")));
+    assert_eq!(record.deployed.cwl, package, "the package itself is as it was");
+}
+
+#[tokio::test]
 async fn a_package_with_imports_is_frozen_as_it_was_fetched() {
     let world = World::new();
     world.lead_processes();
