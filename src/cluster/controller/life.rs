@@ -211,7 +211,7 @@ impl Birth {
         if !events.is_empty() {
             return Ok(None);
         }
-        let process = match &job.spec.process_ref {
+        let process = match job.spec.process_ref.as_ref().filter(|_| job.spec.package_digest.is_none()) {
             None => None,
             Some(name) => {
                 let api = Api::<Process>::namespaced(self.shared.client.clone(), &self.name.namespace);

@@ -22,10 +22,18 @@ use crate::process::resolve::{ResolveError, Source, resolve};
 /// Uid, generation and digest: everything that a record depends on.
 type Version = (String, i64, String);
 
-/// Records of processes.
+/// A process that jobs can be started of.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    pub record: Arc<ProcessRecord>,
+    /// What its Process gives where a job gives nothing.
+    pub defaults: Arc<Map<String, Json>>,
+}
+
+/// Processes with their packages.
 #[derive(Debug)]
 pub(super) struct Packages {
-    kept: Cache<Version, Arc<ProcessRecord>>,
+    kept: Cache<Version, Ready>,
     /// One package is read at a time: of many who want the same one, the first reads it.
     reading: Mutex<()>,
 }
@@ -44,18 +52,30 @@ impl Cluster {
         namespace: &str,
         entry: &Entry,
     ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        Ok(self.ready_process(tenant, namespace, entry).await?.map(|ready| ready.record))
+    }
+
+    /// The same, with what jobs of it take over.
+    pub(super) async fn ready_process(
+        &self,
+        tenant: &Tenant,
+        namespace: &str,
+        entry: &Entry,
+    ) -> Result<Option<Ready>, BackendError> {
         let Some(digest) = entry.digest.clone() else { return Ok(None) };
         let version = (entry.uid.clone(), entry.generation, digest.clone());
-        if let Some(record) = self.packages.kept.get(&version) {
-            return Ok(Some(record));
+        if let Some(ready) = self.packages.kept.get(&version) {
+            return Ok(Some(ready));
         }
         let _reading = self.packages.reading.lock().await;
-        if let Some(record) = self.packages.kept.get(&version) {
-            return Ok(Some(record));
+        if let Some(ready) = self.packages.kept.get(&version) {
+            return Ok(Some(ready));
         }
         let source = Source::Digest(digest);
-        let (tenant, workflow) = (store_tenant(tenant)?, entry.workflow.as_deref());
-        let resolved = resolve(&self.guarded, &*self.services.store, &tenant, &source, workflow);
+        // The frozen package names the process to run: while a change of the object is looked at, that is not the one that
+        // the object names.
+        let tenant = store_tenant(tenant)?;
+        let resolved = resolve(&self.guarded, &*self.services.store, &tenant, &source, None);
         let resolved = resolved.await.map_err(|error| unreadable(entry, &error))?;
         let mut imports = resolved.stored.documents;
         let url = split_fragment(&resolved.stored.entry).0.to_owned();
@@ -83,8 +103,10 @@ impl Cluster {
             package: package.into(),
             deployed: deployed.into(),
         });
-        self.packages.kept.put(version, Arc::clone(&record), weight.max(FACADE_PACKAGE_BYTES_MIN));
-        Ok(Some(record))
+        let defaults = object.and_then(|object| object.spec.defaults?.as_object().cloned()).unwrap_or_default();
+        let ready = Ready { record, defaults: defaults.into() };
+        self.packages.kept.put(version, ready.clone(), weight.max(FACADE_PACKAGE_BYTES_MIN));
+        Ok(Some(ready))
     }
 
     /// The object, for what is not remembered of it.

@@ -351,6 +351,37 @@ async fn what_a_process_gives_by_itself_a_request_may_leave_out() {
 }
 
 #[tokio::test]
+async fn a_created_job_keeps_what_its_process_was_then() {
+    let world = World::new();
+    world.lead_processes();
+    let cluster = world.replica().await;
+    let package = TOOL.replace("{text: string}", "{text: string, count: int}");
+    let process = new_process("Water", &package);
+    let id = process.id.clone();
+    cluster.deploy(&acme(), process).await.unwrap();
+    let name = entry::name(&id);
+    world.api.edit("eo", &name, |process: &mut Process| process.spec.defaults = Some(json!({"text": "t", "count": 1})));
+    let is_seen = async {
+        while cluster
+            .process(&acme(), &id)
+            .await
+            .unwrap()
+            .is_none_or(|record| record.description["inputs"]["count"]["minOccurs"] == json!(1))
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), is_seen).await.unwrap();
+    let digest = world.api.get::<Process>("eo", &name).unwrap().status.unwrap().digest;
+    assert!(digest.is_some());
+    let job = cluster.create(&acme(), NewJob { process: id.clone(), package: None, ..new_job() }).await.unwrap();
+    cluster.undeploy(&acme(), &id).await.unwrap();
+    let spec = world.api.get::<ProcessJob>("eo", job.id.as_str()).unwrap().spec;
+    assert_eq!((spec.process_ref, spec.package_digest), (Some(name), digest));
+    assert_eq!(spec.inputs, Some(json!({"text": "water", "count": 1})));
+}
+
+#[tokio::test]
 async fn a_package_with_imports_is_frozen_as_it_was_fetched() {
     let world = World::new();
     world.lead_processes();
