@@ -13,7 +13,7 @@ use weir_http::backend::{
     Asked, JobFailure, JobId, JobRecord, NewJob, ProcessId, ResponseForm, StepRecord, Subscriber,
 };
 
-use crate::job::run_id;
+use crate::job::{accepted_tenant, run_id};
 
 /// Process id of a job that brings its own package and does not say what it is called.
 const UNNAMED: &str = "inline";
@@ -26,6 +26,8 @@ pub(super) struct Job {
     pub uid: String,
     /// Keys what it has in the store.
     pub run_id: String,
+    /// With which it was accepted, if it says so. Proves nothing by itself.
+    pub tenant: Option<String>,
     /// The phase that its subscriber was told last.
     pub told: Option<Phase>,
 }
@@ -54,7 +56,7 @@ impl Job {
         };
         let told = object.annotations().get(TOLD).and_then(|word| Phase::deserialize(Json::String(word.clone())).ok());
         let (uid, run_id) = (object.uid().unwrap_or_default(), run_id(object));
-        Some(Self { record: record.into(), uid, run_id, told })
+        Some(Self { record: record.into(), uid, run_id, tenant: accepted_tenant(object), told })
     }
 
     /// Whether its subscriber wants to be told of the phase that it is in now.

@@ -513,6 +513,40 @@ async fn a_log_is_live_while_its_step_runs_and_complete_when_the_pod_is_gone() {
 }
 
 #[tokio::test]
+async fn what_a_job_wrote_is_found_after_its_tenant_was_renamed_and_by_nobody_else_i9() {
+    let world = World::new();
+    let cluster = world.replica().await;
+    let id = cluster.create(&acme(), new_job()).await.unwrap().id.clone();
+    let uid = world.api.get::<ProcessJob>("eo", id.as_str()).unwrap().metadata.uid.unwrap();
+    let keys = JobKeys::new("acme".parse().unwrap(), uid.parse().unwrap());
+    let (mut journal, _) = Journal::open(Arc::clone(&world.services.store), keys.clone()).await.unwrap();
+    let job =
+        json!({"entry": "weir:a.cwl", "documents": {}, "inputs": {}, "attemptsMax": 1, "continueOnFailure": false});
+    let spec = json!({"format": 1, "namespace": "eo", "name": id, "uid": uid, "resultId": id, "resultsBucket": "results",
+                      "digest": "00", "job": job});
+    journal.append(&[event(json!({"at": 0, "event": "Accepted", "spec": spec})), started("one", 1, 1)]).await.unwrap();
+    let accepted = json!({"weir.dev/run-id": uid, "weir.dev/tenant": "acme"});
+    world.api.edit("eo", id.as_str(), |job: &mut ProcessJob| {
+        job.metadata.annotations = serde_json::from_value(accepted.clone()).unwrap();
+    });
+    let mut copy: ProcessJob = world.api.get("eo", id.as_str()).unwrap();
+    (copy.metadata.namespace, copy.metadata.uid) = (Some("other".to_owned()), None);
+    world.api.insert(&copy);
+    let renamed: Tenant = "renamed".parse().unwrap();
+    world.api.edit("", "eo", |namespace: &mut Namespace| {
+        namespace.metadata.labels = Some([("weir.dev/tenant".to_owned(), "renamed".to_owned())].into());
+    });
+    let seen = async {
+        while !cluster.has_tenant(&renamed).await.unwrap() || cluster.job(&other(), &id).await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), seen).await.unwrap();
+    let logs = async |tenant: &Tenant| cluster.texts(tenant, &id).await.unwrap().len();
+    assert_eq!((logs(&renamed).await, logs(&other()).await), (1, 0));
+}
+
+#[tokio::test]
 async fn results_are_the_jobs_own_and_nobody_elses_i9() {
     let store = Store::served().await;
     let settings =
