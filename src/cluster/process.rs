@@ -32,6 +32,7 @@ use weir_api::kubernetes::names::{FIELD_MANAGER, TENANT};
 use weir_store::Tenant;
 
 use crate::context::Services;
+use crate::intake::inputs::{defaults, with_defaults};
 use crate::intake::malformed;
 use crate::limits::{
     PACKAGE_RETRY_SECONDS, PACKAGE_RETRY_SECONDS_MAX, PROCESS_SECONDS_MAX, RESOLVING_MAX, TAKEN_ID_SECONDS,
@@ -206,6 +207,11 @@ impl Keeper {
         let workflow = process.spec.workflow.as_deref();
         match resolve(&self.guarded, self.store.as_ref(), &tenant, &source, workflow).await {
             Ok(resolved) => {
+                if let Some(Err(message)) =
+                    defaults(process).map(|defaults| with_defaults(resolved.package.clone(), &defaults))
+                {
+                    return Ok(Err(Unresolved { verdict: Verdict::misfits(&message), is_transient: false }));
+                }
                 resolved.stored.put(self.store.as_ref(), &tenant).await?;
                 Ok(Ok(Verdict::ready(&resolved)))
             }

@@ -38,8 +38,8 @@ pub(super) struct Entry {
     pub digest: Option<String>,
     /// What was found about it as it is now; `None`: nothing yet.
     pub found: Option<Found>,
-    /// Whether more than the package was deployed.
-    pub is_annotated: bool,
+    /// Whether the object says more: what was deployed besides the package, or defaults.
+    pub has_more: bool,
 }
 
 /// What the controller of Processes found.
@@ -74,7 +74,7 @@ impl Entry {
             workflow: process.spec.workflow.clone(),
             digest,
             found,
-            is_annotated: process.annotations().contains_key(DEPLOYED),
+            has_more: process.annotations().contains_key(DEPLOYED) || process.spec.defaults.is_some(),
         })
     }
 

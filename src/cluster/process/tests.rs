@@ -93,6 +93,19 @@ async fn a_broken_package_is_told_once_and_mended_by_a_change() {
 }
 
 #[tokio::test]
+async fn defaults_that_do_not_fit_the_package_are_told() {
+    let world = World::new().started();
+    world.deploy("water", &json!({"package": {"inline": PACKAGE}, "defaults": {"text": 7}}));
+    let status = world.told("water", "SpecInvalid").await;
+    insta::assert_snapshot!(status.conditions[0].message, @"
+    spec.defaults of Process water: error: the value must be of type string, not an integer (at /text)
+    help: put it in quotes
+    ");
+    world.api.edit("eo", "water", |process: &mut Process| process.spec.defaults = Some(json!({"text": "seven"})));
+    world.told("water", "Resolved").await;
+}
+
+#[tokio::test]
 async fn a_process_that_is_made_anew_under_the_name_of_a_broken_one_is_looked_at() {
     let world = World::new().started();
     world.deploy("water", &json!({"package": {"inline": PACKAGE.replace("string", "strin")}}));

@@ -54,6 +54,11 @@ impl Verdict {
         Self::Refused { reason: ID_TAKEN, message }
     }
 
+    /// Of a Process whose defaults do not fit its package.
+    pub fn misfits(message: &str) -> Self {
+        Self::Refused { reason: SPEC_INVALID, message: bounded(message) }
+    }
+
     fn contradiction(message: &str) -> Self {
         Self::Refused { reason: SPEC_INVALID, message: message.to_owned() }
     }
