@@ -10,11 +10,14 @@ mod execution;
 mod findings;
 mod generate;
 mod inputs;
+mod oidc;
 #[cfg(feature = "cluster")]
 mod operator;
 mod paths;
 #[cfg(feature = "embedded")]
 mod progress;
+#[cfg(feature = "embedded")]
+pub mod raster;
 #[cfg(feature = "embedded")]
 mod run;
 #[cfg(feature = "embedded")]
