@@ -240,7 +240,7 @@ async fn a_script_of_an_allowed_page_gets_through_with_its_token() {
     let secret = Secret::ec();
     let provider = Provider::with(vec![secret.jwk("c")]).await;
     let settings = Settings { origins: "https://portal.example".parse().unwrap(), ..Settings::default() };
-    let facade = Facade::new(Memory::acme() as _, World::new(), settings).with_bearer(provider.bearer());
+    let facade = Facade::new(Memory::acme() as _, World::new(), settings).with_bearer(bearer(&provider));
     let site = Client::of(facade);
     let (path, origin) = ("/acme/ogc-api/processes/greet/execution", ("origin", "https://portal.example"));
     let wanted = [("access-control-request-method", "POST"), ("access-control-request-headers", "authorization")];
