@@ -1,8 +1,8 @@
 //! From a request to its handler.
 //!
 //! Everything of a tenant is below `/{tenant}`; each part of the API gives its own `routes()`. Layers, from the outside:
-//! the request gets its id, CORS and OPTIONS, problems are written, bodies are read, time runs, a slash at the end of the
-//! path is cut off; then the route, and before its handler the tenant.
+//! the request gets its id, CORS and OPTIONS, problems are written, a slash at the end of the path is cut off; then the
+//! route, and before its handler the tenant, and the body: of whoever is not let in nothing is read. From then on time runs.
 
 use std::sync::Arc;
 
@@ -14,28 +14,26 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
-use crate::body::{self, Room};
-use crate::browser;
 use crate::limits::ANSWER_TIME;
 use crate::problem::{self, Problem};
-use crate::{Facade, conformance, cors, deploy, execution, jobs, landing, openapi, processes, request_id, tenant};
+use crate::{
+    Facade, body, browser, conformance, cors, deploy, execution, jobs, landing, openapi, processes, request_id, tenant,
+};
 
 /// Everything that the façade answers.
 pub fn router(facade: Arc<Facade>) -> Router {
     let routes = routes(Arc::clone(&facade));
     // Around the routes as a whole: only there `Allow` of what has no such method is known.
     let whole = async move |request: Request| -> Response {
-        match timeout(ANSWER_TIME, routes.oneshot(without_last_slash(request))).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            Err(_) => late().into_response(),
+        match routes.oneshot(without_last_slash(request)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
         }
     };
     Router::new()
         .fallback(whole)
         // Bodies have been read by then, within their limit.
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(Room::default(), body::read))
         .layer(middleware::from_fn(problem::render))
         .layer(middleware::map_response(browser::guard))
         .layer(middleware::from_fn_with_state(facade, cors::answer))
@@ -54,17 +52,22 @@ fn routes(facade: Arc<Facade>) -> Router {
     Router::new()
         .nest("/{tenant}/ogc-api", api)
         .nest("/{tenant}", jobs::outside())
+        .route_layer(middleware::from_fn(in_time))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), body::read))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), tenant::admit))
         .route_layer(middleware::from_fn(name_route))
         .fallback(async || Problem::not_found("such resource"))
         .with_state(facade)
 }
 
-fn late() -> Problem {
-    let seconds = ANSWER_TIME.as_secs();
-    Problem::unavailable(format!(
-        "there was no answer within {seconds} s; what was asked for may have been done all the same"
-    ))
+/// Nobody waits for ever, whatever a handler waits for (invariant I6).
+async fn in_time(request: Request, next: Next) -> Response {
+    timeout(ANSWER_TIME, next.run(request)).await.unwrap_or_else(|_| {
+        let seconds = ANSWER_TIME.as_secs();
+        let detail =
+            format!("there was no answer within {seconds} s; what was asked for may have been done all the same");
+        Problem::unavailable(detail).into_response()
+    })
 }
 
 /// Says in the answer's extensions which route it was: for those who count.

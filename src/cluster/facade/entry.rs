@@ -38,8 +38,8 @@ pub(super) struct Entry {
     pub digest: Option<String>,
     /// What was found about it as it is now; `None`: nothing yet.
     pub found: Option<Found>,
-    /// Whether more than the package was deployed.
-    pub is_annotated: bool,
+    /// Whether the object says more: what was deployed besides the package, or defaults.
+    pub has_more: bool,
 }
 
 /// What the controller of Processes found.
@@ -57,13 +57,15 @@ impl Entry {
         let status = process.status.clone().unwrap_or_default();
         let ready = status.conditions.iter().find(|condition| condition.type_ == READY);
         let is_current = status.observed_generation == process.metadata.generation;
-        let found = ready.filter(|_| is_current).map(|ready| match (ready.status.as_str(), ready.reason.as_str()) {
-            ("True", _) => Found::Ready,
-            (_, ID_TAKEN) => Found::Taken(ready.message.clone()),
-            _ => Found::Refused(ready.message.clone()),
+        let found = ready.filter(|_| is_current);
+        let found = found.and_then(|ready| match (ready.status.as_str(), ready.reason.as_str()) {
+            ("True", _) => Some(Found::Ready),
+            ("Unknown", _) => None,
+            (_, ID_TAKEN) => Some(Found::Taken(ready.message.clone())),
+            _ => Some(Found::Refused(ready.message.clone())),
         });
-        // While a change is looked at, jobs run what was there before.
-        let digest = status.digest.filter(|_| ready.is_some_and(|ready| ready.status == "True"));
+        // While a change is looked at, or cannot be, jobs run what was there before.
+        let digest = status.digest.filter(|_| ready.is_some_and(|ready| ready.status != "False"));
         Some(Self {
             name: process.name_any(),
             uid: process.uid().unwrap_or_default(),
@@ -74,7 +76,7 @@ impl Entry {
             workflow: process.spec.workflow.clone(),
             digest,
             found,
-            is_annotated: process.annotations().contains_key(DEPLOYED),
+            has_more: process.annotations().contains_key(DEPLOYED) || process.spec.defaults.is_some(),
         })
     }
 
@@ -222,6 +224,8 @@ mod tests {
         assert_eq!(process(2, "True").found, Some(Found::Ready));
         assert_eq!(process(2, "False").found, Some(Found::Refused("m".to_owned())));
         assert_eq!(process(2, "False").digest, None);
+        let unknown = process(2, "Unknown");
+        assert_eq!((unknown.found, unknown.digest.as_deref()), (None, Some("d")), "the store is away");
         let changing = process(1, "True");
         assert_eq!((changing.found, changing.digest.as_deref()), (None, Some("d")), "the old one still runs");
     }

@@ -27,7 +27,7 @@ use crate::limits::{
 };
 
 impl Cluster {
-    pub(super) async fn create_job(&self, tenant: &Tenant, new: NewJob) -> Result<Arc<JobRecord>, BackendError> {
+    pub(super) async fn create_job(&self, tenant: &Tenant, mut new: NewJob) -> Result<Arc<JobRecord>, BackendError> {
         let namespace = self.namespace(tenant)?;
         let id = new_id()?;
         let runs = match &new.package {
@@ -39,8 +39,14 @@ impl Cluster {
             }
             Some(package) => Runs::Package(package.clone()),
             None => {
-                let entry = self.entry(&namespace, &new.process).await?.filter(|entry| entry.digest.is_some());
-                Runs::Process(entry.ok_or_else(|| no_process(&new.process))?.name.clone())
+                let missing = || no_process(&new.process);
+                let entry = self.entry(&namespace, &new.process).await?.ok_or_else(missing)?;
+                let digest = entry.digest.clone().ok_or_else(missing)?;
+                let ready = self.ready_process(tenant, &namespace, &entry).await?.ok_or_else(missing)?;
+                // Whatever becomes of the process until the job is accepted, it has what was promised.
+                let given = std::mem::replace(&mut new.inputs, (*ready.defaults).clone());
+                new.inputs.extend(given);
+                Runs::Process { name: entry.name.clone(), digest }
             }
         };
         let outputs = new.asked.outputs.as_ref().map_or(0, |outputs| json!(outputs).to_string().len());

@@ -14,6 +14,7 @@ use super::cache::Cache;
 use super::entry::{Besides, Entry};
 use super::failure::refused;
 use super::{Cluster, store_tenant};
+use crate::intake::inputs::{defaults, with_defaults};
 use crate::job::in_time;
 use crate::limits::{FACADE_PACKAGE_BYTES_MIN, FACADE_PACKAGES_BYTES};
 use crate::process::resolve::{ResolveError, Source, resolve};
@@ -21,10 +22,18 @@ use crate::process::resolve::{ResolveError, Source, resolve};
 /// Uid, generation and digest: everything that a record depends on.
 type Version = (String, i64, String);
 
-/// Records of processes.
+/// A process that jobs can be started of.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    pub record: Arc<ProcessRecord>,
+    /// What its Process gives where a job gives nothing.
+    pub defaults: Arc<Map<String, Json>>,
+}
+
+/// Processes with their packages.
 #[derive(Debug)]
 pub(super) struct Packages {
-    kept: Cache<Version, Arc<ProcessRecord>>,
+    kept: Cache<Version, Ready>,
     /// One package is read at a time: of many who want the same one, the first reads it.
     reading: Mutex<()>,
 }
@@ -43,26 +52,43 @@ impl Cluster {
         namespace: &str,
         entry: &Entry,
     ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        Ok(self.ready_process(tenant, namespace, entry).await?.map(|ready| ready.record))
+    }
+
+    /// The same, with what jobs of it take over.
+    pub(super) async fn ready_process(
+        &self,
+        tenant: &Tenant,
+        namespace: &str,
+        entry: &Entry,
+    ) -> Result<Option<Ready>, BackendError> {
         let Some(digest) = entry.digest.clone() else { return Ok(None) };
         let version = (entry.uid.clone(), entry.generation, digest.clone());
-        if let Some(record) = self.packages.kept.get(&version) {
-            return Ok(Some(record));
+        if let Some(ready) = self.packages.kept.get(&version) {
+            return Ok(Some(ready));
         }
         let _reading = self.packages.reading.lock().await;
-        if let Some(record) = self.packages.kept.get(&version) {
-            return Ok(Some(record));
+        if let Some(ready) = self.packages.kept.get(&version) {
+            return Ok(Some(ready));
         }
         let source = Source::Digest(digest);
-        let (tenant, workflow) = (store_tenant(tenant)?, entry.workflow.as_deref());
-        let resolved = resolve(&self.guarded, &*self.services.store, &tenant, &source, workflow);
+        // The frozen package names the process to run: while a change of the object is looked at, that is not the one that
+        // the object names.
+        let tenant = store_tenant(tenant)?;
+        let resolved = resolve(&self.guarded, &*self.services.store, &tenant, &source, None);
         let resolved = resolved.await.map_err(|error| unreadable(entry, &error))?;
         let mut imports = resolved.stored.documents;
         let url = split_fragment(&resolved.stored.entry).0.to_owned();
         let cwl = imports.remove(&url).unwrap_or_default();
-        let besides = if entry.is_annotated { self.besides(namespace, entry, &cwl).await? } else { None };
+        let object = if entry.has_more { self.object(namespace, entry).await? } else { None };
+        let besides = object.as_ref().and_then(|object| Besides::read(object, &cwl));
         let (application_package, stated) =
             besides.map_or((None, None), |besides| (besides.application_package, besides.description));
-        let mut description = stated.unwrap_or_else(|| described(&resolved.package));
+        let package = match object.as_ref().and_then(defaults) {
+            Some(defaults) => with_defaults(resolved.package, &defaults).map_err(BackendError::Internal)?,
+            None => resolved.package,
+        };
+        let mut description = stated.unwrap_or_else(|| described(&package));
         description.insert("id".to_owned(), entry.id.as_str().into());
         description.insert("mutable".to_owned(), entry.mutable.into());
         let texts = cwl.len() + imports.values().map(String::len).sum::<usize>();
@@ -74,20 +100,20 @@ impl Cluster {
             id: entry.id.clone(),
             description: description.into(),
             mutable: entry.mutable,
-            package: resolved.package.into(),
+            package: package.into(),
             deployed: deployed.into(),
         });
-        self.packages.kept.put(version, Arc::clone(&record), weight.max(FACADE_PACKAGE_BYTES_MIN));
-        Ok(Some(record))
+        let defaults = object.and_then(|object| object.spec.defaults?.as_object().cloned()).unwrap_or_default();
+        let ready = Ready { record, defaults: defaults.into() };
+        self.packages.kept.put(version, ready.clone(), weight.max(FACADE_PACKAGE_BYTES_MIN));
+        Ok(Some(ready))
     }
 
-    /// What was deployed besides the package.
-    async fn besides(&self, namespace: &str, entry: &Entry, cwl: &str) -> Result<Option<Besides>, BackendError> {
+    /// The object, for what is not remembered of it.
+    async fn object(&self, namespace: &str, entry: &Entry) -> Result<Option<Process>, BackendError> {
         let api: Api<Process> = Api::namespaced(self.client.clone(), namespace);
         let found = in_time(api.get_opt(&entry.name)).await.map_err(|error| refused("read the process", &error))?;
-        Ok(found
-            .filter(|process| process.metadata.uid.as_ref() == Some(&entry.uid))
-            .and_then(|process| Besides::read(&process, cwl)))
+        Ok(found.filter(|process| process.metadata.uid.as_ref() == Some(&entry.uid)))
     }
 }
 

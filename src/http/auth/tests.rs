@@ -234,6 +234,43 @@ async fn nothing_of_a_tenant_is_answered_without_a_token_that_names_it_i9() {
     assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"weir\"");
 }
 
+/// Browsers ask without a token whether they may send one (Fetch standard, "CORS-preflight fetch").
+#[tokio::test]
+async fn a_script_of_an_allowed_page_gets_through_with_its_token() {
+    let secret = Secret::ec();
+    let provider = Provider::with(vec![secret.jwk("c")]).await;
+    let settings = Settings { origins: "https://portal.example".parse().unwrap(), ..Settings::default() };
+    let facade = Facade::new(Memory::acme() as _, World::new(), settings).with_bearer(bearer(&provider));
+    let site = Client::of(facade);
+    let (path, origin) = ("/acme/ogc-api/processes/greet/execution", ("origin", "https://portal.example"));
+    let wanted = [("access-control-request-method", "POST"), ("access-control-request-headers", "authorization")];
+    let preflight = site.send("OPTIONS", path, &[origin, wanted[0], wanted[1]], "").await;
+    assert_eq!((preflight.status, preflight.body.len()), (204, 0));
+    assert_eq!(preflight.header("access-control-allow-origin"), origin.1);
+    assert!(preflight.header("access-control-allow-methods").contains("POST"));
+    assert!(preflight.header("access-control-allow-headers").contains("Authorization"));
+    let body = json!({"inputs": {"message": "a"}}).to_string();
+    let authorization = format!("Bearer {}", secret.token("c", &provider.claims(&json!({}))));
+    let request = [origin, ("content-type", "application/json"), ("prefer", "respond-async")];
+    let without = site.send("POST", path, &request, body.clone()).await;
+    // The page may read why not.
+    assert_eq!((without.status, without.header("access-control-allow-origin")), (401, origin.1));
+    let with = [&request[..], &[("authorization", &authorization)]].concat();
+    let answer = site.send("POST", path, &with, body).await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (201, origin.1));
+}
+
+#[tokio::test]
+async fn of_whoever_is_not_let_in_no_body_is_waited_for() {
+    let provider = Provider::with(vec![Secret::ec().jwk("c")]).await;
+    let site = guarded_site(&provider);
+    let body = || axum::body::Body::from_stream(futures_util::stream::pending::<Result<String, std::io::Error>>());
+    for (tenant, status) in [("acme", 401), ("missing", 401), ("..", 404)] {
+        let path = format!("/{tenant}/ogc-api/processes");
+        assert_eq!(site.send("POST", &path, &[("content-type", "application/cwl")], body()).await.status, status);
+    }
+}
+
 #[tokio::test]
 async fn the_definition_of_the_api_says_which_tokens_are_asked_for() {
     let secret = Secret::ec();
