@@ -10,6 +10,7 @@ mod entry;
 mod failure;
 mod index;
 mod jobs;
+mod lookup;
 mod notices;
 mod packages;
 mod processes;
@@ -273,11 +274,15 @@ impl Backend for Cluster {
     }
 
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
-        let namespace = self.namespace(tenant)?;
-        match self.entry(&namespace, id).await? {
-            Some(entry) => self.record(tenant, &namespace, &entry).await,
-            None => Ok(None),
-        }
+        self.shown_process(tenant, id).await
+    }
+
+    async fn process_to_run(
+        &self,
+        tenant: &Tenant,
+        id: &ProcessId,
+    ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        self.process_as_it_is(tenant, id).await
     }
 
     async fn deploy(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {

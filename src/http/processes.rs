@@ -6,7 +6,7 @@ use axum::Router;
 use serde_json::{Map, Value as Json};
 
 use crate::Facade;
-use crate::backend::ProcessRecord;
+use crate::backend::{BackendError, ProcessRecord};
 use crate::links::{Base, rel};
 use crate::names::{ProcessId, Tenant};
 use crate::problem::Problem;
@@ -31,16 +31,37 @@ impl Facade {
 
     /// One of them.
     pub async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Arc<ProcessRecord>, Problem> {
-        if let Some(process) = self.built_in(id) {
-            return Ok(Arc::clone(process));
+        match self.built_in(id) {
+            Some(process) => Ok(Arc::clone(process)),
+            None => found(id, self.backend.process(tenant, id).await),
         }
-        let process = self.backend.process(tenant, id).await?;
-        process.ok_or_else(|| Problem::no_such_process(id.as_str()))
+    }
+
+    /// The same, as a job would run it now.
+    pub async fn process_to_run(&self, tenant: &Tenant, id: &ProcessId) -> Result<Arc<ProcessRecord>, Problem> {
+        match self.built_in(id) {
+            Some(process) => Ok(Arc::clone(process)),
+            None => found(id, self.backend.process_to_run(tenant, id).await),
+        }
     }
 
     /// The built-in process of an id.
     pub fn built_in(&self, id: &ProcessId) -> Option<&Arc<ProcessRecord>> {
         self.built_ins.iter().find(|process| process.id == *id)
+    }
+}
+
+fn found(
+    id: &ProcessId,
+    found: Result<Option<Arc<ProcessRecord>>, BackendError>,
+) -> Result<Arc<ProcessRecord>, Problem> {
+    match found {
+        Ok(Some(process)) => Ok(process),
+        Ok(None) => Err(Problem::no_such_process(id.as_str())),
+        Err(error @ BackendError::NotFound(_)) => {
+            Err(Problem { detail: error.to_string(), ..Problem::no_such_process(id.as_str()) })
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

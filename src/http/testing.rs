@@ -232,7 +232,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn record_of(process: NewProcess, mutable: bool) -> Arc<ProcessRecord> {
     let NewProcess { id, deployed, mut description, package } = process;
     description.insert("mutable".into(), mutable.into());
-    Arc::new(ProcessRecord { id, description: Arc::new(description), mutable, package, deployed: Arc::new(deployed) })
+    Arc::new(ProcessRecord {
+        id,
+        description: Arc::new(description),
+        mutable,
+        package,
+        deployed: Arc::new(deployed),
+        version: None,
+    })
 }
 
 fn stream_of(bytes: Bytes) -> ByteStream {

@@ -32,8 +32,6 @@ pub(super) struct Entry {
     pub created: Option<Timestamp>,
     pub id: ProcessId,
     pub mutable: bool,
-    /// Which process of the package.
-    pub workflow: Option<String>,
     /// Of the frozen package that jobs run, if jobs can be started.
     pub digest: Option<String>,
     /// What was found about it as it is now; `None`: nothing yet.
@@ -63,7 +61,8 @@ impl Entry {
             _ => Found::Refused(ready.message.clone()),
         });
         // While a change is looked at, jobs run what was there before.
-        let digest = status.digest.filter(|_| ready.is_some_and(|ready| ready.status == "True"));
+        let is_ready = ready.is_some_and(|ready| ready.status == "True");
+        let digest = status.digest.filter(|_| is_ready && process.metadata.deletion_timestamp.is_none());
         Some(Self {
             name: process.name_any(),
             uid: process.uid().unwrap_or_default(),
@@ -71,11 +70,25 @@ impl Entry {
             created: process.creation_timestamp().map(|time| time.0),
             id: verdict::id(process).parse().ok()?,
             mutable: process.spec.mutable.unwrap_or(true),
-            workflow: process.spec.workflow.clone(),
             digest,
             found,
             has_more: process.annotations().contains_key(DEPLOYED) || process.spec.defaults.is_some(),
         })
+    }
+
+    /// Names what jobs run, and everything else that its record depends on; `None` if no job can be started.
+    pub fn version(&self) -> Option<String> {
+        let digest = self.digest.as_ref()?;
+        Some(format!("{}/{}/{digest}", self.uid, self.generation))
+    }
+
+    /// Why no job can be started.
+    pub fn trouble(&self) -> &str {
+        match &self.found {
+            None => "its package has not been looked at yet",
+            Some(Found::Ready) => "it is being removed",
+            Some(Found::Taken(message) | Found::Refused(message)) => message,
+        }
     }
 
     /// Older ones first.

@@ -17,7 +17,6 @@ use weir_http::backend::{BackendError, JobId, JobRecord, NewJob, Tenant};
 use super::Cluster;
 use super::failure::{is_code, is_in_doubt, refused};
 use super::index::Key;
-use super::processes::no_process;
 use super::record::{self, Inputs, Job, Runs};
 use crate::intake::OWN_INPUTS;
 use crate::job::{Backoff, in_time};
@@ -39,8 +38,8 @@ impl Cluster {
             }
             Some(package) => Runs::Package(package.clone()),
             None => {
-                let entry = self.entry(&namespace, &new.process).await?.filter(|entry| entry.digest.is_some());
-                Runs::Process(entry.ok_or_else(|| no_process(&new.process))?.name.clone())
+                let entry = self.entry_to_run(&namespace, &new.process, new.version.as_deref()).await?;
+                Runs::Process(entry.name.clone())
             }
         };
         let outputs = new.asked.outputs.as_ref().map_or(0, |outputs| json!(outputs).to_string().len());
@@ -139,12 +138,8 @@ impl Cluster {
         if let Some(job) = self.index.job(namespace, id.as_str()) {
             return Ok(Some(job));
         }
-        match in_time(self.job_api(namespace).get_opt(id.as_str())).await {
-            Ok(Some(object)) => Ok(Job::of(&object, |name| self.process_id(namespace, name)).map(Arc::new)),
-            // What cannot be read as a job is none for the façade (invariant I11).
-            Ok(None) | Err(kube::Error::SerdeError(_)) => Ok(None),
-            Err(error) => Err(refused("look up the job", &error)),
-        }
+        let object: Option<ProcessJob> = self.look_up(namespace, id.as_str()).await?;
+        Ok(object.and_then(|object| Job::of(&object, |name| self.process_id(namespace, name))).map(Arc::new))
     }
 
     pub(super) async fn the_job(&self, tenant: &Tenant, id: &JobId) -> Result<(String, Arc<Job>), BackendError> {

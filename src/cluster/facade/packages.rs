@@ -19,13 +19,11 @@ use crate::job::in_time;
 use crate::limits::{FACADE_PACKAGE_BYTES_MIN, FACADE_PACKAGES_BYTES};
 use crate::process::resolve::{ResolveError, Source, resolve};
 
-/// Uid, generation and digest: everything that a record depends on.
-type Version = (String, i64, String);
-
 /// Records of processes.
 #[derive(Debug)]
 pub(super) struct Packages {
-    kept: Cache<Version, Arc<ProcessRecord>>,
+    /// By version.
+    kept: Cache<String, Arc<ProcessRecord>>,
     /// One package is read at a time: of many who want the same one, the first reads it.
     reading: Mutex<()>,
 }
@@ -44,8 +42,7 @@ impl Cluster {
         namespace: &str,
         entry: &Entry,
     ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
-        let Some(digest) = entry.digest.clone() else { return Ok(None) };
-        let version = (entry.uid.clone(), entry.generation, digest.clone());
+        let (Some(digest), Some(version)) = (entry.digest.clone(), entry.version()) else { return Ok(None) };
         if let Some(record) = self.packages.kept.get(&version) {
             return Ok(Some(record));
         }
@@ -54,11 +51,14 @@ impl Cluster {
             return Ok(Some(record));
         }
         let source = Source::Digest(digest);
-        let (tenant, workflow) = (store_tenant(tenant)?, entry.workflow.as_deref());
-        let resolved = resolve(&self.guarded, &*self.services.store, &tenant, &source, workflow);
+        // The frozen package names the process to run: while a change of the object is looked at, that is not the one that
+        // the object names.
+        let tenant = store_tenant(tenant)?;
+        let resolved = resolve(&self.guarded, &*self.services.store, &tenant, &source, None);
         let resolved = resolved.await.map_err(|error| unreadable(entry, &error))?;
         let mut imports = resolved.stored.documents;
-        let url = split_fragment(&resolved.stored.entry).0.to_owned();
+        let (url, workflow) = split_fragment(&resolved.stored.entry);
+        let (url, workflow) = (url.to_owned(), workflow.map(str::to_owned));
         let cwl = imports.remove(&url).unwrap_or_default();
         let object = if entry.has_more { self.object(namespace, entry).await? } else { None };
         let besides = object.as_ref().and_then(|object| Besides::read(object, &cwl));
@@ -75,13 +75,14 @@ impl Cluster {
         let weight = texts + application_package.as_ref().map_or(0, String::len);
         // What was not fetched has a name of weir's own.
         let url = Some(url).filter(|url| !url.starts_with("weir:"));
-        let deployed = Deployed { cwl, url, imports, workflow: entry.workflow.clone(), application_package };
+        let deployed = Deployed { cwl, url, imports, workflow, application_package };
         let record = Arc::new(ProcessRecord {
             id: entry.id.clone(),
             description: description.into(),
             mutable: entry.mutable,
             package: package.into(),
             deployed: deployed.into(),
+            version: Some(version.clone()),
         });
         self.packages.kept.put(version, Arc::clone(&record), weight.max(FACADE_PACKAGE_BYTES_MIN));
         Ok(Some(record))

@@ -42,26 +42,85 @@ impl Cluster {
         Ok(records)
     }
 
-    /// What is known of a process: as the watch saw it, else as the API server has it now.
-    pub(super) async fn entry(&self, namespace: &str, id: &ProcessId) -> Result<Option<Arc<Entry>>, BackendError> {
-        if let Some(entry) = self.index.process(namespace, id) {
-            return Ok(Some(entry));
+    /// A process as the watch saw it; one that was not seen ready is asked for: it may have become so.
+    pub(super) async fn shown_process(
+        &self,
+        tenant: &Tenant,
+        id: &ProcessId,
+    ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        let namespace = self.namespace(tenant)?;
+        let seen = self.index.process(&namespace, id).filter(|entry| entry.digest.is_some());
+        let entry = if seen.is_some() { seen } else { self.standing(&namespace, id).await? };
+        self.ready_record(tenant, &namespace, entry).await
+    }
+
+    /// A process as the API server has it now: whatever a replica has answered about a change is in it.
+    pub(super) async fn process_as_it_is(
+        &self,
+        tenant: &Tenant,
+        id: &ProcessId,
+    ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        let namespace = self.namespace(tenant)?;
+        let entry = self.standing(&namespace, id).await?;
+        self.ready_record(tenant, &namespace, entry).await
+    }
+
+    async fn ready_record(
+        &self,
+        tenant: &Tenant,
+        namespace: &str,
+        entry: Option<Arc<Entry>>,
+    ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        let Some(entry) = entry else { return Ok(None) };
+        let record = self.record(tenant, namespace, &entry).await?;
+        record.map(Some).ok_or_else(|| not_ready(&entry))
+    }
+
+    /// What a job runs: the version of its process that its request was checked against.
+    pub(super) async fn entry_to_run(
+        &self,
+        namespace: &str,
+        id: &ProcessId,
+        version: Option<&str>,
+    ) -> Result<Arc<Entry>, BackendError> {
+        let is_meant = |entry: &Arc<Entry>| entry.version().as_deref() == version;
+        if version.is_some()
+            && let Some(entry) = self.index.process(namespace, id).filter(is_meant)
+        {
+            return Ok(entry);
         }
-        let found = in_time(self.process_api(namespace).get_opt(&entry::name(id))).await;
-        let found = found.map_err(|error| refused("look up the process", &error))?;
-        Ok(found.and_then(|process| Entry::of(&process)).filter(|entry| entry.id == *id).map(Arc::new))
+        let entry = self.standing(namespace, id).await?.ok_or_else(|| no_process(id))?;
+        if entry.digest.is_none() {
+            return Err(not_ready(&entry));
+        }
+        if version.is_some() && !is_meant(&entry) {
+            return Err(BackendError::Unavailable(format!(
+                "the process `{id}` was changed while the request was looked at: send it again"
+            )));
+        }
+        Ok(entry)
+    }
+
+    /// What there is of this id, ready or not, as the API server has it now.
+    async fn standing(&self, namespace: &str, id: &ProcessId) -> Result<Option<Arc<Entry>>, BackendError> {
+        let own = entry::name(id);
+        // Whoever applied it may have called it otherwise.
+        let seen = self.index.process(namespace, id).map(|entry| entry.name.clone()).filter(|seen| *seen != own);
+        for name in seen.into_iter().chain([own]) {
+            let found: Option<Process> = self.look_up(namespace, &name).await?;
+            let entry = found.and_then(|process| Entry::of(&process)).filter(|entry| entry.id == *id);
+            if entry.is_some() {
+                return Ok(entry.map(Arc::new));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) async fn deploy_process(&self, tenant: &Tenant, new: NewProcess) -> Result<(), BackendError> {
         let namespace = self.namespace(tenant)?;
         let api = self.process_api(&namespace);
-        if let Some(entry) = self.entry(&namespace, &new.id).await? {
-            // The index may not have seen its end.
-            let found = in_time(api.get_metadata_opt(&entry.name)).await;
-            let found = found.map_err(|error| refused("look up the process", &error))?;
-            if found.is_some_and(|found| found.metadata.uid.as_ref() == Some(&entry.uid)) {
-                return Err(exists(&new.id));
-            }
+        if self.standing(&namespace, &new.id).await?.is_some() {
+            return Err(exists(&new.id));
         }
         let (package, besides) = self.parts(tenant, &new).await?;
         let object = entry::object(&namespace, &new, package, besides.as_ref());
@@ -134,7 +193,7 @@ impl Cluster {
     }
 
     async fn changeable(&self, namespace: &str, id: &ProcessId) -> Result<Arc<Entry>, BackendError> {
-        let entry = self.entry(namespace, id).await?.ok_or_else(|| no_process(id))?;
+        let entry = self.standing(namespace, id).await?.ok_or_else(|| no_process(id))?;
         if !entry.mutable {
             return Err(BackendError::Immutable(format!(
                 "the process `{id}` may not be changed: spec.mutable of Process {} is false",
@@ -234,6 +293,10 @@ impl Cluster {
 
 fn exists(id: &ProcessId) -> BackendError {
     BackendError::Exists(format!("a process `{id}`"))
+}
+
+fn not_ready(entry: &Entry) -> BackendError {
+    BackendError::NotFound(format!("process `{}` that jobs can be started of: {}", entry.id, entry.trouble()))
 }
 
 pub(super) fn no_process(id: &ProcessId) -> BackendError {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
@@ -13,6 +14,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use weir_api::Phase;
+use weir_api::kubernetes::ProcessSpec;
+use weir_api::kubernetes::process::Package;
 use weir_http::backend::{Asked, Deployed, Subscriber};
 use weir_plan::Recorded;
 use weir_store::Journal;
@@ -22,6 +25,7 @@ use crate::data::Results;
 use crate::data::tests::world::Store;
 use crate::intake::fixture;
 use crate::metrics::Metrics;
+use crate::process::verdict::{self, Verdict};
 use crate::settings::{FetchSettings, Settings};
 use crate::testing::{FakeApi, Fault};
 
@@ -89,6 +93,41 @@ impl World {
         self.tasks.lock().unwrap().spawn(async move { drop(run.await) });
     }
 
+    /// Somebody applies a Process of a text.
+    fn apply(&self, id: &str, cwl: &str, workflow: Option<&str>) {
+        let spec = ProcessSpec {
+            package: Package { inline: Some(cwl.to_owned()), ..Package::default() },
+            workflow: workflow.map(str::to_owned),
+            ..ProcessSpec::default()
+        };
+        if self.api.get::<Process>("eo", id).is_some() {
+            self.api.edit("eo", id, |process: &mut Process| process.spec = spec);
+        } else {
+            let mut process = Process::new(id, spec);
+            process.metadata.namespace = Some("eo".to_owned());
+            self.api.insert(&process);
+        }
+    }
+
+    /// The leader finds it sound as it is now.
+    async fn judge(&self, id: &str) {
+        let process: Process = self.api.get("eo", id).unwrap();
+        let source = verdict::source(&process).unwrap();
+        let guarded = Guarded::new(&FetchSettings::default()).unwrap();
+        let (store, tenant) = (&*self.services.store, "acme".parse().unwrap());
+        let workflow = process.spec.workflow.as_deref();
+        let resolved = crate::process::resolve::resolve(&guarded, store, &tenant, &source, workflow).await.unwrap();
+        resolved.stored.put(store, &tenant).await.unwrap();
+        self.tell(id, &Verdict::ready(&resolved));
+    }
+
+    /// The leader says what it found of a Process as it is now.
+    fn tell(&self, id: &str, verdict: &Verdict) {
+        self.api.edit("eo", id, |process: &mut Process| {
+            process.status = Some(verdict::status(process, verdict, Time(jiff::Timestamp::UNIX_EPOCH)));
+        });
+    }
+
     /// The leader writes a status.
     fn status(&self, id: &JobId, status: Json) {
         self.api.edit("eo", id.as_str(), |job: &mut ProcessJob| {
@@ -108,7 +147,7 @@ fn other() -> Tenant {
 fn new_job() -> NewJob {
     let inputs = json!({"text": "water"}).as_object().cloned().unwrap();
     let (process, package) = ("echo".parse().unwrap(), Some(TOOL.to_owned()));
-    NewJob { process, package, inputs, asked: Asked::default(), subscriber: None }
+    NewJob { process, version: None, package, inputs, asked: Asked::default(), subscriber: None }
 }
 
 fn new_process(id: &str, cwl: &str) -> NewProcess {
@@ -313,6 +352,7 @@ async fn a_deployed_process_is_found_by_every_replica_and_described_as_it_was_de
     assert!(matches!(one.deploy(&acme(), new).await, Err(BackendError::Exists(_))));
     let mut job = new_job();
     (job.process, job.package) = (id.clone(), None);
+    job.version = two.process(&acme(), &id).await.unwrap().unwrap().version.clone();
     let made = two.create(&acme(), job.clone()).await.unwrap();
     assert_eq!(made.process, id);
     let object: ProcessJob = world.api.get("eo", made.id.as_str()).unwrap();
@@ -335,9 +375,9 @@ async fn what_a_process_gives_by_itself_a_request_may_leave_out() {
     let id = "water".parse().unwrap();
     let found = async {
         loop {
-            match cluster.process(&acme(), &id).await.unwrap() {
-                Some(record) => return record,
-                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            match cluster.process(&acme(), &id).await {
+                Ok(Some(record)) => return record,
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         }
     };
@@ -348,6 +388,92 @@ async fn what_a_process_gives_by_itself_a_request_may_leave_out() {
     let text = &record.description["inputs"]["text"];
     assert_eq!((&text["minOccurs"], &text["schema"]["default"]), (&json!(0), &json!("water")));
     assert_eq!(record.deployed.cwl, package, "the package itself is as it was");
+}
+
+/// Waits until a replica has seen a Process of acme.
+async fn process_seen(cluster: &Cluster, name: &str) {
+    let seen = async {
+        while cluster.index.process_named("eo", name).is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), seen).await.expect("the replica sees the process");
+}
+
+fn job_of(process: &ProcessRecord) -> NewJob {
+    NewJob { process: process.id.clone(), version: process.version.clone(), package: None, ..new_job() }
+}
+
+#[tokio::test]
+async fn what_one_replica_has_answered_about_a_process_every_other_one_goes_by_i4() {
+    let world = World::new();
+    let behind = world.replica().await;
+    let id: ProcessId = "water".parse().unwrap();
+    let runs = async || behind.process_to_run(&acme(), &id).await;
+    world.apply("water", TOOL, None);
+    process_seen(&behind, "water").await;
+    let told = behind.process(&acme(), &id).await.unwrap_err();
+    insta::assert_snapshot!(told, @"there is no process `water` that jobs can be started of: its package has not been looked at yet");
+    world.api.hold_watches("processes");
+
+    // Deployed: 201.
+    world.judge("water").await;
+    assert!(behind.process(&acme(), &id).await.unwrap().is_some());
+    let first = runs().await.unwrap().unwrap();
+    let job = behind.create(&acme(), job_of(&first)).await.unwrap();
+    assert_eq!(job.process, id);
+
+    // Replaced: 204.
+    let newer = TOOL.replace("Finds water", "Finds more water");
+    world.apply("water", &newer, None);
+    world.judge("water").await;
+    let second = runs().await.unwrap().unwrap();
+    assert_eq!(second.deployed.cwl, newer);
+    behind.create(&acme(), job_of(&second)).await.unwrap();
+    let refusal = behind.create(&acme(), job_of(&first)).await.unwrap_err();
+    insta::assert_snapshot!(refusal, @"the process `water` was changed while the request was looked at: send it again");
+
+    // Undeployed: 204.
+    world.api.remove::<Process>("eo", "water");
+    assert!(runs().await.unwrap().is_none());
+    assert!(matches!(behind.create(&acme(), job_of(&second)).await, Err(BackendError::NotFound(_))));
+    assert_eq!(world.api.list::<ProcessJob>("eo").len(), 2);
+}
+
+#[tokio::test]
+async fn a_job_asks_once_for_its_process() {
+    let world = World::new();
+    world.lead_processes();
+    let cluster = world.replica().await;
+    cluster.deploy(&acme(), new_process("water", TOOL)).await.unwrap();
+    let asked = world.api.count("get", "processes");
+    let record = cluster.process_to_run(&acme(), &"water".parse().unwrap()).await.unwrap().unwrap();
+    cluster.create(&acme(), job_of(&record)).await.unwrap();
+    assert_eq!(world.api.count("get", "processes") - asked, 1);
+}
+
+#[tokio::test]
+async fn while_a_replacement_with_another_entry_is_looked_at_the_old_one_is_served() {
+    let world = World::new();
+    let cluster = world.replica().await;
+    let id: ProcessId = "water".parse().unwrap();
+    let graph = |entry: &str| {
+        format!(
+            "cwlVersion: v1.2\n$graph:\n- {}",
+            TOOL.replace("cwlVersion: v1.2\n", "").replace("id: tool", &format!("id: {entry}")).replace('\n', "\n  ")
+        )
+    };
+    world.apply("water", &graph("old"), Some("old"));
+    world.judge("water").await;
+    world.apply("water", &graph("new"), Some("new"));
+    let entry = async |wanted: &str| {
+        let record = cluster.process_to_run(&acme(), &id).await.unwrap().unwrap();
+        assert_eq!(record.deployed.workflow.as_deref(), Some(wanted));
+        assert_eq!(record.package.processes[record.package.entry.0].header().id, wanted);
+    };
+    entry("old").await;
+    world.judge("water").await;
+    entry("new").await;
 }
 
 #[tokio::test]

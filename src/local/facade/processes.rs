@@ -159,7 +159,7 @@ fn read(path: &Path) -> Result<Arc<ProcessRecord>, StoredError> {
 fn deployed_process(stored: Stored, package: Arc<Package>) -> Arc<ProcessRecord> {
     let Stored { id, deployed, description, .. } = stored;
     let (description, deployed) = (Arc::new(description), Arc::new(deployed));
-    Arc::new(ProcessRecord { id, description, mutable: true, package, deployed })
+    Arc::new(ProcessRecord { id, description, mutable: true, package, deployed, version: None })
 }
 
 fn named(id: &ProcessId) -> String {

@@ -137,6 +137,7 @@ fn job(process: &str, inputs: Json) -> NewJob {
     let Json::Object(inputs) = inputs else { panic!() };
     NewJob {
         process: process.parse().unwrap(),
+        version: None,
         package: None,
         inputs,
         asked: Asked { outputs: Some(Map::new()), ..Asked::default() },
