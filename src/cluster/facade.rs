@@ -285,6 +285,11 @@ impl Backend for Cluster {
         self.process_as_it_is(tenant, id).await
     }
 
+    async fn is_mutable(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<bool>, BackendError> {
+        let namespace = self.namespace(tenant)?;
+        Ok(self.standing(&namespace, id).await?.map(|entry| entry.mutable))
+    }
+
     async fn deploy(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {
         self.deploy_process(tenant, process).await
     }

@@ -308,6 +308,12 @@ pub trait Backend: Send + Sync + 'static {
         self.process(tenant, id).await
     }
 
+    /// Whether the process of this id may be replaced and undeployed, also if no job can be started of it; `None`: there is
+    /// none. As it is now.
+    async fn is_mutable(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<bool>, BackendError> {
+        Ok(self.process(tenant, id).await?.map(|process| process.mutable))
+    }
+
     /// Deploys a process: durable, and found by everybody, when this returns (invariant I4). [`BackendError::Exists`] if
     /// the id is taken.
     async fn deploy(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError>;

@@ -45,6 +45,14 @@ impl Facade {
         }
     }
 
+    /// Whether a process, runnable or not, may be replaced and undeployed; `None`: there is none.
+    pub async fn is_mutable(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<bool>, Problem> {
+        match self.built_in(id) {
+            Some(process) => Ok(Some(process.mutable)),
+            None => Ok(self.backend.is_mutable(tenant, id).await?),
+        }
+    }
+
     /// The built-in process of an id.
     pub fn built_in(&self, id: &ProcessId) -> Option<&Arc<ProcessRecord>> {
         self.built_ins.iter().find(|process| process.id == *id)

@@ -102,7 +102,7 @@ impl Cluster {
     }
 
     /// What there is of this id, ready or not, as the API server has it now.
-    async fn standing(&self, namespace: &str, id: &ProcessId) -> Result<Option<Arc<Entry>>, BackendError> {
+    pub(super) async fn standing(&self, namespace: &str, id: &ProcessId) -> Result<Option<Arc<Entry>>, BackendError> {
         let own = entry::name(id);
         // Whoever applied it may have called it otherwise.
         let seen = self.index.process(namespace, id).map(|entry| entry.name.clone()).filter(|seen| *seen != own);
