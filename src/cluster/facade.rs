@@ -6,6 +6,7 @@
 //! Writes go to the API server alone; the leader's controllers do the rest, and the index tells when it is done.
 
 mod cache;
+mod change;
 mod entry;
 mod failure;
 mod index;
@@ -241,6 +242,13 @@ fn key(object: &impl kube::Resource) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
+/// Does what would leave a mess halfway, also when nobody waits for it any more: a request whose client goes away is dropped.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, BackendError>> + Send + 'static,
+) -> Result<T, BackendError> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(BackendError::Internal(error.to_string())))
+}
+
 /// A tenant, as the store names it: both are DNS labels.
 fn store_tenant(tenant: &Tenant) -> Result<weir_store::Tenant, BackendError> {
     tenant.as_str().parse().map_err(|error| BackendError::Internal(format!("{error}")))
@@ -291,11 +299,13 @@ impl Backend for Cluster {
     }
 
     async fn deploy(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {
-        self.deploy_process(tenant, process).await
+        let (own, tenant) = (self.clone(), tenant.clone());
+        to_its_end(async move { own.deploy_process(&tenant, process).await }).await
     }
 
     async fn replace(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {
-        self.replace_process(tenant, process).await
+        let (own, tenant) = (self.clone(), tenant.clone());
+        to_its_end(async move { own.replace_process(&tenant, process).await }).await
     }
 
     async fn undeploy(&self, tenant: &Tenant, id: &ProcessId) -> Result<(), BackendError> {
@@ -303,7 +313,8 @@ impl Backend for Cluster {
     }
 
     async fn create(&self, tenant: &Tenant, job: NewJob) -> Result<Arc<JobRecord>, BackendError> {
-        self.create_job(tenant, job).await
+        let (own, tenant) = (self.clone(), tenant.clone());
+        to_its_end(async move { own.create_job(&tenant, job).await }).await
     }
 
     async fn job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
@@ -329,7 +340,8 @@ impl Backend for Cluster {
     }
 
     async fn remove(&self, tenant: &Tenant, id: &JobId) -> Result<(), BackendError> {
-        self.remove_job(tenant, id).await
+        let (own, tenant, id) = (self.clone(), tenant.clone(), id.clone());
+        to_its_end(async move { own.remove_job(&tenant, &id).await }).await
     }
 
     async fn results(&self, tenant: &Tenant, id: &JobId) -> Result<Map<String, Json>, BackendError> {

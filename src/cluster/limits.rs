@@ -307,6 +307,10 @@ pub const FACADE_OUTPUTS_BYTES_MAX: usize = 32 << 10;
 /// twice, and a slow import.
 pub const FACADE_DEPLOY_WAIT: Duration = Duration::from_mins(1);
 
+/// Tries to write one change of a process over what others write at the same time, and to undo one: the leader writes two
+/// statuses for each change.
+pub const FACADE_CHANGE_TRIES: u32 = 8;
+
 /// How long a request waits until this replica sees what the API server has already deleted.
 pub const FACADE_SEEN_WAIT: Duration = Duration::from_secs(2);
 

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use sha2::{Digest as _, Sha256};
-use weir_api::kubernetes::conditions::{ID_TAKEN, READY};
+use weir_api::kubernetes::conditions::{ID_TAKEN, PACKAGE_UNAVAILABLE, READY, STORE_UNAVAILABLE};
 use weir_api::kubernetes::names::DEPLOYED;
 use weir_api::kubernetes::process::Package;
 use weir_api::kubernetes::{Process, ProcessSpec};
@@ -46,7 +46,10 @@ pub(super) enum Found {
     Ready,
     /// An older Process has the id.
     Taken(String),
+    /// Its package was looked at and cannot be used.
     Refused(String),
+    /// Its package cannot be had for now; it is tried again.
+    Unavailable(String),
 }
 
 impl Entry {
@@ -58,6 +61,7 @@ impl Entry {
         let found = ready.filter(|_| is_current).map(|ready| match (ready.status.as_str(), ready.reason.as_str()) {
             ("True", _) => Found::Ready,
             (_, ID_TAKEN) => Found::Taken(ready.message.clone()),
+            (_, PACKAGE_UNAVAILABLE | STORE_UNAVAILABLE) => Found::Unavailable(ready.message.clone()),
             _ => Found::Refused(ready.message.clone()),
         });
         // While a change is looked at, jobs run what was there before.
@@ -87,7 +91,7 @@ impl Entry {
         match &self.found {
             None => "its package has not been looked at yet",
             Some(Found::Ready) => "it is being removed",
-            Some(Found::Taken(message) | Found::Refused(message)) => message,
+            Some(Found::Taken(message) | Found::Refused(message) | Found::Unavailable(message)) => message,
         }
     }
 

@@ -1,27 +1,24 @@
 //! Deploying, replacing and undeploying.
 //!
 //! A process is deployed when its object exists and the controller of Processes has found its package sound: only then
-//! jobs can be started of it, on every replica. One that is refused is taken back.
+//! jobs can be started of it, on every replica. One that is refused is taken back ([`super::change`]).
 
 use std::sync::Arc;
 
-use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use serde_json::json;
-use tokio::time::timeout;
+use kube::api::PostParams;
 use weir_api::kubernetes::Process;
-use weir_api::kubernetes::names::{DEPLOYED, FIELD_MANAGER};
+use weir_api::kubernetes::names::FIELD_MANAGER;
 use weir_api::kubernetes::process::Package;
 use weir_api::kubernetes::schema::INLINE_LENGTH_MAX;
 use weir_http::backend::{BackendError, Deployed, NewProcess, ProcessId, ProcessRecord, Tenant};
 
-use super::entry::{self, Besides, Entry, Found};
+use super::change::Change;
+use super::entry::{self, Besides, Entry};
 use super::failure::{is_code, refused};
-use super::index::Key;
 use super::packages::described;
 use super::{Cluster, store_tenant};
 use crate::job::in_time;
-use crate::limits::{FACADE_BESIDES_BYTES_MAX, FACADE_DEPLOY_WAIT, FACADE_SEEN_WAIT};
+use crate::limits::FACADE_BESIDES_BYTES_MAX;
 use crate::process::stored::StoredPackage;
 
 impl Cluster {
@@ -129,33 +126,23 @@ impl Cluster {
             if is_code(&error, 409) { exists(&new.id) } else { refused("deploy the process", &error) }
         })?;
         let settled = self.settled(&namespace, &created).await;
-        if let Err(error) = settled {
-            self.take_back(&namespace, &created).await;
-            return Err(error);
+        if settled.is_err() {
+            self.undo(&namespace, &created, None).await;
         }
-        Ok(())
+        settled
     }
 
     pub(super) async fn replace_process(&self, tenant: &Tenant, new: NewProcess) -> Result<(), BackendError> {
         let namespace = self.namespace(tenant)?;
         let entry = self.changeable(&namespace, &new.id).await?;
-        let api = self.process_api(&namespace);
         let (package, besides) = self.parts(tenant, &new).await?;
-        let before = in_time(api.get_opt(&entry.name)).await.map_err(|error| refused("read the process", &error))?;
-        let before = before.ok_or_else(|| no_process(&new.id))?;
-        let text = besides.as_ref().map(Besides::text);
-        let changed = self.change(&api, &entry, &package, new.deployed.workflow.as_deref(), text.as_deref()).await?;
+        let besides = besides.as_ref().map(Besides::text);
+        let change = Change { package, workflow: new.deployed.workflow, besides };
+        let (before, changed) = self.change(&namespace, &entry, &change).await?;
         let settled = self.settled(&namespace, &changed).await;
-        if let Err(error @ (BackendError::Refused(_) | BackendError::Exists(_))) = settled {
-            // As it was: a process that works is not lost to one that does not.
-            let text = before.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DEPLOYED));
-            let workflow = before.spec.workflow.as_deref();
-            if let Err(error) =
-                self.change(&api, &entry, &before.spec.package, workflow, text.map(String::as_str)).await
-            {
-                tracing::warn!(namespace, process = %new.id, %error, "the process that was there before cannot be restored");
-            }
-            return Err(error);
+        if settled.is_err() {
+            // A process that works is not lost to one that does not.
+            self.undo(&namespace, &changed, Some(&before)).await;
         }
         settled
     }
@@ -163,33 +150,13 @@ impl Cluster {
     pub(super) async fn undeploy_process(&self, tenant: &Tenant, id: &ProcessId) -> Result<(), BackendError> {
         let namespace = self.namespace(tenant)?;
         let entry = self.changeable(&namespace, id).await?;
-        self.delete(&namespace, &entry.name, &entry.uid).await.map_err(|error| {
+        self.delete(&namespace, &entry.name, &entry.uid, None).await.map_err(|error| {
             if is_code(&error, 404) || is_code(&error, 409) {
                 no_process(id)
             } else {
                 refused("undeploy the process", &error)
             }
         })
-    }
-
-    /// Deletes exactly this object, and waits until this replica sees that.
-    async fn delete(&self, namespace: &str, name: &str, uid: &str) -> kube::Result<()> {
-        let mut wait = self.index.wait(Key::Process(namespace.to_owned(), name.to_owned()));
-        let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
-        let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
-        in_time(self.process_api(namespace).delete(name, &parameters)).await?;
-        let gone = async {
-            while self.index.process_named(namespace, name).is_some_and(|now| now.uid == uid) {
-                wait.changed().await;
-            }
-        };
-        // The API server has it deleted: that it is seen too is a courtesy.
-        let _ = timeout(FACADE_SEEN_WAIT, gone).await;
-        Ok(())
-    }
-
-    fn process_api(&self, namespace: &str) -> Api<Process> {
-        Api::namespaced(self.client.clone(), namespace)
     }
 
     async fn changeable(&self, namespace: &str, id: &ProcessId) -> Result<Arc<Entry>, BackendError> {
@@ -224,74 +191,9 @@ impl Cluster {
         let digest = stored.map_err(|error| BackendError::Unavailable(error.to_string()))?;
         Ok((Package { digest: Some(digest), ..Package::default() }, besides))
     }
-
-    async fn change(
-        &self,
-        api: &Api<Process>,
-        entry: &Entry,
-        package: &Package,
-        workflow: Option<&str>,
-        besides: Option<&str>,
-    ) -> Result<Process, BackendError> {
-        // What is absent is taken away.
-        let Package { inline, href, sha256, digest } = package;
-        let patch = json!({
-            "metadata": {"uid": entry.uid, "annotations": {DEPLOYED: besides}},
-            "spec": {
-                "package": {"inline": inline, "href": href, "sha256": sha256, "digest": digest},
-                "workflow": workflow,
-            }
-        });
-        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        in_time(api.patch(&entry.name, &parameters, &Patch::Merge(&patch))).await.map_err(|error| {
-            if is_code(&error, 404) || is_code(&error, 409) {
-                no_process(&entry.id)
-            } else {
-                refused("replace the process", &error)
-            }
-        })
-    }
-
-    /// Waits until the controller of Processes has looked at an object as it was written.
-    async fn settled(&self, namespace: &str, written: &Process) -> Result<(), BackendError> {
-        let Some(entry) = Entry::of(written) else {
-            return Err(BackendError::Internal("the API server gives back another process than was sent".to_owned()));
-        };
-        let mut wait = self.index.wait(Key::Process(namespace.to_owned(), entry.name.clone()));
-        let looked_at = async {
-            loop {
-                let now = self.index.process_named(namespace, &entry.name);
-                let now = now.filter(|now| now.uid == entry.uid && now.generation >= entry.generation);
-                if let Some(found) = now.and_then(|now| now.found.clone()) {
-                    return found;
-                }
-                wait.changed().await;
-            }
-        };
-        match timeout(FACADE_DEPLOY_WAIT, looked_at).await {
-            Ok(Found::Ready) => Ok(()),
-            Ok(Found::Taken(_)) => Err(exists(&entry.id)),
-            Ok(Found::Refused(message)) => Err(BackendError::Refused(message)),
-            Err(_) => Err(BackendError::Unavailable(format!(
-                "the package of process `{}` was not looked at within {} s: no replica of the operator leads, or it is very busy",
-                entry.id,
-                FACADE_DEPLOY_WAIT.as_secs()
-            ))),
-        }
-    }
-
-    /// Deletes a process that was just created.
-    async fn take_back(&self, namespace: &str, created: &Process) {
-        let (name, uid) = (created.name_any(), created.uid().unwrap_or_default());
-        if let Err(error) = self.delete(namespace, &name, &uid).await
-            && !is_code(&error, 404)
-        {
-            tracing::warn!(process = name, %error, "a process that was refused cannot be deleted");
-        }
-    }
 }
 
-fn exists(id: &ProcessId) -> BackendError {
+pub(super) fn exists(id: &ProcessId) -> BackendError {
     BackendError::Exists(format!("a process `{id}`"))
 }
 
