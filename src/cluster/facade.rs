@@ -33,6 +33,7 @@ use kube::api::PartialObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Config};
 use kube::{Client, ResourceExt as _};
+use object_store::path::Path;
 use serde_json::{Map, Value as Json};
 use tokio::sync::watch;
 use weir_api::kubernetes::{Process, ProcessJob};
@@ -41,9 +42,10 @@ use weir_http::backend::{
     Backend, BackendError, ByteStream, JobId, JobRecord, NewJob, NewProcess, Notice, ProcessId, ProcessRecord, Storage,
     Tenant, TextRecord,
 };
-use weir_store::JobKeys;
+use weir_store::{JobKeys, RunId};
 
 use crate::context::Services;
+use crate::job::belongs;
 use crate::limits::{FACADE_LOGS_KNOWN, FACADE_OWNERS_KNOWN};
 use crate::watches::{Change, List, namespace_watches, watches};
 use cache::Cache;
@@ -62,10 +64,10 @@ pub struct Cluster {
     guarded: Guarded,
     index: Arc<Index>,
     packages: Arc<Packages>,
-    /// By run id.
-    logs: Arc<Cache<String, Known>>,
-    /// Run ids of jobs whose results are known to be their own.
-    owned: Arc<Cache<String, ()>>,
+    /// By the place of the run in the store.
+    logs: Arc<Cache<Path, Known>>,
+    /// Places of runs and the results that are known to be theirs.
+    owned: Arc<Cache<(Path, String), ()>>,
     telling: Arc<Telling>,
     leads: watch::Receiver<bool>,
     stop: watch::Receiver<bool>,
@@ -203,6 +205,21 @@ impl Cluster {
         self.ready().map_err(BackendError::Unavailable)?;
         self.index.namespace(tenant).ok_or_else(|| BackendError::NotFound(format!("tenant `{tenant}`")))
     }
+
+    /// Where a job's objects are in the store: below the tenant's prefix, or below that of the tenant with which the job was
+    /// accepted. That it was is taken from its journal only (invariant I9).
+    async fn job_keys(&self, tenant: &Tenant, namespace: &str, job: &Job) -> Result<JobKeys, BackendError> {
+        let run: RunId = job.run_id.parse().map_err(|error| BackendError::Internal(format!("{error}")))?;
+        let own = JobKeys::new(store_tenant(tenant)?, run.clone());
+        let before = job.tenant.as_ref().filter(|before| before.as_str() != tenant.as_str());
+        let Some(Ok(before)) = before.map(|before| before.parse()) else { return Ok(own) };
+        let keys = JobKeys::new(before, run);
+        match belongs(&*self.services.store, &keys, namespace, job.record.id.as_str()).await {
+            Ok(true) => Ok(keys),
+            Ok(false) => Ok(own),
+            Err(error) => Err(BackendError::Unavailable(format!("the job's journal cannot be read now: {error}"))),
+        }
+    }
 }
 
 /// Which lists are complete.
@@ -252,12 +269,6 @@ async fn to_its_end<T: Send + 'static>(
 /// A tenant, as the store names it: both are DNS labels.
 fn store_tenant(tenant: &Tenant) -> Result<weir_store::Tenant, BackendError> {
     tenant.as_str().parse().map_err(|error| BackendError::Internal(format!("{error}")))
-}
-
-/// Where a job's objects are in the store.
-fn job_keys(tenant: &Tenant, job: &Job) -> Result<JobKeys, BackendError> {
-    let run = job.run_id.parse().map_err(|error| BackendError::Internal(format!("{error}")))?;
-    Ok(JobKeys::new(store_tenant(tenant)?, run))
 }
 
 #[async_trait::async_trait]

@@ -43,7 +43,7 @@ pub struct Request<'a> {
     pub tenant: &'a Tenant,
     /// The object.
     pub job: &'a ProcessJob,
-    /// The Process that its `processRef` names, if there is one.
+    /// The Process that its `processRef` names, if there is one. One whose package is stated is not asked for.
     pub process: Option<&'a Process>,
 }
 
@@ -179,6 +179,11 @@ async fn gather(guarded: &Guarded, store: &dyn ObjectStore, request: Request<'_>
             let url = format!("weir:processjobs/{}/package.cwl", job.name_any());
             let source = Source::Text { url, text: own.inline.clone() };
             let package = resolve(guarded, store, tenant, &source, own.workflow.as_deref()).await?;
+            Ok(Gathered { package, inputs, defaults: None })
+        }
+        (Some(_), None) if let Some(digest) = &spec.package_digest => {
+            let source = Source::Digest(digest.clone());
+            let package = resolve(guarded, store, tenant, &source, None).await?;
             Ok(Gathered { package, inputs, defaults: None })
         }
         (Some(name), None) => {

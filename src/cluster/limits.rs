@@ -40,9 +40,6 @@ pub const AGENT_BODY_TIME: Duration = Duration::from_mins(1);
 /// Bytes of a claim.
 pub const CLAIM_BYTES_MAX: usize = 4 << 10;
 
-/// Bytes of a report: a listing of 100,000 entries with some contents.
-pub const REPORT_BYTES_MAX: usize = 64 << 20;
-
 /// KiB of reports in memory at the same time; more wait. A usual report has 2 KiB.
 pub const REPORTS_KIB_MAX: u32 = 192 << 10;
 

@@ -3,6 +3,10 @@
 
 use weir_api::limits::DOCUMENT_BYTES_MAX;
 
+/// Nodes of one YAML document, and of all of one package, after aliases are expanded: 100,000 Files to scatter over have
+/// 300,000. One takes some 150 bytes of memory; the largest public EO package has 10,000.
+pub const YAML_NODES_MAX: usize = 500_000;
+
 /// Bytes of all texts of one package: a package of the largest size may import as much again.
 pub const PACKAGE_BYTES_MAX: usize = 2 * DOCUMENT_BYTES_MAX;
 /// Texts that import each other in a row. Each may be nested as deep as a document may be, and all of it is one tree.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
-use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX, DOCUMENT_NODES_MAX};
+use weir_api::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX};
 
 use crate::diagnostic::Diagnostic;
+use crate::limits::YAML_NODES_MAX;
 use crate::source::{Source, Span};
 use crate::value::{Number, Record, Value};
 
@@ -110,7 +111,7 @@ impl Node {
 
 /// Parses a text that holds one YAML or JSON document. An empty text is `null`.
 pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostic> {
-    parse_within(source, &mut DOCUMENT_NODES_MAX.clone())
+    parse_within(source, &mut YAML_NODES_MAX.clone())
 }
 
 /// Like [`parse`], for one of several texts that share a budget of nodes.
@@ -221,7 +222,7 @@ impl<'t> Reader<'t> {
 
     fn count(&mut self, nodes: usize, span: &Span) -> Result<(), Diagnostic> {
         let Some(left) = self.nodes_left.checked_sub(nodes) else {
-            let message = format!("there are more than {DOCUMENT_NODES_MAX} values, aliases expanded");
+            let message = format!("there are more than {YAML_NODES_MAX} values, aliases expanded");
             return Err(Diagnostic::error(span, message));
         };
         self.nodes_left = left;

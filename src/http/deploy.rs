@@ -29,9 +29,10 @@ use weir_cwl::uri::split_fragment;
 
 use crate::backend::{BackendError, Deployed, NewProcess};
 use crate::fetcher::Fetcher;
-use crate::limits::BODY_BYTES;
-use crate::names::ProcessId;
+use crate::limits::{BODY_BYTES, DEPLOYMENT_WAIT, DEPLOYMENTS_OF_TENANT, RETRY_SECONDS};
+use crate::names::{ProcessId, Tenant};
 use crate::negotiate::{self, Format, HTML, JSON};
+use crate::places::{Full, Taken};
 use crate::problem::Problem;
 use crate::processes::summary;
 use crate::tenant::{ProcessInPath, Scope};
@@ -58,7 +59,8 @@ async fn deploy(
     request: Request,
 ) -> Result<Response, Problem> {
     let content = Content::of(request.headers())?;
-    let sent = Sent::parse(content, text(request).await?)?;
+    let _turn = turn(&facade, &scope.tenant).await?;
+    let sent = sent(content, request).await?;
     let wanted = parameters.get("w").map(String::as_str);
     let process = prepare(&facade.fetcher, sent, Target::New { wanted }).await?;
     let location = scope.base.url(&format!("processes/{}", process.id));
@@ -89,7 +91,8 @@ async fn replace(
 ) -> Result<Response, Problem> {
     let content = Content::of(request.headers())?;
     changeable(&facade, &scope, &id).await?;
-    let sent = Sent::parse(content, text(request).await?)?;
+    let _turn = turn(&facade, &scope.tenant).await?;
+    let sent = sent(content, request).await?;
     let wanted = parameters.get("w").map(String::as_str);
     let process = prepare(&facade.fetcher, sent, Target::Existing { id: &id, wanted }).await?;
     facade.backend.replace(&scope.tenant, process).await.map_err(|error| refusal(error, &id))?;
@@ -121,7 +124,8 @@ async fn package_of(
         Some(Format::Json) => content::CWL_JSON,
         None => representation::media_type(&process.deployed, accept)?,
     };
-    let text = representation::text(&process.deployed, media_type)?;
+    let deployed = Arc::clone(&process.deployed);
+    let text = package::aside(move || representation::text(&deployed, media_type)).await?;
     if media_type == HTML {
         return Ok(pages::package(&scope.base, id.as_str(), &text).into_response());
     }
@@ -144,6 +148,23 @@ fn refusal(error: BackendError, id: &ProcessId) -> Problem {
         BackendError::Immutable(_) => Problem::immutable_process(id.as_str()),
         error => error.into(),
     }
+}
+
+/// One of the places in which packages are read, as long as it is held.
+async fn turn(facade: &Facade, tenant: &Tenant) -> Result<Taken, Problem> {
+    facade.rooms.deployments.wait_for(tenant, DEPLOYMENT_WAIT).await.map_err(|full| match full {
+        Full::Tenant => {
+            let detail =
+                format!("{DEPLOYMENTS_OF_TENANT} packages of this tenant are being read, as many as one may have");
+            Problem::too_many(detail, RETRY_SECONDS)
+        }
+        Full::All => Problem::unavailable("as many packages are being read as can be at a time"),
+    })
+}
+
+async fn sent(content: Content, request: Request) -> Result<Sent, Problem> {
+    let text = text(request).await?;
+    package::aside(move || Sent::parse(content, text)).await
 }
 
 async fn text(request: Request) -> Result<String, Problem> {
@@ -191,7 +212,7 @@ async fn prepare(fetcher: &Arc<dyn Fetcher>, sent: Sent, target: Target<'_>) -> 
     let text = cwl(fetcher, &sent.unit, container_id, sent.description.as_ref()).await?;
     let url = text.url.clone().unwrap_or_else(|| package::SENT.to_owned());
     let source = Source::named(package::name(&url), &url, text.cwl.clone());
-    let listed = Listed::of(&source).map_err(|error| package::refused(error.into()))?;
+    let listed = package::aside(move || Listed::of(&source).map_err(|error| package::refused(error.into()))).await?;
     let entry = entry(&listed, target, stated, text.fragment.as_deref())?.map(str::to_owned);
     let loaded = package::load(Arc::clone(fetcher), url, text.cwl.clone(), entry.clone()).await?;
     // As it is written: the loader knows it by its last part. Of a file that states none, its name stands for it.

@@ -6,18 +6,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use serde_json::Value as Json;
 use tokio::time::timeout;
 
 use crate::Facade;
 use crate::backend::{Asked, BackendError, JobRecord, NewJob, ProcessRecord, ResponseForm};
+use crate::body::Held;
 use crate::jobs::status::status_info;
 use crate::limits::SYNC_TIME;
 use crate::links::Base;
@@ -51,12 +52,15 @@ async fn execute(
     State(facade): State<Arc<Facade>>,
     Scope { tenant, base }: Scope,
     ProcessInPath(id): ProcessInPath,
+    Extension(held): Extension<Held>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
     let process = facade.process_to_run(&tenant, &id).await?;
     let prefer = Prefer::parse(&headers);
-    let (job, mode) = order(&facade, &process, &prefer, document(&headers, &body)?).await?;
+    let document = document(&headers, &body)?;
+    drop(body);
+    let (job, mode) = order(&facade, &process, &prefer, document).await?;
     // The answer of a sync execution without a word on its form is raw, of an async one a document: clients of both kinds
     // rely on it. It is kept with the job, so that its results look the same later.
     let response = job.asked.response.unwrap_or(ResponseForm::Document);
@@ -64,6 +68,8 @@ async fn execute(
         BackendError::NotFound(_) => Problem::no_such_process(id.as_str()),
         other => other.into(),
     })?;
+    // The wait that may follow holds nothing of the request.
+    held.give_back();
     let applied = prefer.applied(mode, response);
     let mut answer = match mode {
         Mode::Async => accepted(&base, &created),

@@ -29,6 +29,7 @@ pub mod openapi;
 mod pace;
 pub mod pages;
 pub mod paging;
+mod places;
 pub mod problem;
 pub mod processes;
 pub mod request_id;
@@ -47,6 +48,11 @@ pub use settings::Settings;
 use auth::Bearer;
 use backend::{Backend, ProcessRecord};
 use fetcher::Fetcher;
+use limits::{
+    BODIES_MEMORY, BODIES_MEMORY_OF_TENANT, DEPLOYMENTS_AT_ONCE, DEPLOYMENTS_OF_TENANT, NOTICES_AT_ONCE,
+    NOTICES_OF_TENANT,
+};
+use places::Places;
 
 /// What every handler is given: `State<Arc<Facade>>`.
 pub struct Facade {
@@ -60,12 +66,35 @@ pub struct Facade {
     pub built_ins: Vec<Arc<ProcessRecord>>,
     /// Who looks at the tokens of requests; `None`: whoever reaches the façade may do everything.
     pub bearer: Option<Bearer>,
+    /// What tenants share.
+    pub(crate) rooms: Rooms,
+}
+
+/// What requests of tenants share (invariant I9).
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    /// Memory for the bodies of requests, and for what is made of them.
+    pub bodies: Places,
+    /// Packages that are being read for a deployment.
+    pub deployments: Places,
+    /// Notices that are being sent.
+    pub notices: Places,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self {
+            bodies: Places::new(BODIES_MEMORY, BODIES_MEMORY_OF_TENANT),
+            deployments: Places::new(DEPLOYMENTS_AT_ONCE, DEPLOYMENTS_OF_TENANT),
+            notices: Places::new(NOTICES_AT_ONCE, NOTICES_OF_TENANT),
+        }
+    }
 }
 
 impl Facade {
     /// Over this backend.
     pub fn new(backend: Arc<dyn Backend>, fetcher: Arc<dyn Fetcher>, settings: Settings) -> Self {
-        Self { backend, fetcher, settings, built_ins: vec![echo::process()], bearer: None }
+        Self { backend, fetcher, settings, built_ins: vec![echo::process()], bearer: None, rooms: Rooms::default() }
     }
 
     /// The same for requests with a token of a provider.

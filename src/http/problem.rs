@@ -151,6 +151,13 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, types::NO_APPLICABLE_CODE, "Too large", detail)
     }
 
+    /// 413: more values in a JSON document than are taken.
+    pub fn too_many_values(most: usize) -> Self {
+        let detail =
+            format!("the body has more than {most} values, the most that are taken here; give large ones by href");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, types::NO_APPLICABLE_CODE, "Too large", detail)
+    }
+
     /// 429 with `Retry-After`.
     pub fn too_many(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, types::NO_APPLICABLE_CODE, "Too many requests", detail)

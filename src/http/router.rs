@@ -1,8 +1,8 @@
 //! From a request to its handler.
 //!
 //! Everything of a tenant is below `/{tenant}`; each part of the API gives its own `routes()`. Layers, from the outside:
-//! the request gets its id, CORS and OPTIONS, problems are written, bodies are read, a slash at the end of the path is cut
-//! off; then the route, and before its handler the tenant.
+//! the request gets its id, CORS and OPTIONS, problems are written, a slash at the end of the path is cut off; then the
+//! route, and before its handler the tenant, and the body: of whoever is not let in nothing is read.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use tower::ServiceExt as _;
 
-use crate::body::{self, Room};
-use crate::browser;
 use crate::problem::{self, Problem};
-use crate::{Facade, conformance, cors, deploy, execution, jobs, landing, openapi, processes, request_id, tenant};
+use crate::{
+    Facade, body, browser, conformance, cors, deploy, execution, jobs, landing, openapi, processes, request_id, tenant,
+};
 
 /// Everything that the façade answers.
 pub fn router(facade: Arc<Facade>) -> Router {
@@ -32,7 +32,6 @@ pub fn router(facade: Arc<Facade>) -> Router {
         .fallback(whole)
         // Bodies have been read by then, within their limit.
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(Room::default(), body::read))
         .layer(middleware::from_fn(problem::render))
         .layer(middleware::map_response(browser::guard))
         .layer(middleware::from_fn_with_state(facade, cors::answer))
@@ -51,6 +50,7 @@ fn routes(facade: Arc<Facade>) -> Router {
     Router::new()
         .nest("/{tenant}/ogc-api", api)
         .nest("/{tenant}", jobs::outside())
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), body::read))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), tenant::admit))
         .route_layer(middleware::from_fn(name_route))
         .fallback(async || Problem::not_found("such resource"))

@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request, State};
+use axum::http::Method;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::Facade;
 use crate::links::{self, Base};
 use crate::names::{JobId, ProcessId, Tenant};
 use crate::problem::Problem;
+use crate::{Facade, body};
 
 /// The tenant of a request, which exists, and the root of its URLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,15 +24,23 @@ pub struct Scope {
 }
 
 /// Lets requests of tenants pass that there are: later extractors find their [`Scope`]. Everything below `/{tenant}` goes
-/// through here, so no handler can forget it (invariant I9).
+/// through here, so no handler can forget it (invariant I9). OPTIONS is about the API, not about a tenant, and browsers send
+/// it without a token (Fetch standard, "CORS-preflight fetch"): no route has it, so that it comes back with those that
+/// there are.
 pub async fn admit(State(facade): State<Arc<Facade>>, request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        return next.run(request).await;
+    }
     let (mut parts, body) = request.into_parts();
     match scope(&facade, &parts).await {
         Ok(scope) => {
             parts.extensions.insert(scope);
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            body::discard(body).await;
+            problem.into_response()
+        }
     }
 }
 

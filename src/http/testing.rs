@@ -4,9 +4,11 @@
 #![allow(clippy::missing_panics_doc, reason = "said above")]
 
 mod client;
+mod provider;
 mod world;
 
 pub use client::{Answer, Client};
+pub use provider::{Provider, Secret, now};
 pub use world::World;
 
 use std::collections::BTreeMap;

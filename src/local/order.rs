@@ -19,6 +19,7 @@ use crate::attempt::Context;
 use crate::folder::remove_tree;
 use crate::launcher::{Sink, Tool};
 use crate::log;
+use crate::reach;
 use crate::stage::{StageError, materialise};
 
 /// Bytes of one argument: the kernel's limit (`MAX_ARG_STRLEN`, 32 pages). Checked for a better message than `E2BIG`.
@@ -161,6 +162,11 @@ fn process(
         env.insert(0, ("PATH".to_owned(), context.settings.path.clone()));
     }
     env.extend(from_this_machine(context, tool, &env));
+    if let Some(rules) = context.settings.reach.as_ref().filter(|_| is_staging(tool)) {
+        // Whatever a package or a request says.
+        env.retain(|(name, _)| name != reach::VARIABLE);
+        env.push((reach::VARIABLE.to_owned(), rules.to_string()));
+    }
     let Some((arg0, arguments)) = order.argv.split_first() else {
         return Err(Refusal::new(FailureClass::Rejected, "the command line is empty"));
     };
@@ -214,14 +220,18 @@ fn own_place(out: &Path, name: &str) -> Result<PathBuf, Refusal> {
 /// Variables of weir's own environment that the tool gets besides CWL's: those that the settings name, and for the
 /// built-in staging steps the credentials of their stores, where the settings allow it. They are never journalled.
 fn from_this_machine(context: &Context, tool: &CommandLineTool, stated: &[(String, String)]) -> Vec<(String, String)> {
-    let is_staging = [stage_in::TOOL_URL, stage_out::TOOL_URL].contains(&tool.header.span.source.url.as_str());
-    let credentials = if is_staging && context.settings.lends_credentials { STORE_VARIABLES } else { &[] };
+    let credentials = if is_staging(tool) && context.settings.lends_credentials { STORE_VARIABLES } else { &[] };
     let preserved = context.settings.preserved_environment.iter().map(String::as_str);
     preserved
         .chain(credentials.iter().copied())
         .filter(|name| !stated.iter().any(|(known, _)| known == name))
         .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
         .collect()
+}
+
+/// Whether a tool is a staging step of weir's own.
+fn is_staging(tool: &CommandLineTool) -> bool {
+    [stage_in::TOOL_URL, stage_out::TOOL_URL].contains(&tool.header.span.source.url.as_str())
 }
 
 fn check_size(argv: &[String]) -> Result<(), Refusal> {

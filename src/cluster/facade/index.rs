@@ -16,7 +16,8 @@ use weir_http::backend::{JobRecord, ProcessId, Tenant};
 
 use super::entry::Entry;
 use super::record::Job;
-use super::tenants::{Taken, Tenants};
+use super::tenants::Tenants;
+use crate::tenants::Taken;
 
 /// How long a job that was created here and never seen by the watch counts: it was deleted at once.
 const UNSEEN_TIME: Duration = Duration::from_mins(1);
@@ -101,7 +102,7 @@ impl Index {
 
     // What the watches say.
 
-    pub fn namespace_is(&self, namespace: &PartialObjectMeta<Namespace>) -> Option<Taken> {
+    pub fn namespace_is(&self, namespace: &PartialObjectMeta<Namespace>) -> Option<Taken<Tenant>> {
         self.write().tenants.is(namespace)
     }
 

@@ -17,6 +17,7 @@ use weir_http::backend::{BackendError, JobId, JobRecord, NewJob, Tenant};
 use super::Cluster;
 use super::failure::{is_code, is_in_doubt, refused};
 use super::index::Key;
+use super::processes::not_ready;
 use super::record::{self, Inputs, Job, Runs};
 use crate::intake::OWN_INPUTS;
 use crate::job::{Backoff, in_time};
@@ -26,7 +27,7 @@ use crate::limits::{
 };
 
 impl Cluster {
-    pub(super) async fn create_job(&self, tenant: &Tenant, new: NewJob) -> Result<Arc<JobRecord>, BackendError> {
+    pub(super) async fn create_job(&self, tenant: &Tenant, mut new: NewJob) -> Result<Arc<JobRecord>, BackendError> {
         let namespace = self.namespace(tenant)?;
         let id = new_id()?;
         let runs = match &new.package {
@@ -39,7 +40,12 @@ impl Cluster {
             Some(package) => Runs::Package(package.clone()),
             None => {
                 let entry = self.entry_to_run(&namespace, &new.process, new.version.as_deref()).await?;
-                Runs::Process(entry.name.clone())
+                let ready = self.ready_process(tenant, &namespace, &entry).await?;
+                let (Some(digest), Some(ready)) = (entry.digest.clone(), ready) else { return Err(not_ready(&entry)) };
+                // Whatever becomes of the process until the job is accepted, it has what was promised.
+                let given = std::mem::replace(&mut new.inputs, (*ready.defaults).clone());
+                new.inputs.extend(given);
+                Runs::Process { name: entry.name.clone(), digest }
             }
         };
         let outputs = new.asked.outputs.as_ref().map_or(0, |outputs| json!(outputs).to_string().len());

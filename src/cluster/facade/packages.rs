@@ -19,11 +19,19 @@ use crate::job::in_time;
 use crate::limits::{FACADE_PACKAGE_BYTES_MIN, FACADE_PACKAGES_BYTES};
 use crate::process::resolve::{ResolveError, Source, resolve};
 
-/// Records of processes.
+/// A process that jobs can be started of.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    pub record: Arc<ProcessRecord>,
+    /// What its Process gives where a job gives nothing.
+    pub defaults: Arc<Map<String, Json>>,
+}
+
+/// Processes with their packages.
 #[derive(Debug)]
 pub(super) struct Packages {
     /// By version.
-    kept: Cache<String, Arc<ProcessRecord>>,
+    kept: Cache<String, Ready>,
     /// One package is read at a time: of many who want the same one, the first reads it.
     reading: Mutex<()>,
 }
@@ -42,13 +50,23 @@ impl Cluster {
         namespace: &str,
         entry: &Entry,
     ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        Ok(self.ready_process(tenant, namespace, entry).await?.map(|ready| ready.record))
+    }
+
+    /// The same, with what jobs of it take over.
+    pub(super) async fn ready_process(
+        &self,
+        tenant: &Tenant,
+        namespace: &str,
+        entry: &Entry,
+    ) -> Result<Option<Ready>, BackendError> {
         let (Some(digest), Some(version)) = (entry.digest.clone(), entry.version()) else { return Ok(None) };
-        if let Some(record) = self.packages.kept.get(&version) {
-            return Ok(Some(record));
+        if let Some(ready) = self.packages.kept.get(&version) {
+            return Ok(Some(ready));
         }
         let _reading = self.packages.reading.lock().await;
-        if let Some(record) = self.packages.kept.get(&version) {
-            return Ok(Some(record));
+        if let Some(ready) = self.packages.kept.get(&version) {
+            return Ok(Some(ready));
         }
         let source = Source::Digest(digest);
         // The frozen package names the process to run: while a change of the object is looked at, that is not the one that
@@ -84,8 +102,10 @@ impl Cluster {
             deployed: deployed.into(),
             version: Some(version.clone()),
         });
-        self.packages.kept.put(version, Arc::clone(&record), weight.max(FACADE_PACKAGE_BYTES_MIN));
-        Ok(Some(record))
+        let defaults = object.and_then(|object| object.spec.defaults?.as_object().cloned()).unwrap_or_default();
+        let ready = Ready { record, defaults: defaults.into() };
+        self.packages.kept.put(version, ready.clone(), weight.max(FACADE_PACKAGE_BYTES_MIN));
+        Ok(Some(ready))
     }
 
     /// The object, for what is not remembered of it.

@@ -197,7 +197,7 @@ pub(super) fn exists(id: &ProcessId) -> BackendError {
     BackendError::Exists(format!("a process `{id}`"))
 }
 
-fn not_ready(entry: &Entry) -> BackendError {
+pub(super) fn not_ready(entry: &Entry) -> BackendError {
     BackendError::NotFound(format!("process `{}` that jobs can be started of: {}", entry.id, entry.trouble()))
 }
 

@@ -478,6 +478,37 @@ async fn while_a_replacement_with_another_entry_is_looked_at_the_old_one_is_serv
 }
 
 #[tokio::test]
+async fn a_created_job_keeps_what_its_process_was_then() {
+    let world = World::new();
+    world.lead_processes();
+    let cluster = world.replica().await;
+    let package = TOOL.replace("{text: string}", "{text: string, count: int}");
+    let process = new_process("Water", &package);
+    let id = process.id.clone();
+    cluster.deploy(&acme(), process).await.unwrap();
+    let name = entry::name(&id);
+    world.api.edit("eo", &name, |process: &mut Process| process.spec.defaults = Some(json!({"text": "t", "count": 1})));
+    let is_seen = async {
+        while cluster
+            .process(&acme(), &id)
+            .await
+            .unwrap()
+            .is_none_or(|record| record.description["inputs"]["count"]["minOccurs"] == json!(1))
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), is_seen).await.unwrap();
+    let digest = world.api.get::<Process>("eo", &name).unwrap().status.unwrap().digest;
+    assert!(digest.is_some());
+    let job = cluster.create(&acme(), NewJob { process: id.clone(), package: None, ..new_job() }).await.unwrap();
+    cluster.undeploy(&acme(), &id).await.unwrap();
+    let spec = world.api.get::<ProcessJob>("eo", job.id.as_str()).unwrap().spec;
+    assert_eq!((spec.process_ref, spec.package_digest), (Some(name), digest));
+    assert_eq!(spec.inputs, Some(json!({"text": "water", "count": 1})));
+}
+
+#[tokio::test]
 async fn a_package_with_imports_is_frozen_as_it_was_fetched() {
     let world = World::new();
     world.lead_processes();
@@ -771,6 +802,40 @@ async fn a_log_is_live_while_its_step_runs_and_complete_when_the_pod_is_gone() {
     let lists = world.api.count("list", "pods");
     text("one.log").await;
     assert_eq!(world.api.count("list", "pods"), lists, "the store has it all");
+}
+
+#[tokio::test]
+async fn what_a_job_wrote_is_found_after_its_tenant_was_renamed_and_by_nobody_else_i9() {
+    let world = World::new();
+    let cluster = world.replica().await;
+    let id = cluster.create(&acme(), new_job()).await.unwrap().id.clone();
+    let uid = world.api.get::<ProcessJob>("eo", id.as_str()).unwrap().metadata.uid.unwrap();
+    let keys = JobKeys::new("acme".parse().unwrap(), uid.parse().unwrap());
+    let (mut journal, _) = Journal::open(Arc::clone(&world.services.store), keys.clone()).await.unwrap();
+    let job =
+        json!({"entry": "weir:a.cwl", "documents": {}, "inputs": {}, "attemptsMax": 1, "continueOnFailure": false});
+    let spec = json!({"format": 1, "namespace": "eo", "name": id, "uid": uid, "resultId": id, "resultsBucket": "results",
+                      "digest": "00", "job": job});
+    journal.append(&[event(json!({"at": 0, "event": "Accepted", "spec": spec})), started("one", 1, 1)]).await.unwrap();
+    let accepted = json!({"weir.dev/run-id": uid, "weir.dev/tenant": "acme"});
+    world.api.edit("eo", id.as_str(), |job: &mut ProcessJob| {
+        job.metadata.annotations = serde_json::from_value(accepted.clone()).unwrap();
+    });
+    let mut copy: ProcessJob = world.api.get("eo", id.as_str()).unwrap();
+    (copy.metadata.namespace, copy.metadata.uid) = (Some("other".to_owned()), None);
+    world.api.insert(&copy);
+    let renamed: Tenant = "renamed".parse().unwrap();
+    world.api.edit("", "eo", |namespace: &mut Namespace| {
+        namespace.metadata.labels = Some([("weir.dev/tenant".to_owned(), "renamed".to_owned())].into());
+    });
+    let seen = async {
+        while !cluster.has_tenant(&renamed).await.unwrap() || cluster.job(&other(), &id).await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), seen).await.unwrap();
+    let logs = async |tenant: &Tenant| cluster.texts(tenant, &id).await.unwrap().len();
+    assert_eq!((logs(&renamed).await, logs(&other()).await), (1, 0));
 }
 
 #[tokio::test]

@@ -23,12 +23,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use weir_api::limits::DOCUMENT_NODES_MAX;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::document::{CwlVersion, Package, Process, ProcessIndex};
 use crate::expression::Template;
-use crate::limits::PACKAGE_BYTES_MAX;
+use crate::limits::{PACKAGE_BYTES_MAX, YAML_NODES_MAX};
 use crate::load::suggestion::listed;
 use crate::source::{Source, Span};
 use crate::uri;
@@ -124,7 +123,7 @@ impl<'f> Loader<'f> {
             documents: HashMap::new(),
             texts: 0,
             bytes_left: PACKAGE_BYTES_MAX,
-            nodes_left: DOCUMENT_NODES_MAX,
+            nodes_left: YAML_NODES_MAX,
             by_url: HashMap::new(),
             processes: Vec::new(),
             pending: VecDeque::new(),

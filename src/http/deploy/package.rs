@@ -45,13 +45,19 @@ pub async fn load(
     entry: Option<String>,
 ) -> Result<Loaded, Problem> {
     let texts = Texts::new(fetcher, Handle::current());
-    // A large package takes long to read, and fetching waits.
-    let work = move || {
+    aside(move || {
         let package = weir_cwl::load_text(&url, &text, entry.as_deref(), &texts).map_err(refused)?;
         sound(&package)?;
         texts.fetch_ontologies(&package);
         Ok(Loaded { package, imports: texts.seen.into_inner().unwrap_or_else(PoisonError::into_inner) })
-    };
+    })
+    .await
+}
+
+/// Does what other requests must not wait for: a large text takes long to read, and a loader waits for what it fetches.
+pub async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Problem::internal(error)))
 }
 

@@ -415,3 +415,37 @@ async fn tenants_do_not_change_each_others_processes_i9() {
     assert_eq!(site.put("processes/greet", "application/cwl", PACKAGE).await.status, 404);
     assert_eq!(site.post("processes", "application/cwl", PACKAGE).await.status, 201, "the other's id is free");
 }
+
+/// Takes every request and answers none.
+struct Silent;
+
+#[async_trait::async_trait]
+impl Fetcher for Silent {
+    async fn get(&self, _: &str, _: usize) -> Result<Fetched, FetchError> {
+        std::future::pending().await
+    }
+
+    async fn post_json(&self, _: &str, _: &Json) -> Result<(), FetchError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn packages_that_do_not_come_hold_up_nobody_else_i9() {
+    let memory = Memory::new(&["acme", "other"]);
+    let client = crate::testing::Client::of(Facade::new(memory, Arc::new(Silent), Settings::default()));
+    let unit =
+        json!({"executionUnit": {"href": "https://silent.example/a.cwl", "type": "application/cwl"}}).to_string();
+    let deploy = async |client: crate::testing::Client, tenant: &str, media_type: &str, body: String| {
+        client.send("POST", &format!("/{tenant}/ogc-api/processes"), &[("content-type", media_type)], body).await
+    };
+    let package = "application/ogcapppkg+json";
+    for _ in 0..DEPLOYMENTS_OF_TENANT {
+        let (client, unit) = (client.clone(), unit.clone());
+        tokio::spawn(async move { deploy(client, "acme", package, unit).await });
+    }
+    tokio::task::yield_now().await;
+    let refused = deploy(client.clone(), "acme", package, unit).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "5"), "{}", refused.text());
+    assert_eq!(deploy(client, "other", "application/cwl", PACKAGE.to_owned()).await.status, 201);
+}

@@ -16,6 +16,10 @@ pub async fn follow(
     given: &Map<String, Json>,
     mistakes: &mut Mistakes,
 ) -> References {
+    // Most requests have no link, and large ones are not read twice for nothing.
+    if !given.values().any(names_a_place) {
+        return References::new();
+    }
     let wanted = wanted(process, given);
     if wanted.len() > REFERENCES_MAX {
         let what = format!("{} values are given by reference", wanted.len());
@@ -37,4 +41,13 @@ pub async fn follow(
         }
     }
     references
+}
+
+/// Whether a value holds an object with an `href`.
+fn names_a_place(value: &Json) -> bool {
+    match value {
+        Json::Array(items) => items.iter().any(names_a_place),
+        Json::Object(members) => members.contains_key("href") || members.values().any(names_a_place),
+        _ => false,
+    }
 }

@@ -70,13 +70,8 @@ struct Open {
 }
 
 fn objects(dir: &Path) -> (Server, Objects) {
-    let pair = KeyPair {
-        access_key: "AK".into(),
-        secret_key: "a-secret".into(),
-        access: Access::ReadOnly,
-        bucket: Some(BUCKET.into()),
-        prefix: None,
-    };
+    let pair =
+        KeyPair { access: Access::ReadOnly, bucket: Some(BUCKET.into()), ..KeyPair::unlimited("AK", "a-secret") };
     let settings = ServerSettings {
         dir: dir.join("store"),
         fsync: false,
