@@ -21,6 +21,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod turns;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -288,8 +289,8 @@ impl Backend for Cluster {
         Err("this replica has not seen all processes and jobs yet".to_owned())
     }
 
-    async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError> {
-        self.all_processes(tenant).await
+    async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, BackendError> {
+        Ok(self.index.process_ids(&self.namespace(tenant)?))
     }
 
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError> {

@@ -292,8 +292,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Whether requests can be served now; otherwise why not.
     fn ready(&self) -> Result<(), String>;
 
-    /// Deployed processes that jobs can be started of, ordered by id.
-    async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError>;
+    /// Deployed processes that jobs can be started of, in order. May lag behind by a second.
+    async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, BackendError>;
 
     /// One of them. May lag behind by a second, but finds what any replica has deployed. [`BackendError::NotFound`] says why
     /// jobs cannot be started of one that there is.

@@ -20,12 +20,30 @@ pub fn routes() -> Router<Arc<Facade>> {
 }
 
 impl Facade {
-    /// All processes that jobs can be started of, ordered by id. A built-in one hides a deployed one of its id.
-    pub async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, Problem> {
-        let mut processes = self.backend.processes(tenant).await?;
-        processes.retain(|process| self.built_in(&process.id).is_none());
-        processes.extend(self.built_ins.iter().cloned());
-        processes.sort_by(|a, b| a.id.cmp(&b.id));
+    /// All processes that jobs can be started of, in order. A built-in one hides a deployed one of its id.
+    pub async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, Problem> {
+        let mut ids = self.backend.process_ids(tenant).await?;
+        ids.extend(self.built_ins.iter().map(|process| process.id.clone()));
+        ids.sort();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    /// Some of them, as far as they are there and can be read: one that cannot harms only itself (invariant I11).
+    pub async fn processes(&self, tenant: &Tenant, ids: &[ProcessId]) -> Result<Vec<Arc<ProcessRecord>>, Problem> {
+        let mut processes = Vec::with_capacity(ids.len());
+        for id in ids {
+            let found = match self.built_in(id) {
+                Some(process) => Ok(Some(Arc::clone(process))),
+                None => self.backend.process(tenant, id).await,
+            };
+            match found {
+                Ok(found) => processes.extend(found),
+                Err(BackendError::NotFound(_)) => {}
+                Err(error @ BackendError::Internal(_)) => tracing::warn!(%tenant, process = %id, %error, "left out"),
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(processes)
     }
 

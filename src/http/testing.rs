@@ -261,8 +261,8 @@ impl Backend for Memory {
         lock(&self.trouble).as_ref().map_or(Ok(()), |trouble| Err(trouble.to_string()))
     }
 
-    async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError> {
-        self.ask(tenant, |holdings| Ok(holdings.processes.values().cloned().collect()))
+    async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, BackendError> {
+        self.ask(tenant, |holdings| Ok(holdings.processes.keys().cloned().collect()))
     }
 
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError> {

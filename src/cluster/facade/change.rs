@@ -174,18 +174,14 @@ impl Cluster {
         let is_same =
             |now: &Process| now.uid() == written.uid() && now.metadata.generation == written.metadata.generation;
         let Some(now) = now.filter(is_same) else { return Ok(()) };
-        match before {
-            Some(before) => {
-                let restored = Change::back_to(before).over(api, &now).await?;
-                // That it can be run again when this is answered is a courtesy.
-                let _ = timeout(FACADE_SEEN_WAIT, self.settled(namespace, &restored)).await;
-                Ok(())
-            }
-            None => {
-                let uid = now.uid().unwrap_or_default();
-                self.delete(namespace, &now.name_any(), &uid, now.resource_version()).await
-            }
-        }
+        let Some(before) = before else {
+            let uid = now.uid().unwrap_or_default();
+            return self.delete(namespace, &now.name_any(), &uid, now.resource_version()).await;
+        };
+        let restored = Change::back_to(before).over(api, &now).await?;
+        // That it can be run again when this is answered is a courtesy.
+        let _ = timeout(FACADE_SEEN_WAIT, self.settled(namespace, &restored)).await;
+        Ok(())
     }
 
     /// Deletes exactly this object, in exactly this version if one is named, and waits until this replica sees that.

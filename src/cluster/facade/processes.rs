@@ -22,23 +22,6 @@ use crate::limits::FACADE_BESIDES_BYTES_MAX;
 use crate::process::stored::StoredPackage;
 
 impl Cluster {
-    /// All that jobs can be started of.
-    pub(super) async fn all_processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError> {
-        let namespace = self.namespace(tenant)?;
-        let mut records = Vec::new();
-        for entry in self.index.processes(&namespace) {
-            match self.record(tenant, &namespace, &entry).await {
-                Ok(record) => records.extend(record),
-                // One that cannot be read harms only itself (invariant I11).
-                Err(error @ BackendError::Internal(_)) => {
-                    tracing::warn!(namespace, process = %entry.id, %error, "left out");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(records)
-    }
-
     /// A process as the watch saw it; one that was not seen ready is asked for: it may have become so.
     pub(super) async fn shown_process(
         &self,

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -349,7 +350,7 @@ async fn a_deployed_process_is_found_by_every_replica_and_described_as_it_was_de
         assert_eq!(*record.deployed, new.deployed);
         assert!(replica.process(&other(), &id).await.unwrap().is_none(), "not theirs (I9)");
     }
-    assert_eq!(one.processes(&acme()).await.unwrap().len(), 1);
+    assert_eq!(one.process_ids(&acme()).await.unwrap(), std::slice::from_ref(&id));
     assert!(matches!(one.deploy(&acme(), new).await, Err(BackendError::Exists(_))));
     let mut job = new_job();
     (job.process, job.package) = (id.clone(), None);
@@ -741,6 +742,40 @@ async fn a_client_that_goes_away_leaves_nothing_half_done() {
     world.api.until(|api| (api.count("create", "processjobs") == 1).then_some(())).await;
     created.abort();
     world.api.until(|api| api.list::<ProcessJob>("eo").pop()).await;
+}
+
+#[tokio::test]
+async fn a_list_of_processes_reads_no_package() {
+    let world = World::new();
+    for name in ["b", "a"] {
+        world.apply(name, TOOL, None);
+        world.tell(name, &Verdict::Ready { digest: "0".repeat(64), version: None, title: None });
+    }
+    world.apply("c", TOOL, None);
+    let cluster = world.replica().await;
+    let ids = cluster.process_ids(&acme()).await.unwrap();
+    assert_eq!(ids.iter().map(ProcessId::as_str).collect::<Vec<_>>(), ["a", "b"], "c is not ready");
+    assert!(cluster.process_ids(&other()).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_who_want_one_package_the_first_reads_it_and_others_are_not_kept_waiting_i9() {
+    let throttle = ThrottleConfig { wait_get_per_call: Duration::from_secs(1), ..ThrottleConfig::default() };
+    let store = ThrottledStore::new(InMemory::new(), throttle);
+    let world = World::over(Arc::new(store), fixture::settings());
+    for name in ["a", "b"] {
+        world.apply(name, &TOOL.replace("Finds water", name), None);
+        world.judge(name).await;
+    }
+    let cluster = world.replica().await;
+    let began = tokio::time::Instant::now();
+    let tenant = acme();
+    let ids: Vec<ProcessId> = ["a", "b", "a", "b", "a", "b"].map(|id| id.parse().unwrap()).into();
+    let reads = ids.iter().map(|id| cluster.process(&tenant, id));
+    for record in futures_util::future::join_all(reads).await {
+        assert!(record.unwrap().is_some());
+    }
+    assert_eq!(began.elapsed().as_secs(), 1, "each once, and both at the same time");
 }
 
 fn event(event: Json) -> Recorded {

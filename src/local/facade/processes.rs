@@ -67,9 +67,9 @@ impl Processes {
         Self { folder, fsync, by_id: RwLock::new(by_id), changing: tokio::sync::Mutex::default() }
     }
 
-    /// All of them by id.
-    pub fn all(&self) -> Vec<Arc<ProcessRecord>> {
-        self.read().values().cloned().collect()
+    /// All of them, in order.
+    pub fn ids(&self) -> Vec<ProcessId> {
+        self.read().keys().cloned().collect()
     }
 
     /// One of them.
