@@ -16,6 +16,7 @@ use serde_json::{Map, Value as Json};
 use weir_api::Phase;
 use weir_cwl::Package;
 
+use crate::links::PublicUrl;
 pub use crate::names::{JobId, ProcessId, Tenant};
 
 /// A deployed process.
@@ -133,6 +134,9 @@ pub struct Subscriber {
     /// Gets statusInfo when the job has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_uri: Option<String>,
+    /// What links begin with where nothing else says it: the origin that the request was sent to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<PublicUrl>,
 }
 
 /// A job as the journal has it.

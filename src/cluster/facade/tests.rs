@@ -923,7 +923,7 @@ async fn a_subscriber_is_told_of_each_change_once_by_the_leader_alone() {
     new.subscriber = Some(Subscriber {
         success_uri: Some("https://example.org/done".to_owned()),
         in_progress_uri: Some("https://example.org/runs".to_owned()),
-        failed_uri: None,
+        ..Subscriber::default()
     });
     let id = cluster.create(&acme(), new).await.unwrap().id.clone();
     world.status(&id, json!({"phase": "Running"}));
