@@ -82,6 +82,8 @@ struct Served {
     issuer: String,
     asked: u32,
     is_down: bool,
+    /// When the next request is answered.
+    slow: Option<tokio::sync::oneshot::Receiver<()>>,
 }
 
 impl Provider {
@@ -92,8 +94,15 @@ impl Provider {
             axum::Json(json!({"issuer": issuer, "jwks_uri": format!("{issuer}/keys")}))
         };
         let keys_of = async |State(served): Shared| {
-            let mut served = served.lock().unwrap();
-            served.asked += 1;
+            let slow = {
+                let mut served = served.lock().unwrap();
+                served.asked += 1;
+                served.slow.take()
+            };
+            if let Some(slow) = slow {
+                slow.await.unwrap();
+            }
+            let served = served.lock().unwrap();
             if served.is_down {
                 Err(axum::http::StatusCode::SERVICE_UNAVAILABLE)
             } else {
@@ -138,6 +147,13 @@ impl Provider {
             }
         }
         claims
+    }
+
+    /// Waits until its keys were asked for so many times.
+    async fn is_asked(&self, times: u32) {
+        while self.asked() < times {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
     }
 
     fn asked(&self) -> u32 {
@@ -297,7 +313,7 @@ async fn keys_are_asked_for_again_and_used_on_while_the_provider_is_away() {
     provider.served.lock().unwrap().is_down = true;
     later(KEYS_TIME).await;
     assert_eq!(ask_with(&bearer, &token).await, Ok(()));
-    assert_eq!(provider.asked(), 2);
+    provider.is_asked(2).await;
 
     let fresh = provider.bearer();
     let problem = ask(&fresh, &format!("Bearer {token}")).await.unwrap_err();
@@ -306,6 +322,32 @@ async fn keys_are_asked_for_again_and_used_on_while_the_provider_is_away() {
     later(KEYS_PAUSE).await;
     let problem = ask(&fresh, &format!("Bearer {token}")).await.unwrap_err();
     assert!(problem.detail.contains("is of another issuer"), "{}", problem.detail);
+}
+
+#[tokio::test]
+async fn nobody_whose_key_is_known_waits_for_a_slow_provider() {
+    let (old, new) = (Secret::ec(), Secret::ec());
+    let provider = Provider::with(vec![old.jwk("1")]).await;
+    let bearer = provider.bearer();
+    let token = old.token("1", &provider.claims(&json!({})));
+    assert_eq!(ask_with(&bearer, &token).await, Ok(()));
+    let (answer, slow) = tokio::sync::oneshot::channel();
+    provider.served.lock().unwrap().slow = Some(slow);
+    provider.served.lock().unwrap().keys = vec![new.jwk("2")];
+    later(KEYS_TIME).await;
+    for _ in 0..100 {
+        assert_eq!(ask_with(&bearer, &token).await, Ok(()));
+        tokio::task::yield_now().await;
+    }
+    provider.is_asked(2).await;
+    assert_eq!(ask_with(&bearer, &token).await, Ok(()));
+    assert_eq!(provider.asked(), 2, "one asks for all");
+    answer.send(()).unwrap();
+    // Withdrawn as soon as the provider has said so.
+    while ask_with(&bearer, &token).await.is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(provider.asked(), 2);
 }
 
 #[tokio::test]
