@@ -4,11 +4,10 @@ use serde_json::{Value as Json, json};
 
 use super::collection::{collection, features, item, media_type};
 use super::published::Published;
+use super::reading::Reading;
 use super::shape::Shape;
 use super::{Selection, Transmission, ready};
-use crate::Facade;
 use crate::backend::{JobRecord, Storage};
-use crate::names::Tenant;
 use crate::negotiate::JSON;
 use crate::problem::Problem;
 
@@ -66,19 +65,16 @@ impl Content {
 }
 
 /// The outputs that are selected, in the order of the selection.
-pub async fn contents(
-    facade: &Facade,
-    tenant: &Tenant,
-    job: &JobRecord,
-    selection: &Selection,
-) -> Result<Vec<Output>, Problem> {
+pub async fn contents(reading: &Reading<'_>, job: &JobRecord, selection: &Selection) -> Result<Vec<Output>, Problem> {
     ready(job)?;
+    let Reading { facade, tenant, .. } = reading;
     let values = facade.backend.results(tenant, &job.id).await?;
+    values.values().try_for_each(|value| reading.take_value(value))?;
     let names: Vec<(String, Transmission)> = match &selection.outputs {
         Some(outputs) => outputs.clone(),
         None => values.keys().map(|name| (name.clone(), Transmission::Value)).collect(),
     };
-    let published = Published::new(facade.backend.as_ref(), tenant, &job.id);
+    let published = Published::new(reading, &job.id);
     let storage = facade.backend.storage(tenant);
     let mut outputs = Vec::new();
     for (name, transmission) in names {
