@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     }
     #[cfg(feature = "embedded")]
     if cli::called_as("weir-eo") {
-        return weir_raster::main(std::env::args_os());
+        return cli::raster::main();
     }
     // The one provider of cryptography; whoever needs TLS asks for it. Only a second call can fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -16,6 +16,7 @@ use weir_api::agent::{
     AgentOrder, Complete, Ending, Exited, ExitedAnswer, Hints, Listing, TerminationMessage, UploadFailure,
     UploadRequest, Uploaded, Usage,
 };
+use weir_api::limits::REPORT_BYTES_MAX;
 
 use crate::http;
 use crate::listing::list;
@@ -267,7 +268,14 @@ fn hand_in(
         }
         exited.log_bytes = stored;
         loop {
-            match operator.exited(&exited)? {
+            let answer = match operator.exited(&exited) {
+                Err(OperatorError::TooLong(bytes)) => {
+                    abridge(&mut exited, bytes);
+                    continue;
+                }
+                answer => answer?,
+            };
+            match answer {
                 ExitedAnswer::Read { files } => {
                     let read = |file: &weir_api::agent::ReadRequest| {
                         (file.path.clone(), outdir.contents(&file.path, file.bytes_max))
@@ -283,13 +291,32 @@ fn hand_in(
                     };
                     let claimant = operator.claimant().clone();
                     let log_bytes = stored.or_else(&mut log_bytes);
-                    return operator.complete(&Complete { claimant, exited, uploaded, failure, log_bytes });
+                    let complete = Complete { claimant, exited, uploaded, failure, log_bytes };
+                    match operator.complete(&complete) {
+                        Err(OperatorError::TooLong(bytes)) => {
+                            exited = complete.exited;
+                            abridge(&mut exited, bytes);
+                        }
+                        answer => return answer,
+                    }
                 }
                 ExitedAnswer::Done {} => return Ok(()),
                 ExitedAnswer::Superseded {} => return Err(OperatorError::Superseded),
             }
         }
     })
+}
+
+/// Leaves out of a report what makes it too long for the operator: how the tool ended is told in any case, and its outputs
+/// fail for good.
+fn abridge(exited: &mut Exited, bytes: usize) {
+    let entries = exited.listing.entries.len();
+    let incomplete = format!(
+        "the report of {entries} entries, with what had to be read of them, has {bytes} bytes, and {REPORT_BYTES_MAX} are \
+         taken; write fewer files, pack them into an archive, or make cwl.output.json smaller"
+    );
+    exited.listing = Listing { entries: Vec::new(), incomplete: Some(incomplete) };
+    exited.contents.clear();
 }
 
 fn upload_all(data: &ureq::Agent, outdir: &OutDir, files: &[UploadRequest]) -> Result<Vec<Uploaded>, UploadError> {

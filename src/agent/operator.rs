@@ -10,6 +10,7 @@ use weir_api::agent::{
     AgentOrder, CLAIM_PATH, COMPLETE_PATH, Claim, ClaimAnswer, Claimant, Complete, CompleteAnswer, EXITED_PATH, Exited,
     ExitedAnswer,
 };
+use weir_api::limits::REPORT_BYTES_MAX;
 
 use crate::backoff::Backoff;
 use crate::limits::{ANSWER_BYTES_MAX, CLAIM_TIMEOUT, OPERATOR_TIMEOUT, REFUSED_MAX};
@@ -25,6 +26,9 @@ pub enum OperatorError {
     /// Another pod has the claim.
     #[error("superseded: another pod has the claim, or the step is over")]
     Superseded,
+    /// More than the operator reads. Asking again would not help.
+    #[error("a report of {0} bytes; the operator reads {REPORT_BYTES_MAX}")]
+    TooLong(usize),
     /// The operator refuses this agent, and went on to do so.
     #[error("the operator refuses {path} with status {status}: {message}")]
     Refused {
@@ -115,6 +119,9 @@ impl Operator {
     ) -> Result<A, OperatorError> {
         let not_understood = |error: serde_json::Error| OperatorError::Answer { path, message: error.to_string() };
         let body = serde_json::to_vec(question).map_err(not_understood)?;
+        if body.len() > REPORT_BYTES_MAX {
+            return Err(OperatorError::TooLong(body.len()));
+        }
         let mut backoff = Backoff::default();
         let mut refused_since: Option<Instant> = None;
         let mut was_told = false;

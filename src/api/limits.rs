@@ -63,6 +63,9 @@ pub const DOCUMENT_FETCH_SECONDS_MAX: u64 = 30;
 /// Entries of the listing of an output directory that an agent reports.
 pub const LISTING_ENTRIES_MAX: usize = 100_000;
 
+/// Bytes of an agent's report: a listing of [`LISTING_ENTRIES_MAX`] entries with some contents.
+pub const REPORT_BYTES_MAX: usize = 64 << 20;
+
 /// Depth of the directories in it.
 pub const LISTING_DEPTH_MAX: usize = 64;
 

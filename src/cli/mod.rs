@@ -10,11 +10,14 @@ mod execution;
 mod findings;
 mod generate;
 mod inputs;
+mod oidc;
 #[cfg(feature = "cluster")]
 mod operator;
 mod paths;
 #[cfg(feature = "embedded")]
 mod progress;
+#[cfg(feature = "embedded")]
+pub mod raster;
 #[cfg(feature = "embedded")]
 mod run;
 #[cfg(feature = "embedded")]
@@ -256,7 +259,8 @@ pub struct StoreArgs {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
     pub listen: std::net::SocketAddr,
     /// Key pairs and what they allow, a JSON file that is read again when it changes: `{"keys": [{"accessKey": …,
-    /// "secretKey": …, "access": "readOnly", "bucket": …, "prefix": …}]}`; the last three may be left out. The key pair of
+    /// "secretKey": …, "access": "readOnly", "bucket": …, "prefix": …}]}`; the last three may be left out. `"owner": TENANT` limits a
+    /// read-only pair to the results of a tenant. The key pair of
     /// WEIR_STORE_ACCESS_KEY and WEIR_STORE_SECRET_KEY, which may do everything, is good besides
     #[arg(long, value_name = "FILE")]
     pub credentials_file: Option<PathBuf>,

@@ -10,10 +10,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum, value_parser};
 use weir_cluster::lease::Timing;
 use weir_cluster::settings::{FacadeSettings, FetchSettings, PodSettings, PodStart, Settings};
-use weir_http::auth::OidcSettings;
 use weir_store::S3Settings;
 
 use super::exit;
+use super::oidc::OidcArgs;
 use super::telemetry::{self, Format};
 
 const STORE: &str = "Object store";
@@ -89,29 +89,6 @@ pub struct NetworkArgs {
     /// public addresses
     #[arg(long, value_name = "NETWORK", env = "WEIR_FETCH_ALLOWED", value_delimiter = ',')]
     pub fetch_allowed: Vec<String>,
-}
-
-/// The OpenID Connect provider whose tokens requests to the façade need.
-#[derive(Debug, Args)]
-pub struct OidcArgs {
-    /// OpenID Connect provider whose tokens requests to the façade need: the `iss` of its tokens [default: none; nobody has to
-    /// say who he is]
-    #[arg(long = "oidc-issuer", value_name = "URL", env = "WEIR_OIDC_ISSUER")]
-    pub issuer: Option<String>,
-    /// What `aud` of the tokens must be or hold
-    #[arg(long = "oidc-audience", value_name = "NAME", env = "WEIR_OIDC_AUDIENCE")]
-    pub audience: Option<String>,
-    /// The claim that names tenants: a string or an array of strings; a JSON pointer, if it begins with `/`
-    #[arg(
-        long = "oidc-tenants-claim",
-        value_name = "CLAIM",
-        env = "WEIR_OIDC_TENANTS_CLAIM",
-        default_value = "tenants"
-    )]
-    pub tenants_claim: String,
-    /// Where the provider's keys are [default: as its configuration says]
-    #[arg(long = "oidc-jwks-url", value_name = "URL", env = "WEIR_OIDC_JWKS_URL")]
-    pub jwks_url: Option<String>,
 }
 
 /// The store. Its keys are never options: everybody on the machine can read those.
@@ -331,7 +308,7 @@ fn settings(args: &OperatorArgs) -> Result<Settings> {
                 origins: network.cors_origins.clone(),
                 loopback_only: false,
             },
-            oidc: provider(&network.oidc)?,
+            oidc: network.oidc.provider()?,
         },
         store: bucket(store)?,
         results_bucket: store.results_bucket.clone(),
@@ -365,16 +342,6 @@ fn settings(args: &OperatorArgs) -> Result<Settings> {
         lookahead: jobs.lookahead,
         ttl_seconds: jobs.ttl_seconds,
     })
-}
-
-fn provider(args: &OidcArgs) -> Result<Option<OidcSettings>> {
-    let Some(issuer) = args.issuer.clone().filter(|issuer| !issuer.is_empty()) else { return Ok(None) };
-    let audience = args.audience.clone().unwrap_or_default();
-    ensure!(!audience.is_empty(), "--oidc-issuer needs --oidc-audience: tokens for others must not open this API");
-    let (tenants_claim, jwks_url) = (args.tenants_claim.clone(), stated(args.jwks_url.as_ref()));
-    let settings = OidcSettings { issuer, audience, tenants_claim, jwks_url };
-    settings.fetch_settings().context("--oidc-issuer, --oidc-jwks-url")?;
-    Ok(Some(settings))
 }
 
 /// A variable that is set to nothing says nothing.

@@ -2,10 +2,7 @@
 //! one directory.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,28 +10,29 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{ArgAction, Args, value_parser};
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use weir_fetch::{FetchSettings, Guarded};
+use weir_fetch::{FetchSettings, Guarded, Rules};
 use weir_http::Facade;
+use weir_http::auth::{Bearer, OidcSettings};
 use weir_http::backend::Tenant;
 use weir_http::links::{Network, PublicUrl};
+use weir_local::facade::keys::{Keys, NewKey};
 use weir_local::facade::results::BUCKET;
 use weir_local::facade::{DirLock, Embedded, FacadeSettings, limits};
-use weir_store::server::{Credentials, Server, ServerSettings};
+use weir_store::server::{Server, ServerSettings};
 
+use super::oidc::OidcArgs;
 use super::{execution, print_line, telemetry};
 
-/// The key pair of the S3 listener, in the directory.
-const KEYS: &str = "keys.json";
 /// The tenant of the examples that are shown.
 const EXAMPLE_TENANT: &str = "acme";
 
 /// Headers of the requests that are shown.
 const JSON: &str = "-H 'Content-Type: application/json'";
 const CWL: &str = "-H 'Content-Type: application/cwl+yaml'";
+const TOKEN: &str = " -H \"Authorization: Bearer $TOKEN\"";
 
 /// Options of `weir serve`.
 #[derive(Debug, Args)]
@@ -42,7 +40,8 @@ pub struct ServeArgs {
     /// Keep everything in this directory: processes, jobs, logs, results
     #[arg(long, value_name = "DIR", required = true)]
     pub local: PathBuf,
-    /// Where the OGC API listens; port 0 takes a free one and prints it. Who reaches it can run programs as you
+    /// Where the OGC API listens; port 0 takes a free one and prints it. Who reaches it can run programs as you, unless
+    /// --oidc-issuer says whose tokens that takes
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
     /// Where the results can be read by S3
@@ -63,7 +62,9 @@ pub struct ServeArgs {
     /// Let pages of this origin use the API (`https://portal.example`, or `*`); may be repeated [default: none]
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
-    /// Fetch packages from, and call back, this host or network too, though it is not public; may be repeated
+    #[command(flatten)]
+    pub oidc: OidcArgs,
+    /// Fetch packages and inputs from, and call back, this host or network too, though it is not public; may be repeated
     #[arg(long, value_name = "HOST|NETWORK")]
     pub allow_fetch: Vec<String>,
     /// Jobs that run at once [default: four a core, half of them one tenant's]
@@ -104,19 +105,29 @@ pub fn serve(args: &ServeArgs) -> Result<ExitCode> {
         let s3_listener = listen(args.s3_listen, "--s3-listen").await?;
         let (address, s3_address) = (listener.local_addr()?, s3_listener.local_addr()?);
         // Made last: a pair that is never shown is of no use.
-        let keys = Keys::of(&dir)?;
+        let (keys, new_keys) = Keys::open(&dir, &shown_tenants(args)?)?;
+        let keys = Arc::new(keys);
         let store = open_store(&dir, &keys, args.fsync)?;
         let s3_url = args.s3_public_url.clone().unwrap_or_else(|| format!("http://{s3_address}"));
         let s3_url = s3_url.trim_end_matches('/').to_owned();
         let stop = stop_on_signal()?;
-        let backend = Embedded::open(lock, settings(args, &dir, &s3_url)?, store.objects()).await?;
+        let backend = Embedded::open(lock, settings(args, &dir, &s3_url, &keys)?, store.objects()).await?;
         let facade = Facade::new(Arc::clone(&backend) as _, Arc::new(guarded(args)?), facade_settings(args, address)?);
-        let facade = Arc::new(facade);
+        let facade = Arc::new(match args.oidc.provider()? {
+            Some(oidc) => facade.with_bearer(bearer(oidc)?),
+            None => facade,
+        });
         // Said once requests are taken: whoever started this waits for it.
-        for line in greeting(args, address, &s3_url, &keys, &dir) {
+        for line in greeting(args, address, &s3_url, &keys, &new_keys, &dir) {
             print_line(&line);
         }
-        if !address.ip().is_loopback() {
+        if keys.opens_all() {
+            tracing::warn!(
+                "a key pair in {} reads the results of all tenants: it names no `owner`",
+                keys.path().display()
+            );
+        }
+        if !address.ip().is_loopback() && facade.bearer.is_none() {
             tracing::warn!(%address, "whoever reaches this address can run programs with your rights");
         }
         tokio::join!(
@@ -136,7 +147,7 @@ pub fn serve(args: &ServeArgs) -> Result<ExitCode> {
 }
 
 fn open_store(dir: &Path, keys: &Keys, fsync: bool) -> Result<Server> {
-    let credentials = Credentials::file(&keys.path)?;
+    let credentials = keys.credentials();
     let settings = ServerSettings { dir: dir.join("store"), fsync, credentials, buckets: vec![BUCKET.to_owned()] };
     Server::open(settings).with_context(|| format!("cannot open the store in {}", dir.display()))
 }
@@ -145,6 +156,7 @@ fn open_store(dir: &Path, keys: &Keys, fsync: bool) -> Result<Server> {
 fn check(args: &ServeArgs) -> Result<()> {
     facade_settings(args, args.listen)?;
     guarded(args)?;
+    args.oidc.provider()?.map(bearer).transpose()?;
     execution::this_machine(&args.map_image).map(drop)
 }
 
@@ -184,11 +196,12 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-fn settings(args: &ServeArgs, dir: &Path, s3_url: &str) -> Result<FacadeSettings> {
+fn settings(args: &ServeArgs, dir: &Path, s3_url: &str, keys: &Arc<Keys>) -> Result<FacadeSettings> {
     let mut engine = execution::this_machine(&args.map_image)?;
     engine.preserved_environment.clone_from(&args.preserve_environment);
     engine.fsync = args.fsync;
     let mut settings = FacadeSettings::new(dir.to_owned(), engine);
+    settings.reach = Rules::new(args.allow_fetch.iter().map(String::as_str)).context("--allow-fetch")?;
     if !args.tenant.is_empty() {
         settings.tenants = Some(args.tenant.iter().cloned().collect::<BTreeSet<_>>());
     }
@@ -202,6 +215,7 @@ fn settings(args: &ServeArgs, dir: &Path, s3_url: &str) -> Result<FacadeSettings
     settings.kept = Duration::from_hours(24 * args.keep_days.min(365_000));
     settings.time_limit = args.time_limit.map(Duration::from_secs);
     settings.s3_endpoint = Some(s3_url.to_owned());
+    settings.keys = Some(Arc::clone(keys));
     Ok(settings)
 }
 
@@ -217,42 +231,21 @@ fn guarded(args: &ServeArgs) -> Result<Guarded> {
     Ok(Guarded::new(&FetchSettings { allowed: args.allow_fetch.clone() })?)
 }
 
-/// The key pair that reads the results.
-struct Keys {
-    path: PathBuf,
-    access_key: String,
-    secret_key: String,
-    is_new: bool,
-}
-
-impl Keys {
-    /// The pair in the directory, made at the first start. Only its owner can read the file.
-    fn of(dir: &Path) -> Result<Self> {
-        let path = dir.join(KEYS);
-        if path.exists() {
-            return Ok(Self { path, access_key: String::new(), secret_key: String::new(), is_new: false });
-        }
-        let random = || uuid::Uuid::new_v4().simple().to_string();
-        let (access_key, secret_key) = (random()[..20].to_uppercase(), format!("{}{}", random(), &random()[..8]));
-        let text = json!({"keys": [
-            {"accessKey": access_key, "secretKey": secret_key, "access": "readOnly", "bucket": BUCKET}
-        ]});
-        let part = dir.join("keys.part");
-        let write = || {
-            // A crash may have left one; its mode would stay.
-            let _ = fs::remove_file(&part);
-            let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&part)?;
-            file.write_all(format!("{text:#}\n").as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&part, &path)
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { path, access_key, secret_key, is_new: true })
-    }
+/// Looks at tokens of this provider, which is where the user says, wherever that is: requests have no say in it.
+fn bearer(oidc: OidcSettings) -> Result<Bearer> {
+    let fetcher = Guarded::new(&oidc.fetch_settings()?)?;
+    Ok(Bearer::new(oidc, Arc::new(fetcher))?)
 }
 
 /// What to open and what to type next.
-fn greeting(args: &ServeArgs, address: SocketAddr, s3_url: &str, keys: &Keys, dir: &Path) -> Vec<String> {
+fn greeting(
+    args: &ServeArgs,
+    address: SocketAddr,
+    s3_url: &str,
+    keys: &Keys,
+    new_keys: &[NewKey],
+    dir: &Path,
+) -> Vec<String> {
     let tenant = args.tenant.first().map_or(EXAMPLE_TENANT, Tenant::as_str);
     // Everybody's address is no address to open.
     let address =
@@ -265,41 +258,37 @@ fn greeting(args: &ServeArgs, address: SocketAddr, s3_url: &str, keys: &Keys, di
     } else {
         String::new()
     };
-    let pair = if keys.is_new {
-        format!("access key {}, secret key {}", keys.access_key, keys.secret_key)
-    } else {
-        "the key pair of the first start".to_owned()
+    let pairs = new_keys.iter().map(|NewKey { tenant, access_key, secret_key }| {
+        format!("           `{tenant}` reads its own with access key {access_key}, secret key {secret_key}")
+    });
+    let (token, invitation) = match args.oidc.issuer.as_deref().filter(|issuer| !issuer.is_empty()) {
+        Some(issuer) => {
+            let claim = &args.oidc.tenants_claim;
+            (TOKEN, format!("Put a token of {issuer} that names `{tenant}` in its `{claim}` into $TOKEN, and type:"))
+        }
+        None => ("", "Open the first address in a browser, or type in another terminal:".to_owned()),
     };
-    vec![
+    let mut lines = vec![
         format!("weir serves {}", dir.display()),
         format!("  OGC API  {root}{any}"),
-        format!("  results  s3://{BUCKET} at {s3_url}, region us-east-1"),
-        format!("           {pair} (kept in {})", keys.path.display()),
+        format!("  results  s3://{BUCKET} at {s3_url}, region us-east-1; keys: {}", keys.path().display()),
+    ];
+    lines.extend(pairs);
+    lines.extend([
         String::new(),
-        "Open the first address in a browser, or type in another terminal:".to_owned(),
-        format!("  curl '{root}/processes/echo/execution' {JSON} -d '{{\"inputs\": {{\"echoInput\": \"hello\"}}}}'"),
+        invitation,
+        format!(
+            "  curl{token} '{root}/processes/echo/execution' {JSON} -d '{{\"inputs\": {{\"echoInput\": \"hello\"}}}}'"
+        ),
         "Deploy a package of your own, or the one that `weir demo` writes, and look at it:".to_owned(),
-        format!("  curl '{root}/processes' {CWL} --data-binary @weir-demo/water-bodies.cwl"),
-        format!("  curl '{root}/processes/water-bodies'"),
+        format!("  curl{token} '{root}/processes' {CWL} --data-binary @weir-demo/water-bodies.cwl"),
+        format!("  curl{token} '{root}/processes/water-bodies'"),
         "Ctrl-C stops; jobs that run go on at the next start.".to_owned(),
-    ]
+    ]);
+    lines
 }
 
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn the_key_pair_is_made_once_and_is_its_owners_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = Keys::of(folder.path()).unwrap();
-        assert!(first.is_new && first.access_key.len() == 20 && first.secret_key.len() == 40);
-        assert_eq!(fs::metadata(&first.path).unwrap().permissions().mode() & 0o777, 0o600);
-        Credentials::file(&first.path).unwrap();
-        let text = fs::read(&first.path).unwrap();
-        assert!(!Keys::of(folder.path()).unwrap().is_new);
-        assert_eq!(fs::read(&first.path).unwrap(), text);
-    }
+/// The tenants that are known before anybody comes: those of the options, or that of the examples.
+fn shown_tenants(args: &ServeArgs) -> Result<Vec<Tenant>> {
+    if args.tenant.is_empty() { Ok(vec![EXAMPLE_TENANT.parse()?]) } else { Ok(args.tenant.clone()) }
 }

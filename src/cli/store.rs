@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use weir_store::server::{Access, Credentials, KeyPair, Server, ServerSettings};
+use weir_store::server::{Credentials, KeyPair, Server, ServerSettings};
 
 use super::{StoreArgs, print_line, telemetry};
 
@@ -42,13 +42,7 @@ pub fn store(args: &StoreArgs) -> Result<ExitCode> {
 fn credentials(args: &StoreArgs) -> Result<Credentials> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let own = variable("WEIR_STORE_ACCESS_KEY").zip(variable("WEIR_STORE_SECRET_KEY"));
-    let own = own.map(|(access_key, secret_key)| KeyPair {
-        access_key,
-        secret_key,
-        access: Access::ReadWrite,
-        bucket: None,
-        prefix: None,
-    });
+    let own = own.map(|(access_key, secret_key)| KeyPair::unlimited(access_key, secret_key));
     match (&args.credentials_file, own) {
         (Some(path), None) => Ok(Credentials::file(path)?),
         (Some(path), Some(own)) => Ok(Credentials::file(path)?.and(own)?),

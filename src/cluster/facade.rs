@@ -6,10 +6,12 @@
 //! Writes go to the API server alone; the leader's controllers do the rest, and the index tells when it is done.
 
 mod cache;
+mod change;
 mod entry;
 mod failure;
 mod index;
 mod jobs;
+mod lookup;
 mod notices;
 mod packages;
 mod processes;
@@ -19,6 +21,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod turns;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -31,6 +34,7 @@ use kube::api::PartialObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Config};
 use kube::{Client, ResourceExt as _};
+use object_store::path::Path;
 use serde_json::{Map, Value as Json};
 use tokio::sync::watch;
 use weir_api::kubernetes::{Process, ProcessJob};
@@ -39,9 +43,10 @@ use weir_http::backend::{
     Backend, BackendError, ByteStream, JobId, JobRecord, NewJob, NewProcess, Notice, ProcessId, ProcessRecord, Storage,
     Tenant, TextRecord,
 };
-use weir_store::JobKeys;
+use weir_store::{JobKeys, RunId};
 
 use crate::context::Services;
+use crate::job::belongs;
 use crate::limits::{FACADE_LOGS_KNOWN, FACADE_OWNERS_KNOWN};
 use crate::watches::{Change, List, namespace_watches, watches};
 use cache::Cache;
@@ -60,10 +65,10 @@ pub struct Cluster {
     guarded: Guarded,
     index: Arc<Index>,
     packages: Arc<Packages>,
-    /// By run id.
-    logs: Arc<Cache<String, Known>>,
-    /// Run ids of jobs whose results are known to be their own.
-    owned: Arc<Cache<String, ()>>,
+    /// By the place of the run in the store.
+    logs: Arc<Cache<Path, Known>>,
+    /// Places of runs and the results that are known to be theirs.
+    owned: Arc<Cache<(Path, String), ()>>,
     telling: Arc<Telling>,
     leads: watch::Receiver<bool>,
     stop: watch::Receiver<bool>,
@@ -201,6 +206,21 @@ impl Cluster {
         self.ready().map_err(BackendError::Unavailable)?;
         self.index.namespace(tenant).ok_or_else(|| BackendError::NotFound(format!("tenant `{tenant}`")))
     }
+
+    /// Where a job's objects are in the store: below the tenant's prefix, or below that of the tenant with which the job was
+    /// accepted. That it was is taken from its journal only (invariant I9).
+    async fn job_keys(&self, tenant: &Tenant, namespace: &str, job: &Job) -> Result<JobKeys, BackendError> {
+        let run: RunId = job.run_id.parse().map_err(|error| BackendError::Internal(format!("{error}")))?;
+        let own = JobKeys::new(store_tenant(tenant)?, run.clone());
+        let before = job.tenant.as_ref().filter(|before| before.as_str() != tenant.as_str());
+        let Some(Ok(before)) = before.map(|before| before.parse()) else { return Ok(own) };
+        let keys = JobKeys::new(before, run);
+        match belongs(&*self.services.store, &keys, namespace, job.record.id.as_str()).await {
+            Ok(true) => Ok(keys),
+            Ok(false) => Ok(own),
+            Err(error) => Err(BackendError::Unavailable(format!("the job's journal cannot be read now: {error}"))),
+        }
+    }
 }
 
 /// Which lists are complete.
@@ -240,15 +260,16 @@ fn key(object: &impl kube::Resource) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
+/// Does what would leave a mess halfway, also when nobody waits for it any more: a request whose client goes away is dropped.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, BackendError>> + Send + 'static,
+) -> Result<T, BackendError> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(BackendError::Internal(error.to_string())))
+}
+
 /// A tenant, as the store names it: both are DNS labels.
 fn store_tenant(tenant: &Tenant) -> Result<weir_store::Tenant, BackendError> {
     tenant.as_str().parse().map_err(|error| BackendError::Internal(format!("{error}")))
-}
-
-/// Where a job's objects are in the store.
-fn job_keys(tenant: &Tenant, job: &Job) -> Result<JobKeys, BackendError> {
-    let run = job.run_id.parse().map_err(|error| BackendError::Internal(format!("{error}")))?;
-    Ok(JobKeys::new(store_tenant(tenant)?, run))
 }
 
 #[async_trait::async_trait]
@@ -268,24 +289,35 @@ impl Backend for Cluster {
         Err("this replica has not seen all processes and jobs yet".to_owned())
     }
 
-    async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError> {
-        self.all_processes(tenant).await
+    async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, BackendError> {
+        Ok(self.index.process_ids(&self.namespace(tenant)?))
     }
 
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        self.shown_process(tenant, id).await
+    }
+
+    async fn process_to_run(
+        &self,
+        tenant: &Tenant,
+        id: &ProcessId,
+    ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        self.process_as_it_is(tenant, id).await
+    }
+
+    async fn is_mutable(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<bool>, BackendError> {
         let namespace = self.namespace(tenant)?;
-        match self.entry(&namespace, id).await? {
-            Some(entry) => self.record(tenant, &namespace, &entry).await,
-            None => Ok(None),
-        }
+        Ok(self.standing(&namespace, id).await?.map(|entry| entry.mutable))
     }
 
     async fn deploy(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {
-        self.deploy_process(tenant, process).await
+        let (own, tenant) = (self.clone(), tenant.clone());
+        to_its_end(async move { own.deploy_process(&tenant, process).await }).await
     }
 
     async fn replace(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {
-        self.replace_process(tenant, process).await
+        let (own, tenant) = (self.clone(), tenant.clone());
+        to_its_end(async move { own.replace_process(&tenant, process).await }).await
     }
 
     async fn undeploy(&self, tenant: &Tenant, id: &ProcessId) -> Result<(), BackendError> {
@@ -293,7 +325,8 @@ impl Backend for Cluster {
     }
 
     async fn create(&self, tenant: &Tenant, job: NewJob) -> Result<Arc<JobRecord>, BackendError> {
-        self.create_job(tenant, job).await
+        let (own, tenant) = (self.clone(), tenant.clone());
+        to_its_end(async move { own.create_job(&tenant, job).await }).await
     }
 
     async fn job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
@@ -324,7 +357,8 @@ impl Backend for Cluster {
     }
 
     async fn remove(&self, tenant: &Tenant, id: &JobId) -> Result<(), BackendError> {
-        self.remove_job(tenant, id).await
+        let (own, tenant, id) = (self.clone(), tenant.clone(), id.clone());
+        to_its_end(async move { own.remove_job(&tenant, &id).await }).await
     }
 
     async fn results(&self, tenant: &Tenant, id: &JobId) -> Result<Map<String, Json>, BackendError> {

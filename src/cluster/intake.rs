@@ -43,7 +43,7 @@ pub struct Request<'a> {
     pub tenant: &'a Tenant,
     /// The object.
     pub job: &'a ProcessJob,
-    /// The Process that its `processRef` names, if there is one.
+    /// The Process that its `processRef` names, if there is one. One whose package is stated is not asked for.
     pub process: Option<&'a Process>,
 }
 
@@ -181,16 +181,17 @@ async fn gather(guarded: &Guarded, store: &dyn ObjectStore, request: Request<'_>
             let package = resolve(guarded, store, tenant, &source, own.workflow.as_deref()).await?;
             Ok(Gathered { package, inputs, defaults: None })
         }
+        (Some(_), None) if let Some(digest) = &spec.package_digest => {
+            let source = Source::Digest(digest.clone());
+            let package = resolve(guarded, store, tenant, &source, None).await?;
+            Ok(Gathered { package, inputs, defaults: None })
+        }
         (Some(name), None) => {
             let process = process.ok_or_else(|| IntakeError::NoProcess(name.clone()))?;
             let (digest, entry) = ready(process)?;
             let source = Source::Digest(digest.to_owned());
             let package = resolve(guarded, store, tenant, &source, entry).await?;
-            let defaults = process.spec.defaults.as_ref().map(|defaults| {
-                let name = format!("spec.defaults of Process {name}");
-                InputText { name, text: format!("{defaults:#}"), has_lines: false }
-            });
-            Ok(Gathered { package, inputs, defaults })
+            Ok(Gathered { package, inputs, defaults: inputs::defaults(process) })
         }
         _ => Err(IntakeError::Spec("state exactly one of spec.processRef and spec.process".to_owned())),
     }

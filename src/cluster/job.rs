@@ -48,8 +48,8 @@ use weir_fetch::Guarded;
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use create::delete;
-pub use object::{Object, run_id, spec_digest};
-pub use open::{OpenError, Opened, open};
+pub use object::{Object, accepted_tenant, run_id, spec_digest};
+pub use open::{OpenError, Opened, belongs, open};
 pub use show::{Announcer, Writer};
 pub use tenants::{Share, Tenants};
 

@@ -30,6 +30,7 @@ pub mod settings;
 pub mod spec;
 pub mod status;
 pub mod sweep;
+mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod watches;

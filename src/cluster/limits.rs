@@ -40,9 +40,6 @@ pub const AGENT_BODY_TIME: Duration = Duration::from_mins(1);
 /// Bytes of a claim.
 pub const CLAIM_BYTES_MAX: usize = 4 << 10;
 
-/// Bytes of a report: a listing of 100,000 entries with some contents.
-pub const REPORT_BYTES_MAX: usize = 64 << 20;
-
 /// KiB of reports in memory at the same time; more wait. A usual report has 2 KiB.
 pub const REPORTS_KIB_MAX: u32 = 192 << 10;
 
@@ -251,6 +248,10 @@ pub const COPIES_AT_ONCE: usize = 16;
 /// Tries of one request to the results' bucket; whoever publishes tries the whole again later.
 pub const RESULT_TRIES: u32 = 4;
 
+/// How long the publishing of a job's outputs is tried after its last step, while their bucket cannot be written: somebody
+/// mends a quota or credentials the next day. A job that states `timeoutSeconds` may end sooner.
+pub const PUBLISH_WAIT: Duration = Duration::from_hours(24);
+
 /// Time that one request to the results' bucket may take: a copy of 5 GiB within a slow store.
 pub const RESULT_REQUEST_TIME: Duration = Duration::from_mins(10);
 
@@ -290,8 +291,16 @@ pub const AGENT_CONNECTIONS_A_PEER: usize = 1024;
 /// How long the façade still takes connections after the replica was asked to stop: until no load balancer knows it.
 pub const FACADE_DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// Bytes of package texts whose processes the façade keeps loaded. A loaded package takes some ten times its text: 80 MiB.
-pub const FACADE_PACKAGES_BYTES: usize = 8 << 20;
+/// Bytes of package texts whose processes the façade keeps loaded: the largest one that a request can bring, or hundreds of
+/// usual ones. A loaded package takes some ten times its text: 160 MiB. Tenants share it equally.
+pub const FACADE_PACKAGES_BYTES: usize = 16 << 20;
+
+/// Packages of one tenant that are read from the store at the same time, of [`FACADE_READERS`]: one that takes long does not
+/// keep its others waiting, nor those of other tenants.
+pub const FACADE_READERS_A_TENANT: usize = 2;
+
+/// Packages of all tenants that are read from the store at the same time: each is held in memory, and keeps a thread busy.
+pub const FACADE_READERS: usize = 8;
 
 /// Bytes that the smallest package counts for: 1,024 of them are kept.
 pub const FACADE_PACKAGE_BYTES_MIN: usize = 8 << 10;
@@ -306,6 +315,10 @@ pub const FACADE_OUTPUTS_BYTES_MAX: usize = 32 << 10;
 /// How long a deployed process may take until the leader has looked at it: the time in which another replica takes over,
 /// twice, and a slow import.
 pub const FACADE_DEPLOY_WAIT: Duration = Duration::from_mins(1);
+
+/// Tries to write one change of a process over what others write at the same time, and to undo one: the leader writes two
+/// statuses for each change.
+pub const FACADE_CHANGE_TRIES: u32 = 8;
 
 /// How long a request waits until this replica sees what the API server has already deleted.
 pub const FACADE_SEEN_WAIT: Duration = Duration::from_secs(2);

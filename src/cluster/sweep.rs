@@ -4,7 +4,8 @@
 //! sweep finds what was deleted while no operator ran. It is slow on purpose: a run goes only after it was seen without
 //! an object twice, [`SWEEP_AGE`] apart by the *store's* clock, so that a backup of the cluster may be restored
 //! meanwhile. The first sight stands in the store, in an object `_sweep/<tenant>/<run id>` (no tenant's name begins with
-//! `_`); so a restart forgets nothing.
+//! `_`); so a restart forgets nothing. Inputs that wait for a job to be accepted go when they are that old and there is no
+//! such job.
 //!
 //! Nothing is removed while the list of ProcessJobs is not known completely, of a tenant that may belong to namespaces that
 //! this operator does not watch, or in a bucket that another cluster has swept before.
@@ -21,13 +22,14 @@ use kube::api::{Api, ListParams};
 use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt as _};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use tokio::time::sleep;
 use weir_api::kubernetes::ProcessJob;
 use weir_api::kubernetes::names::{RUN_ID, TENANT};
 use weir_store::{JobKeys, RunId, Tenant};
 
 use crate::context::Services;
+use crate::intake::OWN_INPUTS;
 use crate::limits::{SWEEP_AGE, SWEEP_INTERVAL, SWEEP_LISTED_MAX};
 
 /// Where the sweep keeps what it knows.
@@ -76,6 +78,8 @@ pub enum SweepError {
 struct Named {
     /// Run ids and uids of all ProcessJobs that this operator may see.
     runs: HashSet<String>,
+    /// Their names.
+    jobs: HashSet<String>,
     /// Tenants that may be swept; `None`: all.
     tenants: Option<BTreeSet<String>>,
 }
@@ -107,7 +111,9 @@ async fn sweep(
     own_bucket(store, client).await?;
     let now = store_time(store).await?;
     // Runs first: whoever is named only after that was not there yet.
-    let mut runs = runs(store).await?;
+    let tenants = tenants(store).await?;
+    let mut runs = runs(store, &tenants).await?;
+    let inputs = inputs(store, &tenants).await?;
     let named = named(client, namespaces).await?;
     let mut notes = notes(store).await?;
     runs.retain(|(tenant, run)| named.may_sweep(tenant) && !named.runs.contains(run.as_str()));
@@ -132,6 +138,7 @@ async fn sweep(
             },
         }
     }
+    remove_inputs(store, &inputs, &named, now, age).await?;
     // What is left was named again, or is gone.
     for (tenant, run) in notes.keys() {
         delete(store, &note(tenant, run)).await?;
@@ -171,12 +178,15 @@ async fn store_time(store: &dyn ObjectStore) -> Result<Timestamp, SweepError> {
     Ok(time(&head))
 }
 
+/// Every tenant that has objects. Anything else in the bucket is not ours.
+async fn tenants(store: &dyn ObjectStore) -> Result<Vec<Tenant>, SweepError> {
+    Ok(folders(store, None).await?.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
 /// Every run that has objects, as far as one look goes.
-async fn runs(store: &dyn ObjectStore) -> Result<Vec<(Tenant, RunId)>, SweepError> {
+async fn runs(store: &dyn ObjectStore, tenants: &[Tenant]) -> Result<Vec<(Tenant, RunId)>, SweepError> {
     let mut runs = Vec::new();
-    for tenant in folders(store, None).await? {
-        // Anything else in the bucket is not ours.
-        let Ok(tenant) = tenant.parse::<Tenant>() else { continue };
+    for tenant in tenants {
         for run in folders(store, Some(&Path::from(format!("{tenant}/jobs")))).await? {
             if let Ok(run) = run.parse::<RunId>() {
                 runs.push((tenant.clone(), run));
@@ -187,6 +197,39 @@ async fn runs(store: &dyn ObjectStore) -> Result<Vec<(Tenant, RunId)>, SweepErro
         }
     }
     Ok(runs)
+}
+
+/// Inputs that the façade has put, as far as one look goes.
+async fn inputs(store: &dyn ObjectStore, tenants: &[Tenant]) -> Result<Vec<(Tenant, ObjectMeta)>, SweepError> {
+    let mut inputs = Vec::new();
+    for tenant in tenants {
+        let prefix = Path::from(format!("{tenant}/{OWN_INPUTS}"));
+        let failed = |source| SweepError::Store { doing: "list", key: prefix.clone(), source };
+        let listed = store.list(Some(&prefix)).take(SWEEP_LISTED_MAX.saturating_sub(inputs.len()));
+        let listed: Vec<_> = listed.try_collect().await.map_err(failed)?;
+        inputs.extend(listed.into_iter().map(|object| (tenant.clone(), object)));
+    }
+    Ok(inputs)
+}
+
+/// Removes inputs of jobs that there are not: whoever put them crashed before it created the job, or the job went while no
+/// operator ran. They are called like their job.
+async fn remove_inputs(
+    store: &dyn ObjectStore,
+    inputs: &[(Tenant, ObjectMeta)],
+    named: &Named,
+    now: Timestamp,
+    age: Duration,
+) -> Result<(), SweepError> {
+    for (tenant, object) in inputs {
+        let job = object.location.filename().and_then(|name| name.strip_suffix(".json"));
+        let is_named = job.is_none_or(|job| named.jobs.contains(job));
+        if named.may_sweep(tenant) && !is_named && is_older(time(object), now, age) {
+            delete(store, &object.location).await?;
+            tracing::info!(key = %object.location, "removed the inputs of a job that there is not");
+        }
+    }
+    Ok(())
 }
 
 /// Names of what lies right below a prefix and has something below it.
@@ -229,6 +272,7 @@ async fn named(client: &Client, namespaces: &[String]) -> Result<Named, SweepErr
             for job in page.items {
                 named.runs.extend(job.annotations().get(RUN_ID).cloned());
                 named.runs.extend(job.uid());
+                named.jobs.extend(job.metadata.name);
             }
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
@@ -279,7 +323,7 @@ async fn put(store: &dyn ObjectStore, key: &Path, mode: PutMode, text: String) -
     stored.map(drop).map_err(|source| SweepError::Store { doing: "write", key: key.clone(), source })
 }
 
-fn time(object: &object_store::ObjectMeta) -> Timestamp {
+fn time(object: &ObjectMeta) -> Timestamp {
     Timestamp::from_millisecond(object.last_modified.timestamp_millis()).unwrap_or_default()
 }
 

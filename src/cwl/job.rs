@@ -106,10 +106,7 @@ impl InputObject {
         let mut diagnostics = Diagnostics::default();
         let mut values = Record::new();
         let mut requirements = None;
-        let mut namespaces: IndexMap<String, String> = package.namespaces.clone();
-        for (prefix, member) in self.root.get("$namespaces").and_then(Node::as_map).into_iter().flatten() {
-            namespaces.extend(member.value.as_text().map(|iri| (prefix.clone(), iri.to_owned())));
-        }
+        let namespaces = self.namespaces(package);
         let known: HashSet<&str> = process.header().inputs.iter().map(|input| input.id.as_str()).collect();
         for (key, member) in self.root.as_map().into_iter().flatten() {
             if key == "cwl:requirements" {
@@ -136,6 +133,15 @@ impl InputObject {
             }
         }
         Err(diagnostics)
+    }
+
+    /// Prefixes of IRIs: those of the package, and its own.
+    fn namespaces(&self, package: &Package) -> IndexMap<String, String> {
+        let mut namespaces = package.namespaces.clone();
+        for (prefix, member) in self.root.get("$namespaces").and_then(Node::as_map).into_iter().flatten() {
+            namespaces.extend(member.value.as_text().map(|iri| (prefix.clone(), iri.to_owned())));
+        }
+        namespaces
     }
 
     /// Adds the place in the text.
@@ -177,6 +183,29 @@ pub fn with_requirements(mut package: Package, text: &str) -> Result<Package, Di
     let Effective { requirements, hints } = first.inherit(&header.requirements, &header.hints);
     (header.requirements, header.hints) = (requirements, hints);
     Ok(package)
+}
+
+/// Lays values over the defaults of the package's entry, which must fit them: what an input object leaves out takes them. A
+/// null leaves the package's own default; members that name no input are dropped.
+pub fn with_defaults(mut package: Package, defaults: &InputObject) -> Result<Package, Diagnostics> {
+    let namespaces = defaults.namespaces(&package);
+    let mut diagnostics = Diagnostics::default();
+    for input in &mut package.processes[package.entry.0].header_mut().inputs {
+        let given = defaults.root.get(&input.id);
+        let given = given.and_then(|node| object::value(node, &namespaces, &mut diagnostics)).unwrap_or_default();
+        let value = reference::resolve(&input.type_, given);
+        if value == Value::Null {
+            continue;
+        }
+        let mut errors = Vec::new();
+        if let Some(value) = fit(&input.type_, value, &format!("/{}", escape(&input.id)), &mut errors) {
+            input.default = Some(value);
+        }
+        for error in errors {
+            diagnostics.push(defaults.located(error));
+        }
+    }
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(package) }
 }
 
 /// Checks values against the inputs of a process: types, missing inputs. A null where the input has a default is taken
@@ -391,6 +420,29 @@ mod tests {
 
     fn refused(declared: &str, given: &str) -> String {
         inputs(declared, given).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_from_outside_go_before_those_of_the_package() {
+        let defaults = |text: &str| {
+            let package =
+                package("  a: string\n  b: {type: int, default: 1}\n  c: {type: int?, default: 2}\n  d: File?");
+            with_defaults(package, &InputObject::parse("file:///p/defaults.yml", text).unwrap())
+        };
+        let package = defaults("{a: x, b: 5, c: null, d: 'https://a/b.tif', e: 1}").unwrap();
+        let inputs = &package.processes[package.entry.0].header().inputs;
+        let told = |index: usize| json::compact(inputs[index].default.as_ref().unwrap());
+        assert_eq!((told(0), told(1), told(2)), (r#""x""#.to_owned(), "5".to_owned(), "2".to_owned()));
+        assert!(matches!(inputs[3].default, Some(Value::File(_))));
+        insta::assert_snapshot!(defaults("{a: 1, b: x}").unwrap_err(), @"
+        /p/defaults.yml:1:5: error: the value must be of type string, not an integer (at /a)
+         1 | {a: 1, b: x}
+           |     ^
+        help: put it in quotes
+        /p/defaults.yml:1:11: error: the value must be of type int, not a string (at /b)
+         1 | {a: 1, b: x}
+           |           ^
+        ");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod rules;
 
 pub use documents::Documents;
 pub use guarded::{FetchFailure, FetchSettings, Fetched, GuardError, Guarded, Head};
+pub use rules::{RuleError, Rules};
 
 /// Redirects of one fetched URL. Archives need two or three; more is a loop.
 pub const REDIRECTS_MAX: usize = 5;

@@ -4,6 +4,7 @@
 //! fetch for them what only it can reach.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A setting that is neither a network nor a host name.
@@ -16,6 +17,14 @@ pub struct RuleError(pub String);
 pub struct Rules {
     networks: Vec<Network>,
     hosts: BTreeSet<String>,
+}
+
+/// What is allowed besides public addresses, separated by commas.
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let networks = self.networks.iter().map(|Network { base, bits }| format!("{base}/{bits}"));
+        f.write_str(&networks.chain(self.hosts.iter().cloned()).collect::<Vec<_>>().join(","))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +45,11 @@ impl Rules {
             }
         }
         Ok(rules)
+    }
+
+    /// Reads what [`Self`]'s `Display` writes: networks, addresses and host names, separated by commas.
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        Self::new(text.split(',').map(str::trim).filter(|item| !item.is_empty()))
     }
 
     /// Whether a host may be reached wherever its name leads.
@@ -183,6 +197,9 @@ mod tests {
         }
         assert!(rules.allow_host("data.example.") && rules.allow_host("DATA.example"));
         assert!(!rules.allow_host("other.data.example"));
+        assert_eq!(rules.to_string(), "10.0.0.0/8,127.0.0.1/32,fd00::/8,0.0.0.0/32,data.example");
+        assert_eq!(Rules::parse(&rules.to_string()).unwrap(), rules);
+        assert_eq!(Rules::parse("").unwrap(), Rules::default());
         let all = Rules::new(["0.0.0.0/0"]).unwrap();
         assert!(allow(&all, "127.0.0.1") && !allow(&all, "::1"));
     }

@@ -33,6 +33,7 @@ pub mod format;
 pub mod given;
 pub mod inputs;
 pub mod mistake;
+mod pattern;
 pub mod prefer;
 pub mod reference;
 pub mod request;
@@ -57,7 +58,7 @@ async fn execute(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let process = facade.process(&tenant, &id).await?;
+    let process = facade.process_to_run(&tenant, &id).await?;
     let prefer = Prefer::parse(&headers);
     let document = document(&headers, &body)?;
     drop(body);
@@ -144,7 +145,8 @@ async fn order(
     let response = if mode == Mode::Sync { Some(stated.unwrap_or(ResponseForm::Raw)) } else { stated };
     let package = facade.built_in(&process.id).map(|built_in| built_in.deployed.cwl.clone());
     let asked = Asked { outputs: request.outputs, response };
-    let job = NewJob { process: process.id.clone(), package, inputs, asked, subscriber: request.subscriber };
+    let (id, version) = (process.id.clone(), process.version.clone());
+    let job = NewJob { process: id, version, package, inputs, asked, subscriber: request.subscriber };
     Ok((job, mode))
 }
 

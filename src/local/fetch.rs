@@ -9,8 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 use weir_api::data_url::{self, is_data_url};
+use weir_fetch::{REDIRECTS_MAX, Rules};
 use weir_store::blob::Sha256Hex;
+
+use crate::reach::{Beyond, Names};
 
 /// Tries of one URL.
 const TRIES: u32 = 4;
@@ -35,6 +39,14 @@ pub enum FetchError {
         url: String,
         /// HTTP status, 4xx.
         status: u16,
+    },
+    /// The rules do not allow it.
+    #[error("input `{url}` cannot be fetched: {reason}")]
+    Beyond {
+        /// Which.
+        url: String,
+        /// Where it leads.
+        reason: Beyond,
     },
     /// Every try failed.
     #[error("input `{url}` cannot be fetched after {TRIES} tries: {last}")]
@@ -68,21 +80,27 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// Keeps what it fetches in `folder`.
-    pub fn new(folder: PathBuf) -> Self {
+    /// Keeps what it fetches in `folder`. With rules, every address that is connected to obeys them, those of redirects
+    /// too; without, a proxy of the environment is used.
+    pub fn new(folder: PathBuf, reach: Option<Rules>) -> Self {
         // Said explicitly: a process-wide default may not be there, or be another one.
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls =
             TlsConfig::builder().root_certs(RootCerts::WebPki).unversioned_rustls_crypto_provider(provider).build();
-        let config = ureq::Agent::config_builder()
+        let config = ureq::Agent::config_builder();
+        // A proxy would resolve names by itself.
+        let config = if reach.is_some() { config.proxy(None) } else { config };
+        let config = config
             .tls_config(tls)
+            .max_redirects(u32::try_from(REDIRECTS_MAX).unwrap_or(u32::MAX))
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_recv_response(Some(RESPONSE_TIMEOUT))
             .timeout_recv_body(Some(BODY_TIMEOUT))
             .http_status_as_error(false)
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { folder, agent: config.new_agent(), urls: Mutex::default() }
+        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Names::new(reach));
+        Self { folder, agent, urls: Mutex::default() }
     }
 
     /// The local copy of `url`. Blocks while it is fetched.
@@ -129,7 +147,12 @@ impl Fetched {
         let write = |source| FetchError::Write { url: url.to_owned(), path: path.to_owned(), source };
         let mut response = match self.agent.get(url).call() {
             Ok(response) => response,
-            Err(error) => return Ok(Some(error.to_string())),
+            Err(error) => {
+                return match Beyond::of(&error) {
+                    Some(reason) => Err(FetchError::Beyond { url: url.to_owned(), reason }),
+                    None => Ok(Some(error.to_string())),
+                };
+            }
         };
         let status = response.status().as_u16();
         match status {
@@ -185,7 +208,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nwater",
         ]);
         let folder = tempfile::tempdir().unwrap();
-        let fetched = Fetched::new(folder.path().join("urls"));
+        let fetched = Fetched::new(folder.path().join("urls"), None);
         let path = fetched.get(&url).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "water");
         assert_eq!(fetched.get(&url).unwrap(), path);
@@ -194,7 +217,7 @@ mod tests {
     #[test]
     fn what_stands_in_the_url_itself_is_decoded() {
         let folder = tempfile::tempdir().unwrap();
-        let fetched = Fetched::new(folder.path().join("urls"));
+        let fetched = Fetched::new(folder.path().join("urls"), None);
         let path = fetched.get("data:image/tiff;base64,SUkqAP8=").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"II*\0\xff");
         assert!(matches!(fetched.get("data:;base64,ä"), Err(FetchError::Malformed)));
@@ -204,7 +227,7 @@ mod tests {
     fn a_refusal_is_final_and_names_the_url() {
         let url = serve(vec!["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"]);
         let folder = tempfile::tempdir().unwrap();
-        let error = Fetched::new(folder.path().join("urls")).get(&url).unwrap_err();
+        let error = Fetched::new(folder.path().join("urls"), None).get(&url).unwrap_err();
         assert!(matches!(error, FetchError::Refused { status: 404, .. }));
         assert!(error.to_string().contains(&url), "{error}");
     }

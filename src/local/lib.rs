@@ -32,6 +32,7 @@ pub mod order;
 pub mod outdir;
 pub mod process;
 pub mod publish;
+pub mod reach;
 pub mod run;
 pub mod settings;
 pub mod spec;

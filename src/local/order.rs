@@ -19,6 +19,7 @@ use crate::attempt::Context;
 use crate::folder::remove_tree;
 use crate::launcher::{Sink, Tool};
 use crate::log;
+use crate::reach;
 use crate::stage::{StageError, materialise};
 
 /// Bytes of one argument: the kernel's limit (`MAX_ARG_STRLEN`, 32 pages). Checked for a better message than `E2BIG`.
@@ -161,12 +162,17 @@ fn process(
         env.insert(0, ("PATH".to_owned(), context.settings.path.clone()));
     }
     env.extend(from_this_machine(context, tool, &env));
+    if let Some(rules) = context.settings.reach.as_ref().filter(|_| is_staging(tool)) {
+        // Whatever a package or a request says.
+        env.retain(|(name, _)| name != reach::VARIABLE);
+        env.push((reach::VARIABLE.to_owned(), rules.to_string()));
+    }
     let Some((arg0, arguments)) = order.argv.split_first() else {
         return Err(Refusal::new(FailureClass::Rejected, "the command line is empty"));
     };
     check_size(&order.argv)?;
     let path = env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path.as_str());
-    let program = find_program(context, arg0, path, out).ok_or_else(|| not_found(tool, order, arg0, path))?;
+    let program = find_program(context, arg0, path, out).ok_or_else(|| not_found(context, tool, order, arg0, path))?;
     let sink = |name: &Option<String>| -> Result<Sink, Refusal> {
         let Some(name) = name else { return Ok(Sink::Append(log.to_owned())) };
         own_place(out, name).map(Sink::File)
@@ -214,14 +220,18 @@ fn own_place(out: &Path, name: &str) -> Result<PathBuf, Refusal> {
 /// Variables of weir's own environment that the tool gets besides CWL's: those that the settings name, and for the
 /// built-in staging steps the credentials of their stores, where the settings allow it. They are never journalled.
 fn from_this_machine(context: &Context, tool: &CommandLineTool, stated: &[(String, String)]) -> Vec<(String, String)> {
-    let is_staging = [stage_in::TOOL_URL, stage_out::TOOL_URL].contains(&tool.header.span.source.url.as_str());
-    let credentials = if is_staging && context.settings.lends_credentials { STORE_VARIABLES } else { &[] };
+    let credentials = if is_staging(tool) && context.settings.lends_credentials { STORE_VARIABLES } else { &[] };
     let preserved = context.settings.preserved_environment.iter().map(String::as_str);
     preserved
         .chain(credentials.iter().copied())
         .filter(|name| !stated.iter().any(|(known, _)| known == name))
         .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
         .collect()
+}
+
+/// Whether a tool is a staging step of weir's own.
+fn is_staging(tool: &CommandLineTool) -> bool {
+    [stage_in::TOOL_URL, stage_out::TOOL_URL].contains(&tool.header.span.source.url.as_str())
 }
 
 fn check_size(argv: &[String]) -> Result<(), Refusal> {
@@ -252,11 +262,17 @@ fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-fn not_found(tool: &CommandLineTool, order: &WorkOrder, name: &str, path: &str) -> Refusal {
+fn not_found(context: &Context, tool: &CommandLineTool, order: &WorkOrder, name: &str, path: &str) -> Refusal {
     let place =
         if name.contains('/') { "is no executable file".to_owned() } else { format!("is not in PATH ({path})") };
     let message = format!("tool `{}`: program `{name}` {place}", tool.header.id);
     match order.docker.as_ref().and_then(|(docker, _)| image(docker)) {
+        Some(image) if context.settings.images.get(image).is_some() => {
+            let advice = format!(
+                "{message}; it stands for the image `{image}`: map that to a program that is there (--map-image)"
+            );
+            Refusal::new(FailureClass::Unsupported, advice)
+        }
         Some(image) => {
             let advice = format!(
                 "{message}; it belongs to the image `{image}`, which is not mapped to a local program (--map-image)"

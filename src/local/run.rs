@@ -129,7 +129,7 @@ impl Run {
         let (sender, news) = mpsc::unbounded_channel();
         let observed = Observed { capacity: settings.capacity(), ..Observed::default() };
         let (grace, epoch) = (settings.grace, journal.epoch() + 1);
-        let fetched = Fetched::new(folder.fetched());
+        let fetched = Fetched::new(folder.fetched(), settings.reach.clone());
         let oom_kills = AtomicU64::new(oom_kills());
         let context = Arc::new(Context {
             settings,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_fetch::Rules;
 use weir_plan::observed::Capacity;
 use weir_store::Tenant;
 
@@ -38,6 +39,9 @@ pub struct Settings {
     /// Whether the built-in staging steps get the credentials of S3 stores that are in this program's environment. Off
     /// where jobs are not the user's own.
     pub lends_credentials: bool,
+    /// From where weir itself fetches inputs of jobs by http(s); `None`: from wherever this machine can. Stated where jobs
+    /// are not the user's own (invariant I9).
+    pub reach: Option<Rules>,
     /// Keep the folders of attempts when a job has succeeded.
     pub keep_attempts: bool,
     /// Flush everything that is written to the journal to the disk: jobs then outlive a power failure too.
@@ -68,6 +72,7 @@ impl Settings {
             path: std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned()),
             preserved_environment: Vec::new(),
             lends_credentials: true,
+            reach: None,
             keep_attempts: false,
             fsync: false,
             publisher: Arc::new(IntoFolder),

@@ -5,6 +5,10 @@ use std::str::FromStr;
 
 use object_store::path::Path;
 
+/// Name of the object `<id>/.weir-owner` in a bucket of results. It is created before anything else below `<id>/` and says
+/// whose that is: `<tenant>/<run>`.
+pub const OWNER_MARKER: &str = ".weir-owner";
+
 /// Characters of a DNS label (RFC 1123).
 const LABEL_LENGTH_MAX: usize = 63;
 /// Characters of a run id: leaves room for suffixes within the 255 bytes of a file name.

@@ -25,7 +25,7 @@ pub mod server;
 pub mod usage;
 
 pub use journal::{Journal, JournalError};
-pub use layout::{JobKeys, RunId, Tenant};
+pub use layout::{JobKeys, OWNER_MARKER, RunId, Tenant};
 pub use s3::{S3Settings, s3};
 
 /// The store in the directory `root`, which is created if it does not exist.

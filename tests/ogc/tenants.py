@@ -179,6 +179,28 @@ class TwoTenants(Case):
         anonymous = raw_get(os.environ["AWS_ENDPOINT_URL"], f"/results/?prefix={self.job}")
         self.nothing(anonymous)
 
+    def test_the_key_of_a_tenant_reads_results_of_its_own_jobs_only(self):
+        import boto3
+        import botocore.exceptions
+        if "AWS_ENDPOINT_URL" not in os.environ:
+            self.skipTest("no S3 endpoint")
+        s3, bucket = boto3.client("s3"), "results"
+        own = s3.list_objects_v2(Bucket=bucket, Prefix=f"{self.job}/")
+        keys = [found["Key"] for found in own["Contents"]]
+        self.assertTrue(any(s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys), keys)
+        process = fresh("other")
+        self.ok(self.theirs.deploy(package("forms", process)), 201)
+        job = self.theirs.start(process, {"text": "secret of globex"})
+        self.theirs.wait(job)
+        paths = [key.replace(self.job, job) for key in keys]
+        for call in [lambda: s3.list_objects_v2(Bucket=bucket), lambda: s3.list_objects_v2(Bucket=bucket, Prefix=job),
+                     lambda: s3.list_objects_v2(Bucket=bucket, Prefix=f"{job}/"), lambda: s3.list_objects(Bucket=bucket),
+                     *(lambda key=key: s3.get_object(Bucket=bucket, Key=key) for key in paths),
+                     *(lambda key=key: s3.head_object(Bucket=bucket, Key=key) for key in paths)]:
+            with self.assertRaises(botocore.exceptions.ClientError) as raised:
+                call()
+            self.assertEqual(raised.exception.response["ResponseMetadata"]["HTTPStatusCode"], 403)
+
 
 class Limits(Case):
     def test_a_body_beyond_the_limit_is_refused(self):

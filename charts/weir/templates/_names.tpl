@@ -35,14 +35,12 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{/* Tenants that get a key pair to read their results, as a JSON list. */}}
 {{- define "weir.resultsKeys" -}}
 {{- $tenants := list -}}
-{{- if include "weir.bundledStore" . -}}
 {{- range .Values.tenants -}}
 {{- if .resultsKey -}}
-{{- if not (contains "{tenant}" $.Values.store.resultsBucket) -}}
-{{- fail "tenants[].resultsKey: the key would read every tenant's results; set store.resultsBucket to results-{tenant}" -}}
+{{- if not (include "weir.bundledStore" $) -}}
+{{- fail "tenants[].resultsKey: keys of an external store are made there; leave it out" -}}
 {{- end -}}
 {{- $tenants = append $tenants . -}}
-{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if $tenants }}{{ toJson $tenants }}{{ end -}}

@@ -97,6 +97,20 @@ fn an_exit_code_is_passed_on_and_nothing_is_uploaded() {
 }
 
 #[test]
+fn a_report_that_is_too_long_for_the_operator_says_so_and_how_the_tool_ended() {
+    let world = World::new();
+    world.read_back(["big"]);
+    // Bytes that are no text come as two digits each.
+    let end = world.run(world.shell("head -c 34000000 /dev/zero | tr '\\0' '\\377' > big"));
+    assert_eq!((end.agent, end.shim), (Some(0), Some(0)), "{}", end.shim_stderr);
+    let exited = world.last_exited();
+    assert_eq!((exited.ending, exited.contents.len(), exited.listing.entries.len()), (Ending::Code(0), 0, 0));
+    let incomplete = exited.listing.incomplete.unwrap();
+    assert!(incomplete.contains("and 67108864 are taken; write fewer files"), "{incomplete}");
+    assert!(world.completes().is_empty());
+}
+
+#[test]
 fn a_tool_beyond_its_time_limit_is_stopped_with_its_children() {
     let world = World::new();
     let mut order = world.shell("sleep 600 & setsid sleep 600 & echo $! > pid; sleep 600");

@@ -49,6 +49,9 @@ pub const RESOLVED: &str = "Resolved";
 /// Reason: another Process of the tenant, an older one, has the same id.
 pub const ID_TAKEN: &str = "IdTaken";
 
+/// Reason: another namespace, an older one, is the same tenant.
+pub const TENANT_TAKEN: &str = "TenantTaken";
+
 /// Reason: the operator's settings do not allow what the object asks for.
 pub const NOT_ALLOWED: &str = "NotAllowed";
 

@@ -3,7 +3,8 @@
 /// API group of the custom resources.
 pub const GROUP: &str = "weir.dev";
 
-/// Label of a namespace: its tenant; the namespace's name where it is missing.
+/// Label of a namespace: its tenant; the namespace's name where it is missing. Annotation of a ProcessJob, set on acceptance:
+/// the tenant with which it was accepted, under whose prefix its journal stands whatever becomes of the label.
 pub const TENANT: &str = "weir.dev/tenant";
 
 /// Annotation of a ProcessJob, set on acceptance: keys its journal. A restored backup is reattached by it.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::{
     HTTP_URL, ID_LENGTH_MAX, INLINE_LENGTH_MAX, LABEL_KEY_LENGTH_MAX, LABEL_LENGTH_MAX, MESSAGE_LENGTH_MAX, NAME,
-    NAME_LENGTH_MAX, POD_LIST_MAX, Plain, STEPS_MAX, URL_LENGTH_MAX, WORD_LENGTH_MAX,
+    NAME_LENGTH_MAX, POD_LIST_MAX, Plain, SHA256, STEPS_MAX, URL_LENGTH_MAX, WORD_LENGTH_MAX,
 };
 use crate::Phase;
 
@@ -42,6 +42,9 @@ use crate::Phase;
 #[x_kube(
     validation = Rule::new("has(self.processRef) != has(self.process)")
         .message("state exactly one of processRef (the name of a Process) and process (a package of the job's own)"),
+    validation = Rule::new("!has(self.packageDigest) || has(self.processRef)")
+        .message("packageDigest goes with processRef: it is the digest of a package of that Process")
+        .field_path(".packageDigest"),
     validation = Rule::new("!(has(self.inputs) && has(self.inputsRef))")
         .message("state at most one of inputs and inputsRef")
 )]
@@ -51,6 +54,12 @@ pub struct ProcessJobSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_LENGTH_MAX), regex(pattern = NAME))]
     pub process_ref: Option<String>,
+    /// With `processRef`: digest of the package to run, a `status.digest` of that Process. The job runs it whatever becomes of
+    /// the Process, and takes no defaults from there. The HTTP API states it, so that a process which is replaced or undeployed
+    /// keeps the jobs that were created before. Default: what the Process has when the job is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), regex(pattern = SHA256))]
+    pub package_digest: Option<String>,
     /// A package of the job's own, without a Process. Exactly one of `processRef` and `process`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<InlineProcess>,
@@ -317,7 +326,7 @@ pub struct Failure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = NAME_LENGTH_MAX))]
     pub node: Option<String>,
-    /// Name of its log in the job's logs.
+    /// Its log: the object `<tenant>/jobs/<run id>/logs/<this name>` in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = WORD_LENGTH_MAX))]
     pub log: Option<String>,

@@ -18,12 +18,11 @@ use weir_api::agent::{
     CLAIM_PATH, COMPLETE_PATH, Claim, ClaimAnswer, Claimant, Complete, CompleteAnswer, EXITED_PATH, Exited,
     ExitedAnswer,
 };
+use weir_api::limits::REPORT_BYTES_MAX;
 
 use super::auth::{PodIdentity, Review, ReviewError};
 use super::sessions::Sessions;
-use crate::limits::{
-    AGENT_BODY_TIME, CLAIM_BYTES_MAX, CLAIM_HOLD, REPORT_BYTES_INLINE, REPORT_BYTES_MAX, REPORT_HOLD, REPORTS_KIB_MAX,
-};
+use crate::limits::{AGENT_BODY_TIME, CLAIM_BYTES_MAX, CLAIM_HOLD, REPORT_BYTES_INLINE, REPORT_HOLD, REPORTS_KIB_MAX};
 use crate::registry::{AgentCall, Message, Registry};
 
 /// What all connections share.

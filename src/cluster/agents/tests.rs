@@ -21,11 +21,12 @@ use weir_agent::settings::Pem;
 use weir_api::agent::{
     AgentOrder, CLAIM_PATH, COMPLETE_PATH, ClaimAnswer, Claimant, CompleteAnswer, EXITED_PATH, ExitedAnswer,
 };
+use weir_api::limits::REPORT_BYTES_MAX;
 
 use super::auth::{PodIdentity, Review, ReviewError};
 use super::server::serve;
 use super::tls::{AuthorityPem, Certificates};
-use crate::limits::{AGENT_IDLE, CLAIM_BYTES_MAX, HANDSHAKE_TIME, REPORT_BYTES_MAX};
+use crate::limits::{AGENT_IDLE, CLAIM_BYTES_MAX, HANDSHAKE_TIME};
 use crate::registry::{AgentCall, Mailbox, Message, Registry};
 
 const RUN: &str = "run-1";

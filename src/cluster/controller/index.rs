@@ -16,12 +16,15 @@ use weir_api::Phase;
 use weir_api::kubernetes::ProcessJob;
 use weir_api::kubernetes::names::{RUN, TENANT};
 
+use weir_store::JobKeys;
+
 use super::life::{self, Birth};
 use super::tidy;
 use crate::intake::malformed;
-use crate::job::{Backoff, End, JobError, Object, Shared, run_id};
+use crate::job::{Backoff, End, JobError, Object, Shared, accepted_tenant, run_id};
 use crate::limits::{CLEANUPS_AT_ONCE, FAILED_PODS_KEPT_FOR, POD_END_WAIT, STARTS_AT_ONCE};
 use crate::registry::{Inbox, PodSeen, Registry};
+use crate::tenants::Owners;
 use crate::watches::List;
 
 /// Namespace and name of a ProcessJob.
@@ -47,8 +50,8 @@ pub(super) struct Controller {
     pods: HashMap<Place, BTreeMap<String, Arc<Pod>>>,
     /// Pods whose deletion is under way, by uid.
     deleting: HashSet<String>,
-    /// Tenants by namespace.
-    tenants: HashMap<String, String>,
+    /// Namespaces and the tenants that they claim to be.
+    tenants: Owners<String>,
     /// Actors.
     actors: JoinSet<Result<End, JobError>>,
     acting: HashMap<Id, Key>,
@@ -78,6 +81,8 @@ enum Timer {
 struct Job {
     uid: String,
     run_id: String,
+    /// With which it was accepted, if it says so.
+    tenant: Option<String>,
     stage: Stage,
     /// As its status says, for the metrics.
     phase: Option<Phase>,
@@ -109,6 +114,8 @@ enum Stage {
 struct Leaving {
     tenant: Option<String>,
     run_id: String,
+    /// The deleted job, if the run must be shown to be its own before it is removed.
+    doubted: Option<Key>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -138,7 +145,7 @@ impl Controller {
             runs: HashMap::new(),
             pods: HashMap::new(),
             deleting: HashSet::new(),
-            tenants: HashMap::new(),
+            tenants: Owners::default(),
             actors: JoinSet::new(),
             acting: HashMap::new(),
             leaving: HashMap::new(),
@@ -198,13 +205,13 @@ impl Controller {
             }
             Event::InitDone => {
                 for name in lists.complete() {
-                    self.tenants.remove(&name);
+                    self.tenants.gone(&name);
                 }
                 self.start_waiting();
             }
             Event::Delete(namespace) => {
                 lists.gone(&namespace.name_any());
-                self.tenants.remove(&namespace.name_any());
+                self.tenants.gone(&namespace.name_any());
             }
         }
     }
@@ -212,7 +219,15 @@ impl Controller {
     fn namespace_is(&mut self, namespace: &PartialObjectMeta<Namespace>) {
         let name = namespace.name_any();
         let tenant = namespace.labels().get(TENANT).cloned().unwrap_or_else(|| name.clone());
-        self.tenants.insert(name, tenant);
+        let created = namespace.creation_timestamp().map(|time| time.0);
+        if let Some(taken) = self.tenants.is(&name, created, Some(tenant)) {
+            tracing::warn!(
+                namespace = taken.namespace,
+                "its jobs are refused: the older namespace `{}` is the tenant `{}`",
+                taken.owner,
+                taken.tenant
+            );
+        }
     }
 
     pub fn pod_event(&mut self, list: usize, event: Event<Pod>) {
@@ -294,6 +309,7 @@ impl Controller {
         let fresh = || Job {
             uid: object.uid.clone(),
             run_id: run_id.clone(),
+            tenant: None,
             stage: Stage::Waiting(None),
             phase: None,
             over: None,
@@ -304,6 +320,7 @@ impl Controller {
         if let Stage::Malformed(_) = known.stage {
             known.stage = Stage::Waiting(None);
         }
+        known.tenant = accepted_tenant(&job);
         if known.run_id != run_id && !matches!(known.stage, Stage::Acting(_)) {
             let place = known.place(&key);
             if self.runs.get(&place) == Some(&key) {
@@ -357,6 +374,7 @@ impl Controller {
         let job = Job {
             uid: uid.clone(),
             run_id: uid,
+            tenant: None,
             stage: Stage::Malformed(generation),
             phase: None,
             over: None,
@@ -391,9 +409,12 @@ impl Controller {
         // As long as another object names the run, its journal stays.
         let heir = self.jobs.iter().find(|(other, job)| other.0 == key.0 && job.run_id == place.1);
         let heir = heir.map(|(other, _)| other.clone());
-        let tenant = if heir.is_some() { None } else { self.tenants.get(&key.0).cloned() };
+        let tenant = job.tenant.or_else(|| self.tenants.claimed(&key.0).cloned()).filter(|_| heir.is_none());
         self.runs.extend(heir.map(|heir| (place, heir)));
-        let leaving = Leaving { tenant, run_id: job.run_id };
+        // An annotation proves nothing, and neither does the label of a younger namespace.
+        let is_certain = tenant.is_some() && tenant.as_ref() == self.tenants.tenant(&key.0);
+        let doubted = (!is_certain).then(|| key.clone());
+        let leaving = Leaving { tenant, run_id: job.run_id, doubted };
         if let Stage::Acting(inbox) = job.stage
             && let Some(id) = self.acting.iter().find(|(_, acting)| *acting == key).map(|(id, _)| *id)
         {
@@ -407,11 +428,10 @@ impl Controller {
     }
 
     /// Removes the run of a deleted job from the store. What cannot be removed, the sweep finds.
-    fn clean(&self, Leaving { tenant, run_id }: Leaving) {
-        if let Some(tenant) = tenant {
-            let (services, cleanups) = (Arc::clone(&self.shared.services), Arc::clone(&self.cleanups));
-            tokio::spawn(tidy::clean(services, tenant, run_id, cleanups));
-        }
+    fn clean(&self, Leaving { tenant, run_id, doubted }: Leaving) {
+        let Some((Ok(tenant), Ok(run))) = tenant.map(|tenant| (tenant.parse(), run_id.parse())) else { return };
+        let (services, cleanups) = (Arc::clone(&self.shared.services), Arc::clone(&self.cleanups));
+        tokio::spawn(tidy::clean(services, JobKeys::new(tenant, run), doubted, cleanups));
     }
 
     /// Starts what waits, once everything has been seen.
@@ -435,7 +455,8 @@ impl Controller {
         if !self.is_synced() {
             return;
         }
-        let (Some(tenant), Some(job)) = (self.tenants.get(&key.0), self.jobs.get_mut(key)) else { return };
+        let (Some(tenant), Some(job)) = (self.tenants.claimed(&key.0), self.jobs.get_mut(key)) else { return };
+        let owner = self.tenants.namespace(tenant).filter(|owner| *owner != key.0);
         let object = match &mut job.stage {
             Stage::Waiting(Some(object)) => Some(Arc::clone(object)),
             Stage::Resting | Stage::Settling => None,
@@ -461,6 +482,7 @@ impl Controller {
             starts: Arc::clone(&self.starts),
             name: Object { namespace: key.0.clone(), name: key.1.clone(), uid: job.uid.clone() },
             tenant: tenant.clone(),
+            owner: owner.map(str::to_owned),
             job: object,
             trouble: job.trouble.take(),
             inbox,

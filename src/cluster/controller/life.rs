@@ -14,15 +14,16 @@ use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use weir_api::Phase;
-use weir_api::kubernetes::conditions::{JOURNAL_LOST, SPEC_INVALID, STORE_UNAVAILABLE};
-use weir_api::kubernetes::names::{FIELD_MANAGER, RUN_ID, SPEC_DIGEST};
+use weir_api::kubernetes::conditions::{JOURNAL_LOST, SPEC_INVALID, STORE_UNAVAILABLE, TENANT_TAKEN};
+use weir_api::kubernetes::names::{FIELD_MANAGER, RUN_ID, SPEC_DIGEST, TENANT};
 use weir_api::kubernetes::{Process, ProcessJob};
 use weir_plan::{Event, Recorded};
 use weir_store::{JobKeys, Journal, JournalError, Tenant};
 
 use crate::intake;
 use crate::job::{
-    Actor, Backoff, Clock, End, JobError, Object, OpenError, Opened, Shared, Writer, in_time, open, run_id, spec_digest,
+    Actor, Backoff, Clock, End, JobError, Object, OpenError, Opened, Shared, Writer, accepted_tenant, in_time, open,
+    run_id, spec_digest,
 };
 use crate::limits::{MAILBOX_CALLS, PROCESS_WAIT};
 use crate::registry::{Inbox, Registry};
@@ -35,7 +36,10 @@ pub(super) struct Birth {
     /// Bounds how many begin at the same time.
     pub starts: Arc<Semaphore>,
     pub name: Object,
+    /// That its namespace claims to be.
     pub tenant: String,
+    /// The older namespace that is this tenant.
+    pub owner: Option<String>,
     /// As it was seen; asked for if it was not.
     pub job: Option<Arc<ProcessJob>>,
     /// How the life before it failed.
@@ -178,15 +182,25 @@ impl Birth {
 
     async fn accept(&self, job: &ProcessJob, began: Instant) -> Result<Accepted, JobError> {
         let run = run_id(job);
-        let keys = match (self.tenant.parse(), run.parse()) {
+        let is_accepted = job.annotations().contains_key(RUN_ID);
+        if let Some(owner) = self.owner.as_ref().filter(|_| !is_accepted) {
+            let message = format!(
+                "the older namespace `{owner}` is the tenant `{}`: what belongs to two namespaces must not stand in one place; \
+                 label one of them with another {TENANT}",
+                self.tenant
+            );
+            return Ok(Accepted::Refused(TENANT_TAKEN, message));
+        }
+        let tenant = accepted_tenant(job).unwrap_or_else(|| self.tenant.clone());
+        let keys = match (tenant.parse(), run.parse()) {
             (Ok(tenant), Ok(run)) => JobKeys::new(tenant, run),
             (Err(error), _) | (_, Err(error)) => return Ok(Accepted::Refused(SPEC_INVALID, error.to_string())),
         };
-        if !job.annotations().contains_key(RUN_ID) {
+        if !is_accepted {
             if let Some(other) = self.pin(job, &keys, began).await? {
                 return Ok(other);
             }
-            if let Some(other) = self.annotate(job, &run).await {
+            if let Some(other) = self.annotate(job, &keys).await {
                 return Ok(other);
             }
             self.drop_inputs(job, keys.tenant());
@@ -211,7 +225,7 @@ impl Birth {
         if !events.is_empty() {
             return Ok(None);
         }
-        let process = match &job.spec.process_ref {
+        let process = match job.spec.process_ref.as_ref().filter(|_| job.spec.package_digest.is_none()) {
             None => None,
             Some(name) => {
                 let api = Api::<Process>::namespaced(self.shared.client.clone(), &self.name.namespace);
@@ -264,9 +278,10 @@ impl Birth {
         });
     }
 
-    /// Names the run in the object.
-    async fn annotate(&self, job: &ProcessJob, run: &str) -> Option<Accepted> {
-        let annotations = BTreeMap::from([(RUN_ID, run.to_owned()), (SPEC_DIGEST, spec_digest(job))]);
+    /// Names the run in the object, and whose it is.
+    async fn annotate(&self, job: &ProcessJob, keys: &JobKeys) -> Option<Accepted> {
+        let (run, tenant) = (keys.run().to_string(), keys.tenant().to_string());
+        let annotations = BTreeMap::from([(RUN_ID, run), (TENANT, tenant), (SPEC_DIGEST, spec_digest(job))]);
         // The uid keeps it away from another object of the same name. Nothing else of the object is touched, so that a
         // change that came in between does no harm.
         let patch = json!({ "metadata": { "uid": self.name.uid, "annotations": annotations } });

@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 use weir_api::agent::{Claim, ClaimAnswer, Claimant, Ending, Exited, ExitedAnswer, Hints, Listing, Usage};
 use weir_api::kubernetes::names::{INCARNATION, RUN, RUN_ID};
@@ -116,6 +116,11 @@ impl World {
     }
 
     fn lead_with(&self, client: kube::Client) -> Leader {
+        let (synced, _) = watch::channel(false);
+        tokio::spawn(run(self.services(), client, self.registry.clone(), "PEM".to_owned(), synced))
+    }
+
+    fn services(&self) -> Arc<Services> {
         let command = weir_script::WorkerCommand::this_program().unwrap();
         let services = Services {
             store: Arc::clone(&self.store) as Arc<dyn ObjectStore>,
@@ -126,8 +131,7 @@ impl World {
             metrics: Metrics::new(),
             settings: Arc::new(self.settings.clone()),
         };
-        let (synced, _) = watch::channel(false);
-        tokio::spawn(run(Arc::new(services), client, self.registry.clone(), "PEM".to_owned(), synced))
+        Arc::new(services)
     }
 
     /// One agent for each pod, as the agents' server passes their words on.
@@ -447,7 +451,7 @@ async fn a_tool_that_fails_fails_the_job_and_its_pod_is_kept() {
     let status = world.over().await;
     assert_eq!(World::condition(&status, "Failed"), Some(("True".into(), "ToolFailed".into())));
     let failure = status.failure.unwrap();
-    assert_eq!((failure.exit_code, failure.log.as_deref()), (Some(3), Some("one")));
+    assert_eq!((failure.exit_code, failure.log.as_deref()), (Some(3), Some("one.1.log")));
     assert_eq!(failure.stderr.as_deref(), Some("tail"));
     // The kubelet tells the end of a pod later than its agent.
     let is_over = |pod: &Pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Failed");
@@ -650,4 +654,60 @@ async fn what_is_doubtful_about_a_job_is_told_once_it_is_accepted() {
     let note = tokio::time::timeout(Duration::from_secs(20), world.api.until(note)).await.expect("an event");
     assert!(note.contains("'b'") || note.contains("`b`"), "{note}");
     assert_eq!(world.over().await.phase, Some(Phase::Successful));
+}
+
+#[tokio::test]
+async fn jobs_of_the_younger_of_two_namespaces_with_one_tenant_are_refused_i9() {
+    let world = World::new();
+    let metadata = json!({"name": "young", "labels": {"weir.dev/tenant": "acme"}});
+    world.api.insert(&serde_json::from_value::<Namespace>(json!({"metadata": metadata})).unwrap());
+    world.submit(&json!({}));
+    let mut other: ProcessJob = world.api.get(NAMESPACE, NAME).unwrap();
+    (other.metadata.namespace, other.metadata.uid) = (Some("young".to_owned()), None);
+    world.api.insert(&other);
+    let _leader = world.lead();
+    let refused = |api: &FakeApi| api.get::<ProcessJob>("young", NAME)?.status.filter(|status| status.phase.is_some());
+    let status = world.api.until(refused).await;
+    assert_eq!(World::condition(&status, "Accepted"), Some(("False".into(), "TenantTaken".into())));
+    insta::assert_snapshot!(status.message.unwrap(), @"the older namespace `eo` is the tenant `acme`: what belongs to two namespaces must not stand in one place; label one of them with another weir.dev/tenant");
+    assert_eq!(world.over().await.phase, Some(Phase::Successful));
+}
+
+#[tokio::test]
+async fn a_job_keeps_the_tenant_with_which_it_was_accepted() {
+    let world = World::new();
+    world.script.send_replace(Script::Runs);
+    world.submit(&json!({}));
+    let leader = world.lead();
+    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    world.api.edit("", NAMESPACE, |namespace: &mut Namespace| {
+        namespace.metadata.labels = Some([("weir.dev/tenant".to_owned(), "renamed".to_owned())].into());
+    });
+    leader.abort();
+    let _ = leader.await;
+    let _leader = world.lead();
+    world.script.send_replace(Script::Ends(0));
+    assert_eq!(world.over().await.phase, Some(Phase::Successful));
+    world.check_claims().await;
+    world.api.remove::<ProcessJob>(NAMESPACE, NAME);
+    while world.segments().await > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_an_object_that_names_anothers_run_leaves_that_run_alone_i9() {
+    let world = World::new();
+    world.submit(&json!({}));
+    let _leader = world.lead();
+    assert_eq!(world.over().await.phase, Some(Phase::Successful));
+    let (services, keys, segments) = (world.services(), world.keys(), world.segments().await);
+    let cleaned = async |namespace: &str| {
+        let doubted = Some((namespace.to_owned(), NAME.to_owned()));
+        super::tidy::clean(Arc::clone(&services), keys.clone(), doubted, Arc::new(Semaphore::new(1))).await;
+    };
+    cleaned("evil").await;
+    assert_eq!(world.segments().await, segments);
+    cleaned(NAMESPACE).await;
+    assert_eq!(world.segments().await, 0);
 }

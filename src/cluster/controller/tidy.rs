@@ -17,7 +17,7 @@ use weir_store::JobKeys;
 
 use super::index::Key;
 use crate::context::Services;
-use crate::job::{Backoff, Object, Shared, delete, in_time};
+use crate::job::{Backoff, Object, Shared, belongs, delete, in_time};
 use crate::limits::FAILED_PODS_KEPT_FOR;
 
 /// When a deletion that failed is tried again.
@@ -79,13 +79,24 @@ pub(super) async fn expire(client: kube::Client, object: Object) {
     }
 }
 
-/// Removes the objects of a deleted job. Published results stand elsewhere and stay.
-pub(super) async fn clean(services: Arc<Services>, tenant: String, run: String, cleanups: Arc<Semaphore>) {
-    let (Ok(tenant), Ok(run)) = (tenant.parse(), run.parse()) else { return };
-    let root = JobKeys::new(tenant, run).root();
+/// Removes the objects of a deleted job; if it is `doubted`, only those of a run whose journal says that it is its own.
+/// Published results stand elsewhere and stay.
+pub(super) async fn clean(services: Arc<Services>, keys: JobKeys, doubted: Option<Key>, cleanups: Arc<Semaphore>) {
+    let root = keys.root();
     let _permit = cleanups.acquire().await;
     let mut backoff = Backoff::default();
     for _ in 0..CLEAN_TRIES {
+        if let Some((namespace, name)) = &doubted {
+            match belongs(&*services.store, &keys, namespace, name).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(%root, %error, "the store cannot be cleaned for now");
+                    backoff.wait().await;
+                    continue;
+                }
+            }
+        }
         let found = services.store.list(Some(&root)).map_ok(|object| object.location).boxed();
         let removed = services.store.delete_stream(found).try_for_each(async |_| Ok(())).await;
         match removed {

@@ -27,7 +27,7 @@ use crate::context::JobContext;
 use crate::limits::COPIES_AT_ONCE;
 
 /// Name of the owner marker, below `<result id>/`; what the embedded stage-out writes, too.
-pub const MARKER: &str = ".weir-owner";
+pub const MARKER: &str = weir_store::OWNER_MARKER;
 /// Name of the document that makes results visible.
 const CATALOG: &str = "catalog.json";
 /// Media type of a text without a telling name.

@@ -13,7 +13,7 @@ use weir_http::backend::{
     Asked, JobFailure, JobId, JobRecord, NewJob, ProcessId, ResponseForm, StepRecord, Subscriber,
 };
 
-use crate::job::run_id;
+use crate::job::{accepted_tenant, run_id};
 
 /// Process id of a job that brings its own package and does not say what it is called.
 const UNNAMED: &str = "inline";
@@ -26,6 +26,8 @@ pub(super) struct Job {
     pub uid: String,
     /// Keys what it has in the store.
     pub run_id: String,
+    /// With which it was accepted, if it says so. Proves nothing by itself.
+    pub tenant: Option<String>,
     /// The phase that its subscriber was told last.
     pub told: Option<Phase>,
 }
@@ -54,7 +56,7 @@ impl Job {
         };
         let told = object.annotations().get(TOLD).and_then(|word| Phase::deserialize(Json::String(word.clone())).ok());
         let (uid, run_id) = (object.uid().unwrap_or_default(), run_id(object));
-        Some(Self { record: record.into(), uid, run_id, told })
+        Some(Self { record: record.into(), uid, run_id, tenant: accepted_tenant(object), told })
     }
 
     /// Whether its subscriber wants to be told of the phase that it is in now.
@@ -122,8 +124,8 @@ fn subscriber(given: &process_job::Subscriber) -> Option<Subscriber> {
 /// What a new job runs.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Runs {
-    /// The Process of this name.
-    Process(String),
+    /// The package of this digest, of the Process of this name.
+    Process { name: String, digest: String },
     /// A package of its own.
     Package(String),
 }
@@ -138,9 +140,9 @@ pub(super) enum Inputs {
 
 /// The object that a new job becomes.
 pub(super) fn object(namespace: &str, id: &JobId, job: &NewJob, runs: Runs, inputs: Inputs) -> ProcessJob {
-    let (process_ref, process) = match runs {
-        Runs::Process(name) => (Some(name), None),
-        Runs::Package(inline) => (None, Some(InlineProcess { inline, workflow: None })),
+    let (process_ref, package_digest, process) = match runs {
+        Runs::Process { name, digest } => (Some(name), Some(digest), None),
+        Runs::Package(inline) => (None, None, Some(InlineProcess { inline, workflow: None })),
     };
     let (inputs, inputs_ref) = match inputs {
         Inputs::Inline(inputs) => (Some(inputs), None),
@@ -162,6 +164,7 @@ pub(super) fn object(namespace: &str, id: &JobId, job: &NewJob, runs: Runs, inpu
     let outputs = job.asked.outputs.clone().map(Json::Object);
     let spec = ProcessJobSpec {
         process_ref,
+        package_digest,
         process,
         inputs,
         inputs_ref,
@@ -252,13 +255,15 @@ mod tests {
         let subscriber = Subscriber { success_uri: Some("https://a/".to_owned()), ..Subscriber::default() };
         let new = NewJob {
             process: "Water".parse().unwrap(),
+            version: None,
             package: None,
             inputs: serde_json::Map::new(),
             asked: asked.clone(),
             subscriber: Some(subscriber.clone()),
         };
         let id: JobId = "0190b6b2-0000-7000-8000-000000000000".parse().unwrap();
-        let made = object("eo", &id, &new, Runs::Process("water-1234".to_owned()), Inputs::Inline(json!({"a": 1})));
+        let runs = Runs::Process { name: "water-1234".to_owned(), digest: "d".to_owned() };
+        let made = object("eo", &id, &new, runs, Inputs::Inline(json!({"a": 1})));
         let job = Job::of(&made, |_| None).unwrap();
         assert_eq!((&job.record.id, job.record.process.as_str()), (&id, "Water"));
         assert_eq!((job.record.asked.clone(), job.record.subscriber.clone()), (asked, Some(subscriber)));

@@ -10,8 +10,8 @@ use weir_api::Phase;
 use weir_cwl::uri;
 use weir_http::backend::{BackendError, ByteStream, JobId, Storage, Tenant};
 
+use super::Cluster;
 use super::record::Job;
-use super::{Cluster, job_keys};
 use crate::data::{MARKER, RequestError, owner};
 use crate::intake::is_uuid;
 use crate::job::in_time;
@@ -29,7 +29,7 @@ impl Cluster {
         if job.record.phase != Phase::Successful {
             return Err(BackendError::NotFound(format!("results of job `{id}`: it is {}", job.record.phase)));
         }
-        let key = job_keys(tenant, &job)?.results();
+        let key = self.job_keys(tenant, &namespace, &job).await?.results();
         let read = async { self.services.store.get(&key).await?.bytes().await };
         match read.await {
             Ok(text) => outputs(&text).ok_or_else(|| BackendError::Internal(format!("`{key}` is no output object"))),
@@ -51,20 +51,21 @@ impl Cluster {
         id: &JobId,
         location: &str,
     ) -> Result<ByteStream, BackendError> {
-        let (_, job) = self.the_job(tenant, id).await?;
+        let (namespace, job) = self.the_job(tenant, id).await?;
+        let keys = self.job_keys(tenant, &namespace, &job).await?;
         let foreign = || BackendError::NotFound(format!("`{location}` among the results of job `{id}`"));
-        let bucket = self.services.settings.results_bucket.replace("{tenant}", tenant.as_str());
+        let bucket = self.services.settings.results_bucket.replace("{tenant}", keys.tenant().as_str());
         let place = result_id(&job).to_owned();
         let key = own_key(&bucket, &place, location).ok_or_else(foreign)?;
         let bucket =
             self.services.results.bucket(&bucket).map_err(|error| BackendError::Internal(error.to_string()))?;
-        if self.owned.get(&job.run_id).is_none() {
+        let claimed = (keys.root(), place.clone());
+        if self.owned.get(&claimed).is_none() {
             // The name alone proves nothing: another tenant's job of the same name may have published there (invariant I9).
-            let keys = job_keys(tenant, &job)?;
             if bucket.owner(&format!("{place}/{MARKER}")).await.map_err(|error| failed(&error))? != Some(owner(&keys)) {
                 return Err(foreign());
             }
-            self.owned.put(job.run_id.clone(), (), 1);
+            self.owned.put(claimed, (), 1);
         }
         let response = bucket.read(&key, READ_TIME).await.map_err(|error| failed(&error))?.ok_or_else(foreign)?;
         let chunks = stream::try_unfold(response, |mut response| async {

@@ -1,82 +1,48 @@
-//! Which namespace is a tenant's. Pure.
+//! Which namespace a tenant's requests are about. Pure.
 
-use std::collections::{BTreeSet, HashMap};
-
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt as _;
 use kube::api::PartialObjectMeta;
 use weir_api::kubernetes::names::TENANT;
 use weir_http::backend::Tenant;
 
+use crate::tenants::{Owners, Taken};
+
 /// Namespaces of Kubernetes itself begin so.
 const SYSTEM: &str = "kube-";
 
-/// Namespaces and the tenants that they claim to be. Of several namespaces with one tenant the oldest has it.
+/// Namespaces and their tenants.
 #[derive(Debug)]
 pub(super) struct Tenants {
     /// The operator's own namespace.
     own: String,
-    claims: HashMap<Tenant, BTreeSet<Claim>>,
-    by_namespace: HashMap<String, (Tenant, Claim)>,
-}
-
-/// Oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Claim {
-    created: Option<Timestamp>,
-    namespace: String,
-}
-
-/// A namespace that has no façade, because an older one has its tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Taken {
-    pub tenant: Tenant,
-    pub namespace: String,
-    pub owner: String,
+    owners: Owners<Tenant>,
 }
 
 impl Tenants {
     pub fn new(own: &str) -> Self {
-        Self { own: own.to_owned(), claims: HashMap::new(), by_namespace: HashMap::new() }
+        Self { own: own.to_owned(), owners: Owners::default() }
     }
 
     /// The namespace of a tenant.
     pub fn namespace(&self, tenant: &Tenant) -> Option<&str> {
-        self.claims.get(tenant)?.first().map(|claim| claim.namespace.as_str())
+        self.owners.namespace(tenant)
     }
 
     /// The tenant of a namespace, if it has one.
     pub fn tenant(&self, namespace: &str) -> Option<&Tenant> {
-        let (tenant, _) = self.by_namespace.get(namespace)?;
-        (self.namespace(tenant) == Some(namespace)).then_some(tenant)
+        self.owners.tenant(namespace)
     }
 
-    /// A namespace is so now. Gives it back if it claims what an older one has, as far as that is news.
-    pub fn is(&mut self, namespace: &PartialObjectMeta<Namespace>) -> Option<Taken> {
-        let name = namespace.name_any();
-        let claim = Claim { created: namespace.creation_timestamp().map(|time| time.0), namespace: name.clone() };
-        let claimed = self.claimed(namespace);
-        if self.by_namespace.get(&name) == claimed.clone().map(|tenant| (tenant, claim.clone())).as_ref() {
-            return None;
-        }
-        self.gone(&name);
-        let tenant = claimed?;
-        self.claims.entry(tenant.clone()).or_default().insert(claim.clone());
-        self.by_namespace.insert(name.clone(), (tenant.clone(), claim));
-        let owner = self.namespace(&tenant).unwrap_or_default().to_owned();
-        (owner != name).then_some(Taken { tenant, namespace: name, owner })
+    /// A namespace is so now. Gives it back if it has no façade because an older one has its tenant, as far as that is news.
+    pub fn is(&mut self, namespace: &PartialObjectMeta<Namespace>) -> Option<Taken<Tenant>> {
+        let created = namespace.creation_timestamp().map(|time| time.0);
+        self.owners.is(&namespace.name_any(), created, self.claimed(namespace))
     }
 
     /// A namespace is gone.
     pub fn gone(&mut self, namespace: &str) {
-        let Some((tenant, claim)) = self.by_namespace.remove(namespace) else { return };
-        if let Some(claims) = self.claims.get_mut(&tenant) {
-            claims.remove(&claim);
-            if claims.is_empty() {
-                self.claims.remove(&tenant);
-            }
-        }
+        self.owners.gone(namespace);
     }
 
     /// The tenant that a namespace claims to be: its label, else its name. The namespaces of Kubernetes and of weir itself

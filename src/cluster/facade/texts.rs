@@ -18,8 +18,8 @@ use weir_http::backend::{BackendError, ByteStream, JobId, Tenant, TextRecord};
 use weir_plan::{Event, Recorded};
 use weir_store::{JobKeys, journal};
 
+use super::Cluster;
 use super::failure::{is_code, refused};
-use super::{Cluster, job_keys};
 use crate::build::name::label_value;
 use crate::job::in_time;
 use crate::observe::quote;
@@ -124,7 +124,7 @@ impl Cluster {
         name: &str,
     ) -> Result<Option<ByteStream>, BackendError> {
         let (namespace, job) = self.the_job(tenant, id).await?;
-        let keys = job_keys(tenant, &job)?;
+        let keys = self.job_keys(tenant, &namespace, &job).await?;
         if name == USAGE {
             return self.stored(&keys.usage()).await;
         }
@@ -148,14 +148,14 @@ impl Cluster {
 
     /// The logs that a job has, from its journal: read again while the job runs, once when it is over.
     async fn known_logs(&self, tenant: &Tenant, id: &JobId) -> Result<Known, BackendError> {
-        let (_, job) = self.the_job(tenant, id).await?;
+        let (namespace, job) = self.the_job(tenant, id).await?;
+        let keys = self.job_keys(tenant, &namespace, &job).await?;
         let is_over = job.record.phase.is_final();
-        if let Some(known) = self.logs.get(&job.run_id)
+        if let Some(known) = self.logs.get(&keys.root())
             && (known.is_over || (!is_over && known.since.elapsed() < FRESH))
         {
             return Ok(known);
         }
-        let keys = job_keys(tenant, &job)?;
         let unavailable = |error: &dyn std::error::Error| {
             BackendError::Unavailable(format!("the journal of job `{id}` cannot be read now: {error}"))
         };
@@ -172,7 +172,7 @@ impl Cluster {
                 Err(error) => return Err(unavailable(&error)),
             };
         let known = Known { logs: logs(&events).into(), has_usage, since, is_over };
-        self.logs.put(job.run_id.clone(), known.clone(), known.logs.len() + 1);
+        self.logs.put(keys.root(), known.clone(), known.logs.len() + 1);
         Ok(known)
     }
 

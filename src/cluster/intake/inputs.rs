@@ -1,6 +1,8 @@
 //! The input object of a job, checked against its process. Pure.
 
+use kube::ResourceExt as _;
 use weir_api::data_url::{self, is_data_url};
+use weir_api::kubernetes::Process;
 use weir_cwl::job::{InputObject, Inputs};
 use weir_cwl::source::Source;
 use weir_cwl::stage_in;
@@ -18,6 +20,13 @@ pub struct InputText {
     pub has_lines: bool,
 }
 
+/// What a Process gives where a job gives nothing.
+pub fn defaults(process: &Process) -> Option<InputText> {
+    let defaults = process.spec.defaults.as_ref()?;
+    let name = format!("spec.defaults of Process {}", process.name_any());
+    Some(InputText { name, text: format!("{defaults:#}"), has_lines: false })
+}
+
 /// Checks inputs, laid over defaults, against the package's entry.
 pub fn checked(defaults: Option<&InputText>, inputs: &InputText, package: &Package) -> Result<Inputs, String> {
     let mut object = parsed(inputs)?;
@@ -28,6 +37,11 @@ pub fn checked(defaults: Option<&InputText>, inputs: &InputText, package: &Packa
     let found = object.inputs(package).map_err(|found| told(inputs, found))?;
     reachable(&found, inputs)?;
     Ok(found)
+}
+
+/// The package with a Process's defaults laid over its own.
+pub fn with_defaults(package: Package, defaults: &InputText) -> Result<Package, String> {
+    weir_cwl::job::with_defaults(package, &parsed(defaults)?).map_err(|found| told(defaults, found))
 }
 
 fn parsed(inputs: &InputText) -> Result<InputObject, String> {

@@ -144,6 +144,19 @@ async fn a_job_runs_the_frozen_package_of_its_process() {
 }
 
 #[tokio::test]
+async fn a_job_that_states_its_package_needs_its_process_no_more() {
+    let store = InMemory::new();
+    let digest = stored(&store).await;
+    let spec = json!({"processRef": "water", "packageDigest": digest, "inputs": {"aoi": "a"}});
+    let job = job("olinda", spec);
+    let accepted = decide(&fixture::settings(), &store, &job, None).await.unwrap();
+    assert_eq!(accepted.job.digest, digest);
+    let other = json!({"package": {"inline": "x"}, "defaults": {"aoi": 1}});
+    let replaced = process(&"0".repeat(64), other, ("False", "broken"));
+    assert_eq!(decide(&fixture::settings(), &store, &job, Some(&replaced)).await.unwrap(), accepted);
+}
+
+#[tokio::test]
 async fn a_process_that_is_not_ready_is_waited_for() {
     let store = InMemory::new();
     let digest = stored(&store).await;

@@ -7,7 +7,7 @@ use kube::api::Api;
 use kube::{Resource, ResourceExt};
 use sha2::{Digest, Sha256};
 use weir_api::kubernetes::ProcessJob;
-use weir_api::kubernetes::names::{RUN_ID, SPEC_DIGEST};
+use weir_api::kubernetes::names::{RUN_ID, SPEC_DIGEST, TENANT};
 
 /// A ProcessJob, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,13 @@ impl fmt::Display for Object {
 /// The run id that keys the journal: what acceptance wrote down, else the uid.
 pub fn run_id(job: &ProcessJob) -> String {
     job.annotations().get(RUN_ID).cloned().or_else(|| job.uid()).unwrap_or_default()
+}
+
+/// The tenant with which the job was accepted, if it says so. Whoever relies on it must see from the journal that the run is
+/// the job's own: [`super::open`], [`super::belongs`].
+pub fn accepted_tenant(job: &ProcessJob) -> Option<String> {
+    let annotations = job.annotations();
+    annotations.get(TENANT).filter(|_| annotations.contains_key(RUN_ID)).cloned()
 }
 
 /// Digest of what is fixed once a job is accepted.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use object_store::ObjectStore;
 use weir_plan::{Event, PinnedError, Recorded, Timestamp};
-use weir_store::{JobKeys, Journal, JournalError};
+use weir_store::{JobKeys, Journal, JournalError, journal};
 
 use super::{Clock, Object};
 use crate::context::{JobContext, Services};
@@ -55,6 +56,18 @@ pub enum OpenError {
         /// Whose it is.
         owner: String,
     },
+}
+
+/// Whether a run is that of the ProcessJob of this name, as its journal says.
+pub async fn belongs(
+    store: &dyn ObjectStore,
+    keys: &JobKeys,
+    namespace: &str,
+    name: &str,
+) -> Result<bool, JournalError> {
+    let events = journal::read(store, keys).await?;
+    let Some(Recorded { event: Event::Accepted { spec }, .. }) = events.first() else { return Ok(false) };
+    Ok(ClusterJob::from_json(spec).is_ok_and(|spec| (spec.namespace.as_str(), spec.name.as_str()) == (namespace, name)))
 }
 
 /// Opens the journal of `object`, which must hold event 0.

@@ -72,6 +72,20 @@ async fn a_day_must_pass_between_the_two_sights() {
 }
 
 #[tokio::test]
+async fn inputs_of_a_job_that_was_never_created_go_after_a_day() {
+    let (api, store) = (cluster(), InMemory::new());
+    job(&api, "waits", "run");
+    let keys = ["acme/inputs/http/lost.json", "acme/inputs/http/waits.json", "acme/inputs/mine.json"];
+    objects(&store, &keys).await;
+    sweep(&store, &api.client(), &[], SWEEP_AGE).await.unwrap();
+    assert_eq!(left(&store).await, keys, "their job may be on its way");
+    sweep(&store, &api.client(), &["other".to_owned()], NO_TIME).await.unwrap();
+    assert_eq!(left(&store).await, keys, "another operator's");
+    sweep(&store, &api.client(), &[], NO_TIME).await.unwrap();
+    assert_eq!(left(&store).await, keys[1..]);
+}
+
+#[tokio::test]
 async fn a_run_that_is_named_again_begins_anew() {
     let (api, store) = (cluster(), InMemory::new());
     objects(&store, &["acme/jobs/r/journal/0"]).await;

@@ -1,168 +1,16 @@
-use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256};
-use axum::Router;
-use axum::extract::State;
-use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use weir_fetch::Guarded;
 
 use super::*;
 use crate::limits::{KEYS_PAUSE, KEYS_TIME};
-use crate::testing::{Client, Memory, PACKAGE, World, new_process};
+use crate::testing::{Client, Memory, PACKAGE, Provider, Secret, World, new_process, now};
 use crate::{Facade, Settings};
 
-/// A key of a provider.
-enum Secret {
-    Rsa(RsaKeyPair),
-    Ec(EcdsaKeyPair),
-}
-
-impl Secret {
-    fn rsa() -> Self {
-        Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap())
-    }
-
-    fn ec() -> Self {
-        Self::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
-    }
-
-    fn algorithm(&self) -> &'static str {
-        match self {
-            Self::Rsa(_) => "RS256",
-            Self::Ec(_) => "ES256",
-        }
-    }
-
-    fn jwk(&self, kid: &str) -> Json {
-        match self {
-            Self::Rsa(pair) => {
-                let modulus = BASE64.encode(pair.public_key().modulus().big_endian_without_leading_zero());
-                json!({"kty": "RSA", "kid": kid, "use": "sig", "alg": "RS256", "n": modulus, "e": "AQAB"})
-            }
-            Self::Ec(pair) => {
-                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
-                json!({"kty": "EC", "kid": kid, "crv": "P-256", "x": BASE64.encode(x), "y": BASE64.encode(y)})
-            }
-        }
-    }
-
-    fn sign(&self, header: &Json, claims: &Json) -> String {
-        let message = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
-        let random = SystemRandom::new();
-        let signature = match self {
-            Self::Rsa(pair) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();
-                signature
-            }
-            Self::Ec(pair) => pair.sign(&random, message.as_bytes()).unwrap().as_ref().to_vec(),
-        };
-        format!("{message}.{}", BASE64.encode(signature))
-    }
-
-    fn token(&self, kid: &str, claims: &Json) -> String {
-        self.sign(&json!({"alg": self.algorithm(), "kid": kid, "typ": "JWT"}), claims)
-    }
-}
-
-/// A provider on a loopback address.
-struct Provider {
-    issuer: String,
-    served: Arc<Mutex<Served>>,
-}
-
-#[derive(Default)]
-struct Served {
-    keys: Vec<Json>,
-    issuer: String,
-    asked: u32,
-    is_down: bool,
-    /// When the next request is answered.
-    slow: Option<tokio::sync::oneshot::Receiver<()>>,
-}
-
-impl Provider {
-    async fn with(keys: Vec<Json>) -> Self {
-        type Shared = State<Arc<Mutex<Served>>>;
-        let configuration = async |State(served): Shared| {
-            let issuer = served.lock().unwrap().issuer.clone();
-            axum::Json(json!({"issuer": issuer, "jwks_uri": format!("{issuer}/keys")}))
-        };
-        let keys_of = async |State(served): Shared| {
-            let slow = {
-                let mut served = served.lock().unwrap();
-                served.asked += 1;
-                served.slow.take()
-            };
-            if let Some(slow) = slow {
-                slow.await.unwrap();
-            }
-            let served = served.lock().unwrap();
-            if served.is_down {
-                Err(axum::http::StatusCode::SERVICE_UNAVAILABLE)
-            } else {
-                Ok(axum::Json(json!({"keys": served.keys})))
-            }
-        };
-        let served = Arc::new(Mutex::new(Served { keys, ..Served::default() }));
-        let app = Router::new()
-            .route("/realms/eo/.well-known/openid-configuration", get(configuration))
-            .route("/realms/eo/keys", get(keys_of))
-            .with_state(Arc::clone(&served));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let issuer = format!("http://{}/realms/eo", listener.local_addr().unwrap());
-        served.lock().unwrap().issuer.clone_from(&issuer);
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { issuer, served }
-    }
-
-    fn settings(&self) -> OidcSettings {
-        OidcSettings {
-            issuer: self.issuer.clone(),
-            audience: "weir".to_owned(),
-            tenants_claim: "tenants".to_owned(),
-            jwks_url: None,
-        }
-    }
-
-    fn bearer(&self) -> Bearer {
-        let settings = self.settings();
-        let guarded = Guarded::new(&settings.fetch_settings().unwrap()).unwrap();
-        Bearer::new(settings, Arc::new(guarded)).unwrap()
-    }
-
-    /// Good claims, with some of them others; null leaves one out.
-    fn claims(&self, others: &Json) -> Json {
-        let mut claims = json!({"iss": self.issuer, "aud": ["account", "weir"], "exp": now() + 300, "nbf": now() - 5,
-            "tenants": ["acme", "other"], "sub": "jane"});
-        for (name, value) in others.as_object().unwrap() {
-            match value {
-                Json::Null => drop(claims.as_object_mut().unwrap().remove(name)),
-                value => claims[name] = value.clone(),
-            }
-        }
-        claims
-    }
-
-    /// Waits until its keys were asked for so many times.
-    async fn is_asked(&self, times: u32) {
-        while self.asked() < times {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
-    }
-
-    fn asked(&self) -> u32 {
-        self.served.lock().unwrap().asked
-    }
-}
-
-fn now() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+fn bearer(provider: &Provider) -> Bearer {
+    let settings = provider.settings();
+    let guarded = Guarded::new(&settings.fetch_settings().unwrap()).unwrap();
+    Bearer::new(settings, Arc::new(guarded)).unwrap()
 }
 
 async fn ask(bearer: &Bearer, authorization: &str) -> Result<(), Problem> {
@@ -185,14 +33,14 @@ async fn tokens_signed_with_rs256_and_es256_are_good_for_the_tenants_that_they_n
     let (rsa, ec) = (Secret::rsa(), Secret::ec());
     let encryption = json!({"kty": "RSA", "kid": "e", "use": "enc", "alg": "RSA-OAEP", "n": "AQAB", "e": "AQAB"});
     let provider = Provider::with(vec![encryption, json!({"kty": "??"}), rsa.jwk("r"), ec.jwk("c")]).await;
-    let bearer = provider.bearer();
+    let site = bearer(&provider);
     for claims in [json!({}), json!({"tenants": "acme"}), json!({"aud": "weir"}), json!({"nbf": null})] {
         for (secret, kid) in [(&rsa, "r"), (&ec, "c")] {
-            assert_eq!(ask_with(&bearer, &secret.token(kid, &provider.claims(&claims))).await, Ok(()), "{claims}");
+            assert_eq!(ask_with(&site, &secret.token(kid, &provider.claims(&claims))).await, Ok(()), "{claims}");
         }
     }
     let nameless = ec.sign(&json!({"alg": "ES256"}), &provider.claims(&json!({})));
-    assert_eq!(ask_with(&bearer, &nameless).await, Ok(()), "any key of the algorithm");
+    assert_eq!(ask_with(&site, &nameless).await, Ok(()), "any key of the algorithm");
     assert_eq!(provider.asked(), 1, "keys are kept");
 }
 
@@ -200,10 +48,10 @@ async fn tokens_signed_with_rs256_and_es256_are_good_for_the_tenants_that_they_n
 async fn a_token_for_other_tenants_is_403_i9() {
     let secret = Secret::ec();
     let provider = Provider::with(vec![secret.jwk("c")]).await;
-    let bearer = provider.bearer();
+    let site = bearer(&provider);
     for tenants in [json!(["other"]), json!("acm"), json!(["ACME"]), json!(null), json!({"acme": true}), json!(1)] {
         let token = secret.token("c", &provider.claims(&json!({"tenants": tenants})));
-        let problem = ask(&bearer, &format!("Bearer {token}")).await.unwrap_err();
+        let problem = ask(&site, &format!("Bearer {token}")).await.unwrap_err();
         assert_eq!(
             told(&problem),
             "403 the token does not name the tenant `acme` in its claim `tenants` \
@@ -215,10 +63,10 @@ async fn a_token_for_other_tenants_is_403_i9() {
 #[tokio::test]
 async fn no_token_and_what_is_none_are_401_with_a_challenge() {
     let provider = Provider::with(Vec::new()).await;
-    let bearer = provider.bearer();
-    let mut tellings = vec![told(&bearer.admit(&HeaderMap::new(), &"acme".parse().unwrap()).await.unwrap_err())];
+    let site = bearer(&provider);
+    let mut tellings = vec![told(&site.admit(&HeaderMap::new(), &"acme".parse().unwrap()).await.unwrap_err())];
     for authorization in ["Basic YTpi", "Bearer", "Bearer a.b", "Bearer a.b.c"] {
-        tellings.push(told(&ask(&bearer, authorization).await.unwrap_err()));
+        tellings.push(told(&ask(&site, authorization).await.unwrap_err()));
     }
     insta::assert_snapshot!(tellings.join("\n"), @r#"
     401 send a token: `Authorization: Bearer …` [Bearer realm="weir"]
@@ -234,7 +82,7 @@ async fn no_token_and_what_is_none_are_401_with_a_challenge() {
 async fn a_token_with_a_wrong_claim_or_signature_is_401() {
     let (secret, other) = (Secret::rsa(), Secret::rsa());
     let provider = Provider::with(vec![secret.jwk("r")]).await;
-    let bearer = provider.bearer();
+    let site = bearer(&provider);
     let mut tellings = Vec::new();
     for claims in [
         json!({"exp": now() - 61}),
@@ -245,17 +93,17 @@ async fn a_token_with_a_wrong_claim_or_signature_is_401() {
         json!({"aud": "account"}),
         json!({"aud": null}),
     ] {
-        tellings.push(ask_with(&bearer, &secret.token("r", &provider.claims(&claims))).await.unwrap_err());
+        tellings.push(ask_with(&site, &secret.token("r", &provider.claims(&claims))).await.unwrap_err());
     }
     let claims = provider.claims(&json!({}));
-    tellings.push(ask_with(&bearer, &other.token("r", &claims)).await.unwrap_err());
+    tellings.push(ask_with(&site, &other.token("r", &claims)).await.unwrap_err());
     let mut unsigned = BASE64.encode(json!({"alg": "none", "kid": "r"}).to_string());
     unsigned = format!("{unsigned}.{}.", BASE64.encode(claims.to_string()));
-    tellings.push(ask_with(&bearer, &unsigned).await.unwrap_err());
+    tellings.push(ask_with(&site, &unsigned).await.unwrap_err());
     let by_the_public_key = secret.sign(&json!({"alg": "HS256", "kid": "r"}), &claims);
-    tellings.push(ask_with(&bearer, &by_the_public_key).await.unwrap_err());
+    tellings.push(ask_with(&site, &by_the_public_key).await.unwrap_err());
     let confused = secret.sign(&json!({"alg": "ES256", "kid": "r"}), &claims);
-    tellings.push(ask_with(&bearer, &confused).await.unwrap_err());
+    tellings.push(ask_with(&site, &confused).await.unwrap_err());
     let tellings = tellings.join("\n").replace(&provider.issuer, "ISSUER");
     insta::assert_snapshot!(tellings, @"
     the token is not accepted: it has expired
@@ -272,7 +120,7 @@ async fn a_token_with_a_wrong_claim_or_signature_is_401() {
     ");
     for claims in [json!({"exp": now() - 50}), json!({"nbf": now() + 50})] {
         let token = secret.token("r", &provider.claims(&claims));
-        assert_eq!(ask_with(&bearer, &token).await, Ok(()), "clocks differ by less than a minute");
+        assert_eq!(ask_with(&site, &token).await, Ok(()), "clocks differ by less than a minute");
     }
 }
 
@@ -287,19 +135,19 @@ async fn later(time: std::time::Duration) {
 async fn a_new_key_works_at_once_and_unknown_ones_do_not_make_requests() {
     let (old, new) = (Secret::ec(), Secret::ec());
     let provider = Provider::with(vec![old.jwk("1")]).await;
-    let bearer = provider.bearer();
+    let site = bearer(&provider);
     let claims = provider.claims(&json!({}));
-    assert_eq!(ask_with(&bearer, &old.token("1", &claims)).await, Ok(()));
-    provider.served.lock().unwrap().keys = vec![new.jwk("2")];
+    assert_eq!(ask_with(&site, &old.token("1", &claims)).await, Ok(()));
+    provider.set_keys(vec![new.jwk("2")]);
     later(KEYS_PAUSE).await;
-    assert_eq!(ask_with(&bearer, &new.token("2", &claims)).await, Ok(()));
+    assert_eq!(ask_with(&site, &new.token("2", &claims)).await, Ok(()));
     assert_eq!(provider.asked(), 2);
     for kid in ["3", "4", "5", "1"] {
-        assert!(ask_with(&bearer, &new.token(kid, &claims)).await.unwrap_err().contains("has no key"));
+        assert!(ask_with(&site, &new.token(kid, &claims)).await.unwrap_err().contains("has no key"));
     }
     assert_eq!(provider.asked(), 2, "not before the pause is over");
     later(KEYS_PAUSE).await;
-    assert!(ask_with(&bearer, &old.token("1", &claims)).await.is_err(), "withdrawn");
+    assert!(ask_with(&site, &old.token("1", &claims)).await.is_err(), "withdrawn");
     assert_eq!(provider.asked(), 3);
 }
 
@@ -307,18 +155,18 @@ async fn a_new_key_works_at_once_and_unknown_ones_do_not_make_requests() {
 async fn keys_are_asked_for_again_and_used_on_while_the_provider_is_away() {
     let secret = Secret::ec();
     let provider = Provider::with(vec![secret.jwk("1")]).await;
-    let bearer = provider.bearer();
+    let site = bearer(&provider);
     let token = secret.token("1", &provider.claims(&json!({})));
-    assert_eq!(ask_with(&bearer, &token).await, Ok(()));
-    provider.served.lock().unwrap().is_down = true;
+    assert_eq!(ask_with(&site, &token).await, Ok(()));
+    provider.set_down(true);
     later(KEYS_TIME).await;
-    assert_eq!(ask_with(&bearer, &token).await, Ok(()));
+    assert_eq!(ask_with(&site, &token).await, Ok(()));
     provider.is_asked(2).await;
 
-    let fresh = provider.bearer();
+    let fresh = bearer(&provider);
     let problem = ask(&fresh, &format!("Bearer {token}")).await.unwrap_err();
     assert_eq!(problem.status, 503, "{}", problem.detail);
-    provider.served.lock().unwrap().issuer = "https://evil.example".to_owned();
+    provider.claim_to_be("https://evil.example");
     later(KEYS_PAUSE).await;
     let problem = ask(&fresh, &format!("Bearer {token}")).await.unwrap_err();
     assert!(problem.detail.contains("is of another issuer"), "{}", problem.detail);
@@ -328,23 +176,23 @@ async fn keys_are_asked_for_again_and_used_on_while_the_provider_is_away() {
 async fn nobody_whose_key_is_known_waits_for_a_slow_provider() {
     let (old, new) = (Secret::ec(), Secret::ec());
     let provider = Provider::with(vec![old.jwk("1")]).await;
-    let bearer = provider.bearer();
+    let site = bearer(&provider);
     let token = old.token("1", &provider.claims(&json!({})));
-    assert_eq!(ask_with(&bearer, &token).await, Ok(()));
+    assert_eq!(ask_with(&site, &token).await, Ok(()));
     let (answer, slow) = tokio::sync::oneshot::channel();
-    provider.served.lock().unwrap().slow = Some(slow);
-    provider.served.lock().unwrap().keys = vec![new.jwk("2")];
+    provider.wait_for(slow);
+    provider.set_keys(vec![new.jwk("2")]);
     later(KEYS_TIME).await;
     for _ in 0..100 {
-        assert_eq!(ask_with(&bearer, &token).await, Ok(()));
+        assert_eq!(ask_with(&site, &token).await, Ok(()));
         tokio::task::yield_now().await;
     }
     provider.is_asked(2).await;
-    assert_eq!(ask_with(&bearer, &token).await, Ok(()));
+    assert_eq!(ask_with(&site, &token).await, Ok(()));
     assert_eq!(provider.asked(), 2, "one asks for all");
     answer.send(()).unwrap();
     // Withdrawn as soon as the provider has said so.
-    while ask_with(&bearer, &token).await.is_ok() {
+    while ask_with(&site, &token).await.is_ok() {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
     assert_eq!(provider.asked(), 2);
@@ -361,7 +209,7 @@ async fn settings_that_cannot_work_are_told() {
     insta::assert_snapshot!(refused(OidcSettings { issuer: "id.example.org".to_owned(), ..good.clone() }), @"`id.example.org` is no URL of an OpenID Connect provider; write one like https://id.example.org/realms/eo");
     insta::assert_snapshot!(refused(OidcSettings { audience: String::new(), ..good.clone() }), @"the audience of the OpenID Connect provider is not stated");
     assert_eq!(good.fetch_settings().unwrap().allowed, ["127.0.0.1"]);
-    assert_eq!(provider.bearer().security_scheme()["scheme"], "bearer");
+    assert_eq!(bearer(&provider).security_scheme()["scheme"], "bearer");
 }
 
 /// The whole façade behind a token, for `acme` and `other`.
@@ -370,7 +218,7 @@ fn guarded_site(provider: &Provider) -> Client {
     memory.put("acme", new_process("greet", PACKAGE), true);
     memory.put("other", new_process("secret", PACKAGE), true);
     let facade = Facade::new(memory as _, World::new(), Settings::default());
-    Client::of(facade.with_bearer(provider.bearer()))
+    Client::of(facade.with_bearer(bearer(provider)))
 }
 
 #[tokio::test]
@@ -418,7 +266,7 @@ async fn a_script_of_an_allowed_page_gets_through_with_its_token() {
     let secret = Secret::ec();
     let provider = Provider::with(vec![secret.jwk("c")]).await;
     let settings = Settings { origins: "https://portal.example".parse().unwrap(), ..Settings::default() };
-    let facade = Facade::new(Memory::acme() as _, World::new(), settings).with_bearer(provider.bearer());
+    let facade = Facade::new(Memory::acme() as _, World::new(), settings).with_bearer(bearer(&provider));
     let site = Client::of(facade);
     let (path, origin) = ("/acme/ogc-api/processes/greet/execution", ("origin", "https://portal.example"));
     let wanted = [("access-control-request-method", "POST"), ("access-control-request-headers", "authorization")];

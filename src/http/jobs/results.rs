@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::Value as Json;
 
 use crate::Facade;
-use crate::backend::{JobRecord, ResponseForm};
+use crate::backend::JobRecord;
 use crate::links::Base;
 use crate::names::{JobId, Tenant};
 use crate::negotiate::{self, Format, JSON};
@@ -56,7 +56,7 @@ pub(super) async fn output(
 ) -> Result<Response, Problem> {
     let output = segments.iter().find(|(key, _)| key == "outputID").map_or("", |(_, value)| value.as_str());
     let job = job(&facade, &tenant, &id).await?;
-    let selection = Selection::only(output, ResponseForm::Raw);
+    let selection = Selection::only(&job.asked, output);
     let reading = Reading::new(&facade, &tenant);
     if matches!(format, Some(Format::Html)) {
         return page(reading, &base, &job, &selection).await;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DIR/lock                                   one weir at a time
+//! DIR/keys.json                              who reads the results by S3: a key pair for each tenant
 //! DIR/store/                                 the S3 server's objects: bucket `results`
 //! DIR/tenants/<tenant>/processes/<id>.json   a deployed process
 //! DIR/tenants/<tenant>/jobs/<jobID>/         journal, logs, usage.json, results.json, told.json

@@ -8,6 +8,7 @@
 //! | the job waits for its places, runs, ends | [`life`] |
 //! | what its journal amounts to is what it shows | [`record`], [`jobs`], [`texts`] |
 //! | its outputs become objects of the S3 store | [`results`] |
+//! | the tenant reads them there | [`keys`] |
 //! | whoever subscribed is told | [`notices`] |
 //! | it becomes a small record | [`finished`] |
 //!
@@ -17,6 +18,7 @@
 
 pub mod finished;
 pub mod jobs;
+pub mod keys;
 pub mod layout;
 pub mod life;
 pub mod limits;
@@ -40,6 +42,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 use tokio::sync::{Semaphore, watch};
 use weir_api::Phase;
+use weir_fetch::Rules;
 use weir_http::backend::{
     Backend, BackendError, ByteStream, JobId, JobRecord, NewJob, NewProcess, Notice, ProcessId, ProcessRecord, Storage,
     Tenant, TextRecord,
@@ -52,6 +55,7 @@ use crate::lock::{LockError, RunLock};
 use crate::run::Control;
 use crate::settings::Settings;
 use jobs::Job;
+use keys::Keys;
 use layout::Layout;
 use limits::{FINISHED_MAX, KEPT_DAYS, TENANTS_MAX, UNFINISHED_MAX, UPKEEP};
 use notices::Notices;
@@ -63,8 +67,10 @@ use tenant::{Shared, TenantJobs, Unfinished};
 pub struct FacadeSettings {
     /// Its directory. Created if missing.
     pub dir: PathBuf,
-    /// The engine's settings; the directory and the publisher are replaced.
+    /// The engine's settings; the directory, the publisher and [`Settings::reach`] are replaced.
     pub engine: Settings,
+    /// From where inputs are fetched.
+    pub reach: Rules,
     /// Who may use it; `None`: any tenant.
     pub tenants: Option<BTreeSet<Tenant>>,
     /// Jobs that run at once.
@@ -77,24 +83,28 @@ pub struct FacadeSettings {
     pub time_limit: Option<Duration>,
     /// How long finished jobs are kept.
     pub kept: Duration,
+    /// Where tenants get key pairs of the S3 listener; `None`: it is not their affair.
+    pub keys: Option<Arc<Keys>>,
     /// Where clients reach the S3 listener.
     pub s3_endpoint: Option<String>,
 }
 
 impl FacadeSettings {
-    /// The defaults for a directory: any tenant, four jobs a core.
+    /// The defaults for a directory: any tenant, four jobs a core, inputs from public addresses only.
     pub fn new(dir: PathBuf, engine: Settings) -> Self {
         // Short jobs wait for the disk more than for a core; tools share the cores in any case.
         let jobs = 4 * std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             dir,
             engine,
+            reach: Rules::default(),
             tenants: None,
             jobs,
             jobs_of_tenant: jobs.div_ceil(2),
             unfinished_max: UNFINISHED_MAX,
             time_limit: None,
             kept: Duration::from_hours(24 * KEPT_DAYS),
+            keys: None,
             s3_endpoint: None,
         }
     }
@@ -117,6 +127,9 @@ pub enum OpenError {
     /// The engine does not start.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The tenants' key pairs.
+    #[error(transparent)]
+    Keys(#[from] keys::KeysError),
     /// What stands there cannot be read.
     #[error("cannot read what stands in the directory: {0}")]
     Read(BackendError),
@@ -175,6 +188,7 @@ impl Embedded {
         engine.keep_attempts = true;
         // Jobs are other people's.
         engine.lends_credentials = false;
+        engine.reach = Some(settings.reach.clone());
         let backend = LocalBackend::open(engine)?;
         let notices = Arc::new(Notices::default());
         let shared = Shared {
@@ -221,26 +235,19 @@ impl Embedded {
             self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::clone(&tenant));
             unfinished.extend(jobs.into_iter().map(|job| (Arc::clone(&tenant), job)));
         }
+        if let Some(keys) = &self.settings.keys {
+            let tenants: Vec<_> = self.tenants.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+            told(keys, &keys.add(&tenants)?);
+        }
         if !unfinished.is_empty() {
             tracing::info!(jobs = unfinished.len(), "going on with unfinished jobs");
         }
         // In the order in which they were accepted, whoever's they are.
         unfinished.sort_by_key(|(_, job)| job.live.record().created);
         for (tenant, job) in unfinished {
-            self.start(tenant, job);
+            start(tenant, job, self.stopped.subscribe());
         }
         Ok(())
-    }
-
-    fn start(&self, tenant: Arc<TenantJobs>, job: Unfinished) {
-        let mut stopped = self.stopped.subscribe();
-        tokio::spawn(async move {
-            tokio::select! {
-                biased;
-                _ = stopped.wait_for(|stopped| *stopped) => {}
-                () = tenant.run(job) => {}
-            }
-        });
     }
 
     /// A tenant that has something. Looking for one creates nothing.
@@ -262,6 +269,13 @@ impl Embedded {
         }
         if self.tenants.read().unwrap_or_else(PoisonError::into_inner).len() >= TENANTS_MAX {
             return Err(BackendError::Refused(format!("this weir has {TENANTS_MAX} tenants and takes no more")));
+        }
+        if let Some(keys) = self.settings.keys.clone() {
+            let tenants = [tenant.clone()];
+            let added = tokio::task::spawn_blocking(move || keys.add(&tenants).map(|new| told(&keys, &new))).await;
+            added
+                .map_err(|error| BackendError::Internal(error.to_string()))?
+                .map_err(|error| BackendError::Unavailable(error.to_string()))?;
         }
         let (new, _) = TenantJobs::open(tenant.clone(), &self.shared).await?;
         self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), Arc::clone(&new));
@@ -295,6 +309,14 @@ impl Embedded {
     }
 }
 
+/// Says where a new tenant's key pair is: nobody has seen it yet.
+fn told(keys: &Keys, new: &[keys::NewKey]) {
+    for key in new {
+        let path = keys.path().display();
+        tracing::info!(tenant = %key.tenant, "the key pair that reads the tenant's results by S3 is in {path}");
+    }
+}
+
 /// Tidies up every now and then, as long as the backend lives.
 async fn upkeep(embedded: Weak<Embedded>) {
     while let Some(embedded) = embedded.upgrade() {
@@ -305,6 +327,17 @@ async fn upkeep(embedded: Weak<Embedded>) {
             break;
         }
     }
+}
+
+/// Runs a job until it is over, or the backend stops.
+fn start(tenant: Arc<TenantJobs>, job: Unfinished, mut stopped: watch::Receiver<bool>) {
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+            () = tenant.run(job) => {}
+        }
+    });
 }
 
 fn run_of(id: &JobId) -> Result<RunId, BackendError> {
@@ -321,9 +354,9 @@ impl Backend for Embedded {
         if *self.stopped.borrow() { Err("weir is stopping".to_owned()) } else { Ok(()) }
     }
 
-    async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError> {
+    async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, BackendError> {
         let known = self.known(tenant).filter(|_| self.allows(tenant));
-        Ok(known.map(|known| known.processes.all()).unwrap_or_default())
+        Ok(known.map(|known| known.processes.ids()).unwrap_or_default())
     }
 
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
@@ -354,10 +387,15 @@ impl Backend for Embedded {
         }
         let known = self.known_or_new(tenant).await?;
         let process = known.processes.get(&job.process);
-        let job = known.accept(job, process).await?;
-        let record = job.live.record();
-        self.start(known, job);
-        Ok(record)
+        let stopped = self.stopped.subscribe();
+        // Goes on when the client does not wait: what is durable must run.
+        let accepted = tokio::spawn(async move {
+            let job = known.accept(job, process).await?;
+            let record = job.live.record();
+            start(known, job, stopped);
+            Ok(record)
+        });
+        accepted.await.map_err(|error| BackendError::Internal(error.to_string()))?
     }
 
     async fn job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {

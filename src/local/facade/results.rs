@@ -29,7 +29,7 @@ use crate::publish::{Publication, PublishError, Publisher, checksum};
 /// The bucket.
 pub const BUCKET: &str = "results";
 /// Name of the owner marker, below `<jobID>/`.
-const MARKER: &str = ".weir-owner";
+const MARKER: &str = weir_store::OWNER_MARKER;
 /// Name of the document that makes results visible.
 const CATALOG: &str = "catalog.json";
 

@@ -5,7 +5,7 @@ use super::href::shown;
 use super::s3::Store;
 use crate::limits;
 use std::io::Read;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use ureq::config::Config;
@@ -235,6 +235,7 @@ fn transport(error: &ureq::Error) -> Failure {
     let text = match error {
         ureq::Error::HostNotFound => "the host's name cannot be resolved".to_owned(),
         ureq::Error::Io(e) => e.to_string(),
+        ureq::Error::Other(reason) => reason.to_string(),
         other => other.to_string(),
     };
     match error {
@@ -314,6 +315,18 @@ fn body(response: Response<Body>, limit: u64, exact: Option<u64>) -> Result<Vec<
     }
 }
 
+/// Says of a host and its address why it must not be connected to.
+type Judge = dyn Fn(&str, IpAddr) -> Result<(), String> + Send + Sync;
+
+static JUDGE: OnceLock<Box<Judge>> = OnceLock::new();
+
+/// From now on only addresses that pass are connected to, those of redirects too, and no proxy is used: it would connect
+/// for us. For a program that runs the tools for others; to be called before the first request, and once.
+pub fn judge_by(judge: impl Fn(&str, IpAddr) -> Result<(), String> + Send + Sync + 'static) {
+    // The first one stays.
+    let _ = JUDGE.set(Box::new(judge));
+}
+
 /// The process's one client: connections are reused.
 fn agent() -> &'static Agent {
     static AGENT: OnceLock<Agent> = OnceLock::new();
@@ -323,7 +336,9 @@ fn agent() -> &'static Agent {
             .root_certs(root_certs())
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .build();
-        let config = Agent::config_builder()
+        let config = Agent::config_builder();
+        let config = if JUDGE.get().is_some() { config.proxy(None) } else { config };
+        let config = config
             .tls_config(tls)
             .http_status_as_error(false)
             .max_redirects(0)
@@ -345,6 +360,25 @@ struct Names(DefaultResolver);
 
 impl Resolver for Names {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let found = self.lookup(uri, config, timeout)?;
+        let Some(judge) = JUDGE.get() else { return Ok(found) };
+        let mut allowed = self.empty();
+        let mut refusal = None;
+        for address in &found {
+            match judge(uri.host().unwrap_or_default(), address.ip()) {
+                Ok(()) => allowed.push(*address),
+                Err(reason) => drop(refusal.get_or_insert(reason)),
+            }
+        }
+        match refusal {
+            Some(reason) if allowed.is_empty() => Err(ureq::Error::Other(reason.into())),
+            _ => Ok(allowed),
+        }
+    }
+}
+
+impl Names {
+    fn lookup(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         if !uri.host().is_some_and(|host| host.eq_ignore_ascii_case("localhost")) {
             return self.0.resolve(uri, config, timeout);
         }

@@ -25,6 +25,10 @@ pub struct KeyPair {
     /// Limits it to keys that begin with this; needs `bucket`.
     #[serde(default)]
     pub prefix: Option<String>,
+    /// Limits it to what lies below the `<id>/` of results that belong to this tenant ([`crate::OWNER_MARKER`]); needs
+    /// `bucket` and [`Access::ReadOnly`].
+    #[serde(default)]
+    pub owner: Option<String>,
 }
 
 impl std::fmt::Debug for KeyPair {
@@ -44,7 +48,8 @@ pub enum Access {
     ReadOnly,
 }
 
-/// The file: `{"keys": [{"accessKey": …, "secretKey": …, "access": "readOnly", "bucket": …, "prefix": …}]}`.
+/// The file: `{"keys": [{"accessKey": …, "secretKey": …, "access": "readOnly", "bucket": …, "prefix": …,
+/// "owner": …}]}`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -140,6 +145,18 @@ impl Credentials {
 }
 
 impl KeyPair {
+    /// A pair that may do everything.
+    pub fn unlimited(access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
+        Self {
+            access_key: access_key.into(),
+            secret_key: secret_key.into(),
+            access: Access::ReadWrite,
+            bucket: None,
+            prefix: None,
+            owner: None,
+        }
+    }
+
     /// Whether its scope holds the object `key` of `bucket`.
     pub fn covers_key(&self, bucket: &str, key: &str) -> bool {
         self.covers_bucket(bucket) && self.prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix.as_str()))
@@ -152,7 +169,7 @@ impl KeyPair {
 
     /// Whether its scope has no limits.
     pub fn covers_all(&self) -> bool {
-        self.bucket.is_none() && self.prefix.is_none()
+        self.bucket.is_none() && self.prefix.is_none() && self.owner.is_none()
     }
 }
 
@@ -187,6 +204,10 @@ fn check(pair: &KeyPair) -> Result<(), CredentialsError> {
         "the secret key must have 8 characters at least"
     } else if pair.prefix.is_some() && pair.bucket.is_none() {
         "a `prefix` needs a `bucket`"
+    } else if pair.owner.is_some() && (pair.bucket.is_none() || pair.access != Access::ReadOnly) {
+        "an `owner` needs a `bucket` and `\"access\": \"readOnly\"`"
+    } else if pair.owner.as_ref().is_some_and(|owner| owner.parse::<crate::Tenant>().is_err()) {
+        "an `owner` is the name of a tenant"
     } else {
         return Ok(());
     };
@@ -206,7 +227,8 @@ mod tests {
         std::fs::write(file.path(), r#"{"keys": [{"accessKey": "b", "secretKey": "12345678"}]}"#).unwrap();
         assert!(credentials.reload().unwrap());
         assert!(credentials.find("a").is_none());
-        for broken in [r#"{"keys": []}"#, "x", r#"{"keys": [{"accessKey": "b", "secretKey": "short"}]}"#] {
+        let writer = r#"{"keys": [{"accessKey": "b", "secretKey": "12345678", "bucket": "results", "owner": "acme"}]}"#;
+        for broken in [r#"{"keys": []}"#, "x", r#"{"keys": [{"accessKey": "b", "secretKey": "short"}]}"#, writer] {
             std::fs::write(file.path(), broken).unwrap();
             assert!(credentials.reload().is_err(), "{broken}");
             assert!(credentials.find("b").is_some());
@@ -219,14 +241,8 @@ mod tests {
         let limited =
             r#"{"keys": [{"accessKey": "KEY", "secretKey": "12345678", "access": "readOnly", "bucket": "results"}]}"#;
         std::fs::write(file.path(), limited.replace("KEY", "reader")).unwrap();
-        let own = |access_key: &str| KeyPair {
-            access_key: access_key.to_owned(),
-            secret_key: "87654321".to_owned(),
-            access: Access::ReadWrite,
-            bucket: None,
-            prefix: None,
-        };
-        let credentials = Credentials::file(file.path()).unwrap().and(own("own")).unwrap();
+        let own = KeyPair::unlimited("own", "87654321");
+        let credentials = Credentials::file(file.path()).unwrap().and(own).unwrap();
         assert_eq!(credentials.find("reader").unwrap().access, Access::ReadOnly);
         // A pair of the same name in the file does not weaken it.
         std::fs::write(file.path(), limited.replace("KEY", "own")).unwrap();

@@ -115,7 +115,7 @@ impl Server {
             }
         }
         disk.sweep_uploads(SystemTime::now())?;
-        let guard = access::Guard(settings.credentials.clone());
+        let guard = access::Guard { credentials: settings.credentials.clone(), disk: Arc::clone(&disk) };
         let mut builder = S3ServiceBuilder::new(protocol::Service { disk: Arc::clone(&disk), guard: guard.clone() });
         builder.set_auth(guard.clone());
         builder.set_access(guard);

@@ -414,7 +414,8 @@ impl S3 for Service {
     async fn list_buckets(&self, req: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
         let disk = Arc::clone(&self.disk);
         let buckets = blocking(move || disk.buckets()).await?;
-        let pair = req.credentials.as_ref().and_then(|credentials| self.guard.0.find(&credentials.access_key));
+        let pair =
+            req.credentials.as_ref().and_then(|credentials| self.guard.credentials.find(&credentials.access_key));
         let seen = buckets.into_iter().filter(|(name, _)| pair.as_ref().is_some_and(|pair| pair.covers_bucket(name)));
         let seen = seen.map(|(name, created)| Bucket {
             name: Some(name),

@@ -23,13 +23,7 @@ struct Running {
 
 impl Running {
     async fn start(dir: &std::path::Path) -> Self {
-        let pair = KeyPair {
-            access_key: "AK".into(),
-            secret_key: "secret-of-weir".into(),
-            access: Access::ReadWrite,
-            bucket: None,
-            prefix: None,
-        };
+        let pair = KeyPair::unlimited("AK", "secret-of-weir");
         let credentials = Credentials::fixed(vec![pair]).unwrap();
         let server = Server::open(ServerSettings {
             dir: dir.to_owned(),

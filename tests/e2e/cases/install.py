@@ -27,7 +27,6 @@ SITES = {
                    "oidc": {"issuer": "https://id.example.org/realms/eo", "audience": "weir"},
                    "resultsEndpoint": "https://s3.example.org", "service": {"type": "NodePort", "annotations": {"a": "b"}},
                    "ingress": {"enabled": True, "className": "nginx", "host": "ogc.example.org", "tlsSecret": "tls"}},
-        "store": {"resultsBucket": "results-{tenant}"},
         "tenants": [{"namespace": "weir-site-a", "tenant": "a", "resultsKey": True}],
     },
     "OpenShift": {"runAsUser": None, "steps": {"runAsUser": None}},
@@ -39,7 +38,8 @@ SITES = {
 MISTAKES = {
     "operator.replica": ({"operator": {"replica": 3}}, "replica"),
     "an external store without its Secret": ({"store": {"external": {"endpoint": "https://s3.example.org"}}}, "existingSecret"),
-    "a tenant's key to everybody's results": ({"tenants": [{"namespace": "a", "resultsKey": True}]}, "resultsBucket"),
+    "a key to a store that is not ours": ({"tenants": [{"namespace": "a", "resultsKey": True}], "store": {
+        "existingSecret": "s3", "external": {"endpoint": "https://s3.example.org"}}}, "resultsKey"),
     "a provider without an audience": ({"facade": {"oidc": {"issuer": "https://id.example.org"}}}, "audience"),
     "an ingress without a host": ({"facade": {"ingress": {"enabled": True}}}, "host"),
     "start: later": ({"steps": {"start": "later"}}, "start"),

@@ -16,6 +16,8 @@ VALUES = {
     "steps": {"unschedulableSeconds": 60, "imageSeconds": 20},
     # The scenes: a service and the control plane behind it.
     "network": {"allowed": ["10.96.0.80/32", "172.31.0.1/32"]},
+    # Of the clients of tests/ogc.
+    "tenants": [{"namespace": "acme", "resultsKey": True}, {"namespace": "globex", "resultsKey": True}],
 }
 
 
@@ -47,10 +49,11 @@ def uninstall():
 
 
 def remove_rest():
-    """What `helm uninstall` keeps on purpose, as its notes say; the namespace; what a walk without Helm has left."""
+    """What `helm uninstall` keeps on purpose, as its notes say; the namespaces; what a walk without Helm has left."""
     kubectl("delete", "--filename", ROOT / "manifests" / "install.yaml", "--ignore-not-found", "--timeout=120s")
     kubectl("delete", "crd", "processes.weir.dev", "processjobs.weir.dev", "--ignore-not-found")
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
+    tenants = [tenant["namespace"] for tenant in VALUES["tenants"]]
+    kubectl("delete", "namespace", NAMESPACE, *tenants, "--ignore-not-found", "--timeout=120s")
     free_volumes()
 
 

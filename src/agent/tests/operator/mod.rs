@@ -22,7 +22,7 @@ use weir_cluster::agents::server::serve;
 use weir_cluster::agents::tls::{AuthorityPem, Certificates};
 use weir_cluster::registry::{AgentCall, Message, Registry};
 use weir_store::presign::{PutTerms, Signer};
-use weir_store::server::{Access, Credentials, KeyPair, Server, ServerSettings};
+use weir_store::server::{Credentials, KeyPair, Server, ServerSettings};
 
 use crate::world::{self, World, sha256};
 
@@ -159,7 +159,7 @@ impl Cluster {
 
 async fn start_store(folder: &tempfile::TempDir) -> Signer {
     let (access_key, secret_key) = ("AK".to_owned(), "secret-of-weir".to_owned());
-    let pair = KeyPair { access_key, secret_key, access: Access::ReadWrite, bucket: None, prefix: None };
+    let pair = KeyPair::unlimited(access_key, secret_key);
     let settings = ServerSettings {
         dir: folder.path().to_owned(),
         fsync: false,

@@ -16,6 +16,7 @@ use weir_api::agent::{
     AgentOrder, CLAIM_PATH, COMPLETE_PATH, ClaimAnswer, Complete, CompleteAnswer, Content, EXITED_PATH, Ending,
     EntryKind, Exited, ExitedAnswer, Placement, PresignedPut, ReadRequest, UploadRequest,
 };
+use weir_api::limits::OUTPUT_OBJECT_BYTES_MAX;
 
 /// Longer than any test takes, shorter than anybody's patience.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -353,10 +354,10 @@ fn handle(
         }
         ("POST", EXITED_PATH) => {
             let exited: Exited = serde_json::from_slice(&body).unwrap();
-            let answer = if exited.ending != Ending::Code(0) {
+            let answer = if exited.ending != Ending::Code(0) || exited.listing.incomplete.is_some() {
                 ExitedAnswer::Done {}
             } else if exited.contents.len() < state.reads.len() {
-                let request = |path: &String| ReadRequest { path: path.clone(), bytes_max: 64 << 10 };
+                let request = |path: &String| ReadRequest { path: path.clone(), bytes_max: OUTPUT_OBJECT_BYTES_MAX };
                 ExitedAnswer::Read { files: state.reads.iter().map(request).collect() }
             } else {
                 let files = exited.listing.entries.iter().filter(|it| matches!(it.kind, EntryKind::File { .. }));

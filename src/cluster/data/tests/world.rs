@@ -20,7 +20,7 @@ use weir_cwl::{Record, Value, load_text};
 use weir_plan::action::Launch;
 use weir_plan::{Intent, Outcome, Policy};
 use weir_script::{Pool, WorkerCommand};
-use weir_store::server::{Access, Credentials, KeyPair, Server, ServerSettings};
+use weir_store::server::{Credentials, KeyPair, Server, ServerSettings};
 use weir_store::{JobKeys, S3Settings};
 
 use crate::context::{JobContext, Services};
@@ -67,13 +67,7 @@ impl Store {
         // Another test may have installed it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
-        let pair = KeyPair {
-            access_key: "AK".into(),
-            secret_key: "secret-of-weir".into(),
-            access: Access::ReadWrite,
-            bucket: None,
-            prefix: None,
-        };
+        let pair = KeyPair::unlimited("AK", "secret-of-weir");
         let server = Server::open(ServerSettings {
             dir: dir.path().to_owned(),
             fsync: false,
