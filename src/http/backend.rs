@@ -335,6 +335,9 @@ pub trait Backend: Send + Sync + 'static {
     /// One job.
     async fn job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError>;
 
+    /// One job, if it is at hand: nobody else is asked, so that one that was just created elsewhere may be missing.
+    fn known_job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError>;
+
     /// Shows all jobs of the tenant, newest first, until the visitor breaks. May lag behind by a second.
     async fn jobs(
         &self,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, Query, Request, State};
-use axum::http::header::{ACCEPT, CONTENT_TYPE, LOCATION, VARY};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -118,18 +118,17 @@ async fn package_of(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let process = facade.process(&scope.tenant, &id).await?;
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let media_type = match negotiate::asked_by_query(&uri) {
         Some(Format::Html) => HTML,
         Some(Format::Json) => content::CWL_JSON,
-        None => representation::media_type(&process.deployed, accept)?,
+        None => representation::media_type(&process.deployed, negotiate::accept(&headers).as_deref())?,
     };
     let deployed = Arc::clone(&process.deployed);
     let text = package::aside(move || representation::text(&deployed, media_type)).await?;
     if media_type == HTML {
         return Ok(pages::package(&scope.base, id.as_str(), &text).into_response());
     }
-    Ok(([(CONTENT_TYPE, media_type), (VARY, "Accept")], text).into_response())
+    Ok(([(CONTENT_TYPE, media_type)], text).into_response())
 }
 
 /// Nothing else is asked of a process that is to be replaced or undeployed: one that does not run is mended like that.

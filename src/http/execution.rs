@@ -22,6 +22,7 @@ use crate::body::Held;
 use crate::jobs::status::status_info;
 use crate::limits::SYNC_TIME;
 use crate::links::Base;
+use crate::names::Tenant;
 use crate::negotiate::JSON;
 use crate::problem::Problem;
 use crate::results::{self, Selection};
@@ -76,19 +77,40 @@ async fn execute(
         Mode::Async => accepted(&base, &created),
         Mode::Sync => {
             let time = prefer.wait().map_or(SYNC_TIME, |seconds| SYNC_TIME.min(Duration::from_secs(seconds.into())));
-            let Ok(over) = timeout(time, facade.backend.finished(&tenant, &created.id)).await else {
-                // It takes longer than a connection should be silent: the client can look at the job instead.
-                let job = facade.backend.job(&tenant, &created.id).await?.unwrap_or(created);
-                return Ok(accepted(&base, &job));
+            let Some(results) = waited(&facade, &tenant, &base, &created, time).await? else {
+                let now = facade.backend.job(&tenant, &created.id).await.ok().flatten();
+                return Ok(accepted(&base, &now.unwrap_or(created)));
             };
-            let job = over?.ok_or_else(|| Problem::no_such_job(created.id.as_str()))?;
-            results::answer(&facade, &tenant, &base, &job, &Selection::of(&job.asked)).await?
+            results
         }
     };
     if let Some(value) = applied.and_then(|applied| HeaderValue::from_str(&applied).ok()) {
         answer.headers_mut().insert(PREFERENCE_APPLIED, value);
     }
     Ok(answer)
+}
+
+/// The results of a job that has been created, or why there are none: a problem of this job. `None`: they cannot be had
+/// now, because it takes longer than a connection should be silent, or something is away. The client is given the job then:
+/// whoever is told to try again makes another one.
+async fn waited(
+    facade: &Facade,
+    tenant: &Tenant,
+    base: &Base,
+    created: &JobRecord,
+    time: Duration,
+) -> Result<Option<Response>, Problem> {
+    let answer = match timeout(time, facade.backend.finished(tenant, &created.id)).await {
+        Err(_) => return Ok(None),
+        Ok(Err(error)) => Err(error.into()),
+        Ok(Ok(None)) => Err(Problem::no_such_job(created.id.as_str())),
+        Ok(Ok(Some(job))) => results::answer(facade, tenant, base, &job, &Selection::of(&job.asked)).await,
+    };
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE => Ok(None),
+        Err(problem) => Err(problem.about(place(base, created))),
+    }
 }
 
 fn document(headers: &HeaderMap, body: &[u8]) -> Result<Json, Problem> {
@@ -134,10 +156,14 @@ async fn order(
 
 /// 201 with the job's place and state (18-062r2, `/req/core/process-execute-success-async`).
 fn accepted(base: &Base, job: &JobRecord) -> Response {
-    let location = base.url(&format!("jobs/{}", job.id));
     let body = status_info(base, job, &[]).to_string();
-    let headers = [(LOCATION, location), (CONTENT_TYPE, JSON.to_owned())];
+    let headers = [(LOCATION, place(base, job)), (CONTENT_TYPE, JSON.to_owned())];
     (StatusCode::CREATED, headers, body).into_response()
+}
+
+/// The URL of a job.
+fn place(base: &Base, job: &JobRecord) -> String {
+    base.url(&format!("jobs/{}", job.id))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::backend::{Asked, JobFailure, JobRecord, ResponseForm};
 use crate::links::Base;
 use crate::names::Tenant;
 use crate::problem::{Problem, types};
+use reading::Reading;
 
 pub mod collection;
 pub mod document;
@@ -21,6 +22,7 @@ pub mod offer;
 pub mod output;
 pub mod published;
 pub mod raw;
+pub mod reading;
 pub mod shape;
 
 /// How an output is given (18-062r2, `transmissionMode`).
@@ -105,11 +107,15 @@ pub async fn answer(
     job: &JobRecord,
     selection: &Selection,
 ) -> Result<Response, Problem> {
+    let reading = Reading::new(facade, tenant);
     match selection.form {
-        ResponseForm::Raw => raw::answer(facade, tenant, base, job, selection).await,
+        ResponseForm::Raw => {
+            let response = raw::answer(&reading, base, job, selection).await?;
+            Ok(reading.answer(response))
+        }
         ResponseForm::Document => {
-            let document = document::document(facade, tenant, base, job, selection).await?;
-            Ok(document::answer(&document))
+            let document = document::document(&reading, base, job, selection).await?;
+            Ok(reading.answer(document::answer(&document)))
         }
     }
 }
@@ -124,9 +130,8 @@ pub fn ready(job: &JobRecord) -> Result<(), Problem> {
     match job.phase {
         Phase::Successful => Ok(()),
         Phase::Failed => Err(failed(job)),
-        Phase::Accepted | Phase::Running | Phase::Dismissed => {
-            Err(Problem::result_not_ready(job.id.as_str(), &job.phase.to_string()))
-        }
+        Phase::Accepted | Phase::Running => Err(Problem::result_not_ready(job.id.as_str(), &job.phase.to_string())),
+        Phase::Dismissed => Err(Problem::dismissed(job.id.as_str())),
     }
 }
 

@@ -17,7 +17,8 @@ use tower::ServiceExt as _;
 use crate::limits::ANSWER_TIME;
 use crate::problem::{self, Problem};
 use crate::{
-    Facade, body, browser, conformance, cors, deploy, execution, jobs, landing, openapi, processes, request_id, tenant,
+    Facade, body, browser, conformance, cors, deploy, execution, jobs, landing, negotiate, openapi, processes,
+    request_id, tenant,
 };
 
 /// Everything that the façade answers.
@@ -35,6 +36,7 @@ pub fn router(facade: Arc<Facade>) -> Router {
         // Bodies have been read by then, within their limit.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(problem::render))
+        .layer(middleware::map_response(negotiate::vary))
         .layer(middleware::map_response(browser::guard))
         .layer(middleware::from_fn_with_state(facade, cors::answer))
         .layer(middleware::from_fn(request_id::trace))

@@ -1,11 +1,11 @@
 //! The body of an execute request (18-062r2, `execute.yaml`) becomes a value.
 
 use serde_json::{Map, Value as Json};
+use weir_api::limits::URL_LENGTH_MAX;
 
 use super::mistake::{Mistakes, below, listed, shown};
 use super::prefer::Mode;
 use crate::backend::{ResponseForm, Subscriber};
-use crate::limits::URL_LENGTH_MAX;
 use crate::results::offer::{self, Offer};
 
 /// An execute request whose inputs are not looked at yet.
@@ -128,7 +128,8 @@ fn subscriber_of(subscriber: &Json, mistakes: &mut Mistakes) -> Option<Subscribe
         let uri = value.as_str().filter(|uri| is_web_url(uri)).map(str::to_owned);
         if uri.is_none() {
             let pointer = below("/subscriber", &spelling);
-            mistakes.add(&pointer, format!("it is {}", shown(value)), "write an http or https URL");
+            let right = format!("write an http or https URL of at most {URL_LENGTH_MAX} characters");
+            mistakes.add(&pointer, format!("it is {}", shown(value)), right);
         }
         uri
     };
@@ -137,12 +138,11 @@ fn subscriber_of(subscriber: &Json, mistakes: &mut Mistakes) -> Option<Subscribe
         .filter(|subscriber| *subscriber != Subscriber::default())
 }
 
-/// Whether it is an absolute http(s) URL with a host and nothing that could end a header or a line of a log.
+/// Whether it is an absolute http(s) URL with a host, as a ProcessJob takes it: its scheme in lower case, so many
+/// characters, and nothing that could end a header or a line of a log.
 pub fn is_web_url(url: &str) -> bool {
-    let scheme = url.get(..8).map(str::to_ascii_lowercase);
-    let is_web = scheme.is_some_and(|scheme| scheme.starts_with("http://") || scheme == "https://");
-    is_web
-        && url.len() <= URL_LENGTH_MAX
+    (url.starts_with("http://") || url.starts_with("https://"))
+        && url.len() <= URL_LENGTH_MAX as usize
         && url.parse::<axum::http::Uri>().is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty()))
 }
 
@@ -204,9 +204,9 @@ mod tests {
         /outputs/catalog: the process has no such output; there are: stac_catalog, count, table
         /outputs/count/transmissionMode: it is the string "mail"; write value or reference
         /outputs/stac_catalog: it is the string "yes"; write {} or {"transmissionMode": "value"}
-        /subscriber/successUri: it is the string "ftp://x"; write an http or https URL
-        /subscriber/inProgressUri: it is the string "http://"; write an http or https URL
-        /subscriber/failedUri: it is the integer 3; write an http or https URL
+        /subscriber/successUri: it is the string "ftp://x"; write an http or https URL of at most 2048 characters
+        /subscriber/inProgressUri: it is the string "http://"; write an http or https URL of at most 2048 characters
+        /subscriber/failedUri: it is the integer 3; write an http or https URL of at most 2048 characters
         "#);
         let format = |media_type: Json| json!({"format": {"mediaType": media_type}});
         let wrong = json!({"outputs": {
@@ -225,5 +225,19 @@ mod tests {
         }});
         assert!(read(right).is_ok());
         insta::assert_snapshot!(read(json!([1])).unwrap_err(), @"the body: it is a list of one; write an object with `inputs`");
+    }
+
+    #[test]
+    fn a_subscriber_that_a_job_cannot_keep_is_refused_at_its_place() {
+        let long = |length: usize| format!("https://x.example/{}", "a".repeat(length - 18));
+        let subscriber = |uri: &str| read(json!({"subscriber": {"successUri": uri}})).map(drop);
+        let most = URL_LENGTH_MAX as usize;
+        assert_eq!(subscriber(&long(most)), Ok(()));
+        for refused in [long(most + 1), "HTTP://x.example/a".to_owned(), "https://x.example/a b".to_owned()] {
+            assert!(
+                subscriber(&refused).unwrap_err().starts_with("/subscriber/successUri: it is the string"),
+                "{refused}"
+            );
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use weir_api::Phase;
 
 use super::status::dismissed;
 use crate::Facade;
@@ -26,12 +27,15 @@ pub(super) async fn dismiss(
         other => other.into(),
     };
     let job = facade.backend.job(&tenant, &id).await?.ok_or_else(|| Problem::no_such_job(id.as_str()))?;
-    let job = if job.phase.is_final() {
+    let (job, phase) = if job.phase.is_final() {
         facade.backend.remove(&tenant, &id).await.map_err(gone)?;
-        job
+        (job, Phase::Dismissed)
     } else {
-        facade.backend.dismiss(&tenant, &id).await.map_err(gone)?
+        let job = facade.backend.dismiss(&tenant, &id).await.map_err(gone)?;
+        // It may have ended before. If its steps still stop, it is dismissed all the same.
+        let phase = if job.phase.is_final() { job.phase } else { Phase::Dismissed };
+        (job, phase)
     };
-    let document = dismissed(&base, &job);
+    let document = dismissed(&base, &job, phase);
     Ok(negotiate::respond(format, &document, || pages::job(&base, &document, &job)))
 }

@@ -101,11 +101,13 @@ fn links(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Vec<Json> {
     links
 }
 
-/// What the operation DELETE answers: the job, dismissed, and where the others are (water-bodies: the reference's body).
-pub(super) fn dismissed(base: &Base, job: &JobRecord) -> Json {
+/// What the operation DELETE answers: the job, dismissed, and where the others are (water-bodies: the reference's body). Of
+/// one that had ended before it could be dismissed, how it ended.
+pub(super) fn dismissed(base: &Base, job: &JobRecord, phase: Phase) -> Json {
     let mut info = Map::new();
-    describe(&mut info, job, Phase::Dismissed);
-    info.insert("message".into(), "The job is dismissed".into());
+    describe(&mut info, job, phase);
+    let message = if phase == Phase::Dismissed { "The job is dismissed".to_owned() } else { message(job) };
+    info.insert("message".into(), message.into());
     info.insert("links".into(), json!([base.link("jobs", "parent", JSON, "The job list for the current process")]));
     Json::Object(info)
 }

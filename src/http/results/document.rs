@@ -4,24 +4,22 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
 use super::output::contents;
+use super::reading::Reading;
 use super::{Selection, Transmission, reference};
-use crate::Facade;
 use crate::backend::JobRecord;
 use crate::links::Base;
-use crate::names::Tenant;
 use crate::negotiate::JSON;
 use crate::problem::Problem;
 
 /// The document.
 pub async fn document(
-    facade: &Facade,
-    tenant: &Tenant,
+    reading: &Reading<'_>,
     base: &Base,
     job: &JobRecord,
     selection: &Selection,
 ) -> Result<Json, Problem> {
     let mut document = Map::new();
-    for output in contents(facade, tenant, job, selection).await? {
+    for output in contents(reading, job, selection).await? {
         let (name, link) = (
             output.name.clone(),
             json!({

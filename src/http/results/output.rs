@@ -5,12 +5,11 @@ use serde_json::{Map, Value as Json, json};
 use super::collection::{collection, features, item, media_type};
 use super::offer::{TEXT, is_json, is_same, is_text};
 use super::published::Published;
+use super::reading::Reading;
 use super::shape::Shape;
 use super::{Selection, Transmission, Wanted, ready};
-use crate::Facade;
 use crate::backend::{JobRecord, Storage};
 use crate::execution::format::base64_bytes;
-use crate::names::Tenant;
 use crate::negotiate::JSON;
 use crate::problem::Problem;
 
@@ -145,19 +144,16 @@ impl Content {
 }
 
 /// The outputs that are selected, in the order of the selection.
-pub async fn contents(
-    facade: &Facade,
-    tenant: &Tenant,
-    job: &JobRecord,
-    selection: &Selection,
-) -> Result<Vec<Output>, Problem> {
+pub async fn contents(reading: &Reading<'_>, job: &JobRecord, selection: &Selection) -> Result<Vec<Output>, Problem> {
     ready(job)?;
+    let Reading { facade, tenant, .. } = reading;
     let values = facade.backend.results(tenant, &job.id).await?;
+    values.values().try_for_each(|value| reading.take_value(value))?;
     let wanted: Vec<Wanted> = match &selection.outputs {
         Some(outputs) => outputs.clone(),
         None => values.keys().map(|name| Wanted::plain(name)).collect(),
     };
-    let published = Published::new(facade.backend.as_ref(), tenant, &job.id);
+    let published = Published::new(reading, &job.id);
     let storage = facade.backend.storage(tenant);
     let mut outputs = Vec::new();
     for Wanted { name, transmission, media_type: asked } in wanted {

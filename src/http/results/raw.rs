@@ -12,29 +12,26 @@ use super::multipart::{self, Part};
 use super::offer::TEXT;
 use super::output::{Content, Given, Output, contents};
 use super::published::Published;
+use super::reading::Reading;
 use super::{Selection, Transmission, reference};
-use crate::Facade;
 use crate::backend::{ByteStream, JobRecord};
 use crate::links::Base;
-use crate::names::Tenant;
 use crate::problem::Problem;
 
 /// One value: itself, and nothing of null. Several: a part each. Only references: 204 and a `Link` each.
 pub async fn answer(
-    facade: &Facade,
-    tenant: &Tenant,
+    reading: &Reading<'_>,
     base: &Base,
     job: &JobRecord,
     selection: &Selection,
 ) -> Result<Response, Problem> {
-    let outputs = contents(facade, tenant, job, selection).await?;
-    give(facade, tenant, base, job, outputs).await
+    let outputs = contents(reading, job, selection).await?;
+    give(reading, base, job, outputs).await
 }
 
 /// These outputs.
 pub async fn give(
-    facade: &Facade,
-    tenant: &Tenant,
+    reading: &Reading<'_>,
     base: &Base,
     job: &JobRecord,
     outputs: Vec<Output>,
@@ -45,7 +42,7 @@ pub async fn give(
     if let [Output { content: Content::Value(Json::Null), .. }] = outputs[..] {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let published = Published::new(facade.backend.as_ref(), tenant, &job.id);
+    let published = Published::new(reading, &job.id);
     let mut parts = Vec::new();
     for output in outputs {
         let (name, transmission) = (output.name.clone(), output.transmission);

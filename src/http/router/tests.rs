@@ -291,6 +291,24 @@ async fn what_a_backend_cannot_do_is_said_with_its_status() {
     assert_eq!(statuses, [(503, "5".to_owned()), (500, String::new()), (429, "7".to_owned())]);
 }
 
+#[tokio::test]
+async fn caches_know_that_answers_vary_by_what_is_accepted() {
+    let client = acme();
+    for (path, status) in [
+        ("/acme/ogc-api/processes", 200),
+        ("/acme/ogc-api/processes/greet/package", 200),
+        ("/acme/ogc-api/api", 200),
+        ("/acme/ogc-api/processes/none", 404),
+        ("/nothing", 404),
+    ] {
+        let answer = client.send("GET", path, &[], "").await;
+        assert_eq!((answer.status, answer.header("vary")), (status, "Accept"), "{path}");
+    }
+    let lines = [("accept", "image/png"), ("accept", "text/html")];
+    let answer = client.send("GET", "/acme/ogc-api/processes", &lines, "").await;
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+}
+
 /// A world in which nothing ever comes.
 struct Silence;
 

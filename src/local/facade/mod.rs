@@ -399,6 +399,10 @@ impl Backend for Embedded {
     }
 
     async fn job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
+        self.known_job(tenant, id)
+    }
+
+    fn known_job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
         let known = self.known(tenant).filter(|_| self.allows(tenant));
         Ok(known.and_then(|known| known.jobs.get(id)).map(|job| job.record()))
     }
