@@ -19,7 +19,7 @@ pub fn run(args: &CwlRunnerArgs) -> Result<ExitCode> {
         return Ok(refused);
     }
     let inputs = inputs::read(args.job.as_deref(), &[], &package)?;
-    findings::warn(&inputs.warnings);
+    findings::show(&inputs.warnings);
     let state = tempfile::Builder::new().prefix("weir-").tempdir().context("cannot create a temporary folder")?;
     let mut settings = Settings::for_this_machine().context("cannot look at this machine")?;
     state.path().clone_into(&mut settings.state_dir);

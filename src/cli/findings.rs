@@ -9,20 +9,20 @@ use super::exit;
 
 /// Tells what `check` finds. `Some` is the exit code of a package that cannot run here.
 pub fn tell(package: &Package) -> Result<Option<ExitCode>> {
-    let found = weir_cwl::check::check(package);
+    let mut found = weir_cwl::check::check(package);
     if found.has_errors() {
         return Err(found.into());
     }
-    warn(&found);
     let unsupported = weir_cwl::check::unsupported(package);
-    for one in &unsupported {
-        eprintln!("{}: error: weir does not support `{}`", one.span, one.class);
-    }
-    Ok((!unsupported.is_empty()).then(|| ExitCode::from(exit::UNSUPPORTED)))
+    // Of these the error says it all.
+    found.0.retain(|one| unsupported.iter().all(|unsupported| one.span.as_ref() != Some(&unsupported.span)));
+    found.0.extend(unsupported.iter().map(|one| one.diagnostic()));
+    show(&found);
+    Ok(found.has_errors().then(|| ExitCode::from(exit::UNSUPPORTED)))
 }
 
-/// Shows warnings.
-pub fn warn(diagnostics: &Diagnostics) {
+/// Shows messages.
+pub fn show(diagnostics: &Diagnostics) {
     for diagnostic in &diagnostics.0 {
         eprintln!("{diagnostic}\n");
     }

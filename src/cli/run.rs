@@ -42,7 +42,7 @@ pub fn start(
         return Ok(refused);
     }
     let inputs = inputs::read(inputs_file, assignments, &loaded)?;
-    findings::warn(&inputs.warnings);
+    findings::show(&inputs.warnings);
     present(&inputs.values)?;
     let id = execution::new_id(args.job_id.as_deref())?;
     let outdir = match &args.outdir {

@@ -15,7 +15,7 @@ pub fn validate(args: &ValidateArgs) -> Result<ExitCode> {
         return Ok(refused);
     }
     if let Some(path) = &args.inputs {
-        findings::warn(&inputs::read(Some(path), &[], &package)?.warnings);
+        findings::show(&inputs::read(Some(path), &[], &package)?.warnings);
     }
     if !args.quiet {
         print_line(&format!("{:#}", process_description(&package)));

@@ -248,6 +248,10 @@ pub const COPIES_AT_ONCE: usize = 16;
 /// Tries of one request to the results' bucket; whoever publishes tries the whole again later.
 pub const RESULT_TRIES: u32 = 4;
 
+/// How long the publishing of a job's outputs is tried after its last step, while their bucket cannot be written: somebody
+/// mends a quota or credentials the next day. A job that states `timeoutSeconds` may end sooner.
+pub const PUBLISH_WAIT: Duration = Duration::from_hours(24);
+
 /// Time that one request to the results' bucket may take: a copy of 5 GiB within a slow store.
 pub const RESULT_REQUEST_TIME: Duration = Duration::from_mins(10);
 

@@ -54,9 +54,6 @@ pub enum ProcessError {
         /// Why not.
         source: Box<kube::Error>,
     },
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] stored::StoredPackageError),
     /// It took too long.
     #[error("Process `{0}` could not be looked after within {PROCESS_SECONDS_MAX} s")]
     Time(String),
@@ -184,9 +181,11 @@ impl Keeper {
     ) -> Result<Action, ProcessError> {
         let (verdict, wait) = match self.frozen(process).await? {
             Ok(verdict) => (verdict, None),
+            // The store is one of our own: it is asked as soon as it may be back.
+            Err(Unresolved { verdict: verdict @ Verdict::Unknown { .. }, .. }) => (verdict, Some(backoff(0))),
             Err(Unresolved { verdict, is_transient }) => (verdict, is_transient.then(|| backoff(failures))),
         };
-        let tried = matches!(verdict, Verdict::Refused { .. }).then(|| Tried {
+        let tried = (!matches!(verdict, Verdict::Ready { .. })).then(|| Tried {
             uid: process.uid(),
             generation: process.metadata.generation,
             failures: failures.saturating_add(1),
@@ -203,19 +202,30 @@ impl Keeper {
             Ok(source) => source,
             Err(verdict) => return Ok(Err(Unresolved { verdict, is_transient: false })),
         };
-        let tenant = self.tenant(process).await?;
+        let tenant = match self.tenant(process).await {
+            // Another label mends it.
+            Err(error @ ProcessError::Tenant { .. }) => {
+                let verdict = Verdict::contradiction(&error.to_string());
+                return Ok(Err(Unresolved { verdict, is_transient: true }));
+            }
+            tenant => tenant?,
+        };
         let workflow = process.spec.workflow.as_deref();
         match resolve(&self.guarded, self.store.as_ref(), &tenant, &source, workflow).await {
             Ok(resolved) => {
                 if let Some(Err(message)) =
                     defaults(process).map(|defaults| with_defaults(resolved.package.clone(), &defaults))
                 {
-                    return Ok(Err(Unresolved { verdict: Verdict::misfits(&message), is_transient: false }));
+                    return Ok(Err(Unresolved { verdict: Verdict::contradiction(&message), is_transient: false }));
                 }
-                resolved.stored.put(self.store.as_ref(), &tenant).await?;
-                Ok(Ok(Verdict::ready(&resolved)))
+                match resolved.stored.put(self.store.as_ref(), &tenant).await {
+                    Ok(_) => Ok(Ok(Verdict::ready(&resolved))),
+                    Err(error) => Ok(Err(Unresolved { verdict: Verdict::without_store(&error), is_transient: true })),
+                }
             }
-            Err(ResolveError::Stored(error)) if error.is_transient() => Err(error.into()),
+            Err(ResolveError::Stored(error)) if error.is_transient() => {
+                Ok(Err(Unresolved { verdict: Verdict::without_store(&error), is_transient: true }))
+            }
             Err(error) => {
                 Ok(Err(Unresolved { verdict: Verdict::unresolved(&error), is_transient: error.is_transient() }))
             }
@@ -292,7 +302,7 @@ async fn reconcile(object: Arc<DeserializeGuard<Process>>, keeper: Arc<Keeper>) 
     looked_after.unwrap_or_else(|_| Err(ProcessError::Time(object.name_any())))
 }
 
-/// The API server or the store cannot be reached: nothing is known about the object, and its status stays.
+/// The API server cannot be reached: nothing is known about the object, and its status stays.
 fn failed(_: Arc<DeserializeGuard<Process>>, _: &ProcessError, _: Arc<Keeper>) -> Action {
     Action::requeue(Duration::from_secs(PACKAGE_RETRY_SECONDS))
 }

@@ -31,7 +31,7 @@ pub struct Place {
     pub pod: Option<String>,
     /// Its node.
     pub node: Option<String>,
-    /// Name of the log.
+    /// Name of the log's object.
     pub log: Option<String>,
 }
 

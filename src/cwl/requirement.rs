@@ -2,8 +2,10 @@
 //!
 //! One field a class: "is it there" is a look at a field, never a search in a list.
 
+use crate::diagnostic::Diagnostic;
 use crate::document::{CwlVersion, Header};
 use crate::expression::{Computed, Template};
+use crate::load::what_is_right;
 use crate::schema::LoadListing;
 use crate::source::Span;
 use crate::value::Entry;
@@ -54,6 +56,14 @@ pub struct Unsupported {
     pub class: String,
     /// Where.
     pub span: Span,
+}
+
+impl Unsupported {
+    /// The message about a requirement: its package must not be run.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let message = format!("weir does not support `{}`", self.class);
+        Diagnostic::error(&self.span, message).help(what_is_right(&self.class))
+    }
 }
 
 /// `InlineJavascriptRequirement`

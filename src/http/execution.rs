@@ -32,6 +32,7 @@ pub mod format;
 pub mod given;
 pub mod inputs;
 pub mod mistake;
+mod pattern;
 pub mod prefer;
 pub mod reference;
 pub mod request;

@@ -34,6 +34,11 @@ pub const JSON_NODES: usize = 400_000;
 /// How long a request's body may take to arrive; 16 MiB at 2.2 Mbit/s.
 pub const BODY_TIME: Duration = Duration::from_mins(1);
 
+/// How long a request may take to be answered once its body is there, whatever it waits for; the body of the answer comes
+/// at its client's pace. The longest that is meant to be: inputs by reference ([`REFERENCES_MAX`]) take two minutes, and the
+/// synchronous execution of the job ([`SYNC_TIME`]) comes after that.
+pub const ANSWER_TIME: Duration = Duration::from_mins(4);
+
 /// How long the head of a request may take, and how long a connection may be idle.
 pub const HEAD_TIME: Duration = Duration::from_mins(1);
 
@@ -99,6 +104,13 @@ pub const KEYS_MAX: usize = 64;
 
 /// Mistakes of one request that its answer tells; who has more than that has one.
 pub const MISTAKES_MAX: usize = 20;
+
+/// Bytes of a schema's compiled pattern, and of what matching it keeps: the identifiers and times of descriptions need a
+/// few KiB.
+pub const PATTERN_BYTES: usize = 256 << 10;
+
+/// Compiled patterns that a thread keeps: those of one description.
+pub const PATTERNS_KEPT: usize = 32;
 
 /// Characters of a client's value that a message shows.
 pub const SHOWN_CHARACTERS: usize = 60;

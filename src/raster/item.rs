@@ -177,6 +177,29 @@ mod tests {
         assert_eq!(item.band("green").unwrap(), Location::Http("http://h/B03.tif".into()));
     }
 
+    /// The shape of Earth Search v1 (`sentinel-2-l2a`): assets are keyed by common names, and the original JPEG 2000 files
+    /// have the same bands.
+    #[test]
+    fn bands_of_sentinel_2_items_are_found() {
+        let asset = |href: &str, bands: &[&str], roles: &[&str]| {
+            let bands: Vec<Value> = bands.iter().map(|name| json!({"name": name, "common_name": name})).collect();
+            json!({"href": href, "type": "image/tiff; application=geotiff; profile=cloud-optimized", "eo:bands": bands, "roles": roles})
+        };
+        let folder = "https://sentinel-cogs.s3.us-west-2.amazonaws.com/sentinel-s2-l2a-cogs/10/T/FK/2021/7/S2B_10TFK_20210713_0_L2A";
+        let data = ["data", "reflectance"];
+        let item = item(&json!({
+            "aot": {"href": format!("{folder}/AOT.tif"), "roles": data},
+            "green": asset(&format!("{folder}/B03.tif"), &["green"], &data),
+            "nir": asset(&format!("{folder}/B08.tif"), &["nir"], &data),
+            "thumbnail": {"href": format!("{folder}/thumbnail.jpg"), "roles": ["thumbnail"]},
+            "visual": asset(&format!("{folder}/TCI.tif"), &["red", "green", "blue"], &["visual"]),
+            "green-jp2": asset("s3://sentinel-s2-l2a/tiles/10/T/FK/2021/7/13/0/R10m/B03.jp2", &["green"], &data),
+        }));
+        for (band, file) in [("green", "B03.tif"), ("nir", "B08.tif")] {
+            assert_eq!(item.band(band).unwrap(), Location::Http(format!("{folder}/{file}")));
+        }
+    }
+
     #[test]
     fn a_missing_band_lists_those_that_exist() {
         let item =

@@ -93,6 +93,23 @@ fn a_container_that_is_required_and_not_mapped_exits_with_33_and_a_mapped_one_ru
         "out",
     ]);
     assert_eq!(fs::read_to_string(workshop.path().join("out/o")).unwrap(), "mapped x\n");
+    let mapped = ["run", "package.cwl", "-i", "text=x", "--map-image", "example.org/say=no-such-program"];
+    let done = workshop.weir(&mapped);
+    assert_eq!(done.code, Some(33));
+    assert!(done.stdout.contains("program `no-such-program` is not in PATH"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("it stands for the image `example.org/say:1`: map that to a program"),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn a_folder_is_no_package_and_is_told_by_its_name() {
+    let workshop = Workshop::new();
+    let done = workshop.weir(&["run", "."]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.contains("cannot read .: "), "{}", done.stderr);
 }
 
 #[test]

@@ -326,7 +326,7 @@ pub struct Failure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = NAME_LENGTH_MAX))]
     pub node: Option<String>,
-    /// Name of its log in the job's logs.
+    /// Its log: the object `<tenant>/jobs/<run id>/logs/<this name>` in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = WORD_LENGTH_MAX))]
     pub log: Option<String>,

@@ -451,7 +451,7 @@ async fn a_tool_that_fails_fails_the_job_and_its_pod_is_kept() {
     let status = world.over().await;
     assert_eq!(World::condition(&status, "Failed"), Some(("True".into(), "ToolFailed".into())));
     let failure = status.failure.unwrap();
-    assert_eq!((failure.exit_code, failure.log.as_deref()), (Some(3), Some("one")));
+    assert_eq!((failure.exit_code, failure.log.as_deref()), (Some(3), Some("one.1.log")));
     assert_eq!(failure.stderr.as_deref(), Some("tail"));
     // The kubelet tells the end of a pod later than its agent.
     let is_over = |pod: &Pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Failed");

@@ -11,6 +11,8 @@ use weir_store::usage::Report;
 pub(super) struct Ledger {
     /// When event 0 was written.
     pub accepted: Timestamp,
+    /// When the last incarnation ended, or event 0 was written.
+    pub last_end: Timestamp,
     /// Started and not ended.
     pub live: BTreeMap<Incarnation, Live>,
     /// Reserved ahead, neither started nor given up.
@@ -45,7 +47,7 @@ impl Ledger {
         fold(intent, state, recorded)?;
         self.usage.observe(recorded);
         match &recorded.event {
-            Event::Accepted { .. } => self.accepted = recorded.at,
+            Event::Accepted { .. } => (self.accepted, self.last_end) = (recorded.at, recorded.at),
             Event::StartAttempt { instance, incarnation, resources, log, .. } => {
                 self.spare.remove(incarnation);
                 if state.is_live(*incarnation) {
@@ -60,6 +62,7 @@ impl Ledger {
                 self.spare.remove(incarnation);
             }
             Event::Ended { incarnation, outcome } => {
+                self.last_end = recorded.at;
                 let Some(live) = self.live.remove(incarnation) else { return Ok(()) };
                 if outcome.failure.is_some() || outcome.outputs.is_none() {
                     self.failed.insert(*incarnation);

@@ -290,7 +290,7 @@ impl Actor {
         Some(Place {
             pod: pod.map(|pod| pod.name_any()),
             node: pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()),
-            log: Some(log.clone()),
+            log: self.context.keys.incarnation_log(log, incarnation.0).filename().map(str::to_owned),
         })
     }
 }

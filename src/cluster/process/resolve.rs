@@ -5,6 +5,7 @@ use object_store::ObjectStore;
 use tokio::runtime::Handle;
 use weir_api::kubernetes::conditions;
 use weir_cwl::diagnostic::Severity;
+use weir_cwl::requirement::Unsupported;
 use weir_cwl::uri::split_fragment;
 use weir_cwl::{Diagnostics, Package, check};
 use weir_plan::pinned::pin;
@@ -170,12 +171,9 @@ fn sound(package: Package, stored: StoredPackage, mut warnings: Vec<String>) -> 
         found.0.retain(|one| one.severity == Severity::Error);
         return Err(ResolveError::Package(found));
     }
-    let unsupported: Vec<String> = check::unsupported(&package)
-        .into_iter()
-        .map(|one| format!("{}: error: weir does not support `{}`", one.span, one.class))
-        .collect();
+    let unsupported: Vec<_> = check::unsupported(&package).into_iter().map(Unsupported::diagnostic).collect();
     if !unsupported.is_empty() {
-        return Err(ResolveError::Unsupported(unsupported.join("\n")));
+        return Err(ResolveError::Unsupported(Diagnostics(unsupported).to_string()));
     }
     warnings.extend(found.0.iter().map(ToString::to_string));
     let digest = stored.digest();

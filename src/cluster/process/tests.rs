@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
 use weir_api::kubernetes::ProcessStatus;
@@ -25,14 +26,18 @@ outputs: {}
 /// An API server with one namespace, and a controller over it.
 struct World {
     api: FakeApi,
-    store: Arc<InMemory>,
+    store: Arc<dyn ObjectStore>,
     /// Ended with the world.
     tasks: JoinSet<()>,
 }
 
 impl World {
     fn new() -> Self {
-        let (api, store) = (FakeApi::new(), Arc::new(InMemory::new()));
+        Self::over(Arc::new(InMemory::new()))
+    }
+
+    fn over(store: Arc<dyn ObjectStore>) -> Self {
+        let api = FakeApi::new();
         let namespace: Namespace = serde_json::from_value(json!({
             "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "eo", "labels": {"weir.dev/tenant": "acme"}}
         }))
@@ -43,7 +48,7 @@ impl World {
 
     fn started(mut self) -> Self {
         let guarded = Guarded::new(&FetchSettings { allowed: vec!["localhost".to_owned()] }).unwrap();
-        let keeper = Keeper::new(Arc::clone(&self.store) as Arc<dyn ObjectStore>, self.api.client(), guarded);
+        let keeper = Keeper::new(Arc::clone(&self.store), self.api.client(), guarded);
         self.tasks.spawn(keep(Api::all(self.api.client()), keeper));
         self
     }
@@ -169,6 +174,41 @@ async fn a_server_that_is_down_is_asked_again_with_growing_waits() {
     }
     world.told("water", "Resolved").await;
     assert!(began.elapsed() >= Duration::from_secs(70), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_namespace_whose_label_is_no_tenant_is_told() {
+    let world = World::new();
+    world.api.edit("", "eo", |namespace: &mut Namespace| {
+        namespace.metadata.labels = Some([(TENANT.to_owned(), "No_Tenant".to_owned())].into());
+    });
+    let world = world.started();
+    world.deploy("water", &json!({"package": {"inline": PACKAGE}}));
+    let status = world.told("water", "SpecInvalid").await;
+    assert!(status.conditions[0].message.contains("belongs to no tenant"), "{status:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_is_told_and_what_was_there_before_still_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::over(Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap())).started();
+    world.deploy("water", &json!({"package": {"inline": PACKAGE}}));
+    let digest = world.told("water", "Resolved").await.digest;
+    // A file stands where the tenant's folder was.
+    let (tenant, elsewhere) = (folder.path().join("acme"), folder.path().join("elsewhere"));
+    std::fs::rename(&tenant, &elsewhere).unwrap();
+    std::fs::write(&tenant, "").unwrap();
+    world.deploy("other", &json!({"package": {"inline": PACKAGE}}));
+    let status = world.told("other", "StoreUnavailable").await;
+    assert_eq!((status.conditions[0].status.as_str(), status.digest.as_deref()), ("Unknown", None));
+    assert!(status.conditions[0].message.starts_with("cannot write the package `acme/packages/"), "{status:?}");
+    let newer = PACKAGE.replace("Finds water", "Finds more");
+    world.api.edit("eo", "water", |process: &mut Process| process.spec.package.inline = Some(newer));
+    assert_eq!(world.told("water", "StoreUnavailable").await.digest, digest);
+    std::fs::remove_file(&tenant).unwrap();
+    std::fs::rename(&elsewhere, &tenant).unwrap();
+    assert_ne!(world.told("water", "Resolved").await.digest, digest);
+    world.told("other", "Resolved").await;
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use serde_json::{Value, json};
-use weir_api::kubernetes::conditions::{ID_TAKEN, READY, RESOLVED, SPEC_INVALID};
+use weir_api::kubernetes::conditions::{ID_TAKEN, READY, RESOLVED, SPEC_INVALID, STORE_UNAVAILABLE};
 use weir_api::kubernetes::process::Package;
 use weir_api::kubernetes::{Process, ProcessStatus};
 use weir_cwl::description::process_description;
 
 use super::resolve::{ResolveError, Resolved, Source};
+use super::stored::StoredPackageError;
 use crate::intake::refusal::bounded;
 use crate::limits::TITLE_CHARACTERS_MAX;
 
@@ -23,6 +24,13 @@ pub enum Verdict {
         version: Option<String>,
         /// Label of its process.
         title: Option<String>,
+    },
+    /// Nothing can be found out for now: what was found before still holds.
+    Unknown {
+        /// One word.
+        reason: &'static str,
+        /// What is in the way.
+        message: String,
     },
     /// They cannot.
     Refused {
@@ -54,13 +62,14 @@ impl Verdict {
         Self::Refused { reason: ID_TAKEN, message }
     }
 
-    /// Of a Process whose defaults do not fit its package.
-    pub fn misfits(message: &str) -> Self {
-        Self::Refused { reason: SPEC_INVALID, message: bounded(message) }
+    /// Of a Process that cannot be looked at while the store is away.
+    pub fn without_store(error: &StoredPackageError) -> Self {
+        Self::Unknown { reason: STORE_UNAVAILABLE, message: bounded(&error.to_string()) }
     }
 
-    fn contradiction(message: &str) -> Self {
-        Self::Refused { reason: SPEC_INVALID, message: message.to_owned() }
+    /// Of a Process that does not fit to itself, or to its surroundings.
+    pub fn contradiction(message: &str) -> Self {
+        Self::Refused { reason: SPEC_INVALID, message: bounded(message) }
     }
 }
 
@@ -110,11 +119,13 @@ pub fn frozen(process: &Process) -> Option<Verdict> {
 
 /// The status that tells a verdict.
 pub fn status(process: &Process, verdict: &Verdict, now: Time) -> ProcessStatus {
+    let known = process.status.clone().unwrap_or_default();
     let (status, reason, message) = match verdict {
+        Verdict::Unknown { reason, message } => ("Unknown", *reason, message.clone()),
         Verdict::Ready { .. } => ("True", RESOLVED, "the package is frozen and sound".to_owned()),
         Verdict::Refused { reason, message } => ("False", *reason, message.clone()),
     };
-    let before = process.status.as_ref().and_then(|status| status.conditions.iter().find(|one| one.type_ == READY));
+    let before = known.conditions.iter().find(|one| one.type_ == READY);
     let since = before.filter(|before| before.status == status).map(|before| before.last_transition_time.clone());
     let condition = Condition {
         type_: READY.to_owned(),
@@ -126,6 +137,7 @@ pub fn status(process: &Process, verdict: &Verdict, now: Time) -> ProcessStatus 
     };
     let (digest, version, title) = match verdict.clone() {
         Verdict::Ready { digest, version, title } => (Some(digest), version, title),
+        Verdict::Unknown { .. } => (known.digest, known.version, known.title),
         Verdict::Refused { .. } => (None, None, None),
     };
     ProcessStatus {

@@ -151,7 +151,7 @@ impl Loader<'_> {
         self.template(node, &text, scope)
     }
 
-    /// A value of its own kind, or an expression for it.
+    /// A value of its own kind, which is no text, or an expression for it.
     pub(super) fn computed<T>(
         &mut self,
         node: Option<&Node>,
@@ -161,7 +161,10 @@ impl Loader<'_> {
     ) -> Option<Computed<T>> {
         let node = node?;
         if let Data::Text(text) = &node.data {
-            return self.template(node, text, scope).map(Computed::Expression);
+            let template = self.template(node, text, scope)?;
+            if template.as_literal().is_none() {
+                return Some(Computed::Expression(template));
+            }
         }
         match literal(&node.data) {
             Ok(value) => Some(Computed::Literal(value)),

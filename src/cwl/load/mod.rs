@@ -16,7 +16,7 @@ pub(crate) mod suggestion;
 mod tool;
 mod workflow;
 
-pub(crate) use requirement::standalone as standalone_requirements;
+pub(crate) use requirement::{standalone as standalone_requirements, what_is_right};
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -189,6 +189,10 @@ impl<'f> Loader<'f> {
         let Some(members) = document.root.get("$graph").and_then(Node::as_list) else {
             return Some(process_id(&document.root).unwrap_or_default());
         };
+        // A process of another class would not be looked at, and the choice fall on something else.
+        for node in members {
+            self.known_class(node);
+        }
         let ids: Vec<String> = members.iter().filter_map(process_id).collect();
         if ids.iter().any(|id| id == "main") {
             return Some("main".to_owned());
@@ -228,6 +232,12 @@ impl<'f> Loader<'f> {
         let root = self.tree(source)?;
         let version = root.get("cwlVersion").and_then(|node| self.version(node));
         let graph = root.get("$graph").and_then(Node::as_list).unwrap_or_default();
+        if root.get("$graph").is_some()
+            && let Some(mut fields) = self.fields(&root, "a document with $graph")
+        {
+            fields.allow(&["cwlVersion", "id", "schemas", "namespaces"]);
+            self.finish(fields);
+        }
         let mut members = HashMap::new();
         for (at, node) in graph.iter().enumerate() {
             let Some(id) = process_id(node) else { continue };

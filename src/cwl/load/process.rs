@@ -17,6 +17,9 @@ use crate::source::Span;
 use crate::uri;
 use crate::yaml::{Data, Node};
 
+/// Classes of processes.
+const CLASSES: [&str; 4] = ["CommandLineTool", "ExpressionTool", "Workflow", "Operation"];
+
 /// A process that has an index and is not read yet.
 pub(super) struct Pending {
     index: ProcessIndex,
@@ -164,13 +167,25 @@ impl Loader<'_> {
                 let opened = self.opened(node, "an Operation", scope, name)?;
                 self.operation(opened).map(Process::Operation)
             }
-            other => {
-                let message = format!("'{other}' is no class of process");
-                let diagnostic = Diagnostic::error(&node.get("class").unwrap_or(node).span, message);
-                self.report(diagnostic.help("write CommandLineTool, ExpressionTool, Workflow or Operation"));
+            _ => {
+                self.known_class(node);
                 None
             }
         }
+    }
+
+    /// Reports a class that is none, of a process that may not be read.
+    pub(super) fn known_class(&mut self, node: &Node) {
+        let Some((class, text)) = node.get("class").and_then(|class| Some((class, class.as_text()?))) else { return };
+        let text = text.strip_prefix("cwl:").unwrap_or(text);
+        if CLASSES.contains(&text) {
+            return;
+        }
+        let diagnostic = Diagnostic::error(&class.span, format!("'{text}' is no class of process"));
+        self.report(match nearest(text, CLASSES) {
+            Some(class) => diagnostic.help(format!("did you mean '{class}'?")),
+            None => diagnostic.help(format!("write one of: {}", listed(CLASSES))),
+        });
     }
 
     /// Reads what all classes have.

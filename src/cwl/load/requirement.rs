@@ -122,10 +122,10 @@ impl Loader<'_> {
         if fields::is_extension(&item.id) && strictness == Strictness::Hints {
             return;
         }
-        let help = match nearest(&item.id, CLASSES) {
-            Some(class) => format!("did you mean '{class}'?"),
-            None if strictness == Strictness::Hints => "it is ignored".to_owned(),
-            None => "weir cannot promise what it asks for; as a hint it would be ignored".to_owned(),
+        let help = if strictness == Strictness::Requirements || nearest(&item.id, CLASSES).is_some() {
+            what_is_right(&item.id)
+        } else {
+            "it is ignored".to_owned()
         };
         let message = format!("the class '{}' is not supported", item.id);
         self.report(Diagnostic::warning(item.span, message).help(help));
@@ -163,7 +163,7 @@ impl Loader<'_> {
             }
             self.computed::<f64>(Some(node), key, scope, amount_literal)
         };
-        Resource {
+        let resource = Resource {
             cores_min: amount("coresMin"),
             cores_max: amount("coresMax"),
             ram_min: amount("ramMin"),
@@ -172,7 +172,21 @@ impl Loader<'_> {
             tmpdir_max: amount("tmpdirMax"),
             outdir_min: amount("outdirMin"),
             outdir_max: amount("outdirMax"),
+        };
+        for (minimum, maximum) in AMOUNTS {
+            let literal = |name| {
+                resource.fields().find(|(field, _)| *field == name).and_then(|(_, amount)| match amount {
+                    Computed::Literal(amount) => Some(*amount),
+                    Computed::Expression(_) => None,
+                })
+            };
+            if let (Some(low), Some(high), Some(node)) = (literal(minimum), literal(maximum), fields.get(minimum))
+                && low > high
+            {
+                self.error(&node.span, format!("{minimum} is {low}, more than the {high} of {maximum}"));
+            }
         }
+        resource
     }
 
     fn work_dir(&mut self, node: Option<&Node>, item: &Item<'_>, scope: &Scope) -> Option<InitialWorkDir> {
@@ -227,6 +241,18 @@ impl Loader<'_> {
     }
 }
 
+/// What to do about a requirement whose class is not supported.
+pub(crate) fn what_is_right(class: &str) -> String {
+    match nearest(class, CLASSES) {
+        Some(class) => format!("did you mean '{class}'?"),
+        None => "weir cannot promise what it asks for; as a hint it would be ignored".to_owned(),
+    }
+}
+
+/// Least and most of each resource.
+const AMOUNTS: [(&str, &str); 4] =
+    [("coresMin", "coresMax"), ("ramMin", "ramMax"), ("tmpdirMin", "tmpdirMax"), ("outdirMin", "outdirMax")];
+
 /// An amount of a resource: not negative.
 fn amount_literal(data: &Data) -> Result<f64, String> {
     let amount = match data {
@@ -235,7 +261,7 @@ fn amount_literal(data: &Data) -> Result<f64, String> {
         Data::Number(Number::Float(number)) => Some(*number),
         _ => None,
     };
-    amount.filter(|amount| *amount >= 0.0).ok_or_else(|| "a number, 0 or more".to_owned())
+    amount.filter(|amount| *amount >= 0.0).ok_or_else(|| "a number of 0 or more".to_owned())
 }
 
 /// The version differences that are filled in where a process states nothing (CWL v1.1, "Changelog": network access and

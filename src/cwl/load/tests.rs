@@ -260,12 +260,12 @@ fn messages_show_place_line_and_remedy() {
        | ^
     help: write `cwlVersion: v1.2` at the top of the document
     "#);
-    insta::assert_snapshot!(messages("cwlVersion: v1.2\nclass: CommandLineTol\ninputs: []\noutputs: []"), @r#"
+    insta::assert_snapshot!(messages("cwlVersion: v1.2\nclass: CommandLineTol\ninputs: []\noutputs: []"), @"
     /p/a.cwl:2:8: error: 'CommandLineTol' is no class of process
      2 | class: CommandLineTol
        |        ^^^^^^^^^^^^^^
-    help: write CommandLineTool, ExpressionTool, Workflow or Operation
-    "#);
+    help: did you mean 'CommandLineTool'?
+    ");
     insta::assert_snapshot!(messages("cwlVersion: v1.2\nclass: CommandLineTool\ninputs: {a: strng}\noutputs: {o: {type: array, items: string}}\nbasecommand: x"), @r#"
     /p/a.cwl:3:13: error: there is no type 'strng'
      3 | inputs: {a: strng}
@@ -606,4 +606,110 @@ proptest::proptest! {
             Err(diagnostics) => proptest::prop_assert!(diagnostics.has_errors() && !diagnostics.to_string().is_empty()),
         }
     }
+}
+
+#[test]
+fn a_misspelt_class_is_told_though_another_workflow_could_be_meant() {
+    let text = "cwlVersion: v1.2
+$graph:
+- {class: workflow, id: water, inputs: {}, outputs: {}, steps: {one: {run: '#sub', in: [], out: []}}}
+- {class: Workflow, id: sub, inputs: {}, outputs: {}, steps: {}}
+";
+    insta::assert_snapshot!(messages(text), @"
+    /p/a.cwl:3:11: error: 'workflow' is no class of process
+     3 | - {class: workflow, id: water, inputs: {}, outputs: {}, steps: {one: {run: '#sub', in: [], out: []}}}
+       |           ^^^^^^^^
+    help: did you mean 'Workflow'?
+    ");
+}
+
+#[test]
+fn amounts_that_can_never_be_right_are_told_before_anything_runs() {
+    let tool = |amounts: &str| {
+        format!(
+            "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: t\ninputs: {{}}\noutputs: {{}}\nrequirements:\n  ResourceRequirement: {{{amounts}}}\n"
+        )
+    };
+    insta::assert_snapshot!(messages(&tool("coresMax: one, ramMin: '2'")), @"
+    /p/a.cwl:7:35: error: coresMax must be a number of 0 or more or an expression, not a string
+     7 |   ResourceRequirement: {coresMax: one, ramMin: '2'}
+       |                                   ^^^
+    /p/a.cwl:7:48: error: ramMin must be a number of 0 or more or an expression, not a string
+     7 |   ResourceRequirement: {coresMax: one, ramMin: '2'}
+       |                                                ^^^
+    ");
+    insta::assert_snapshot!(messages(&tool("coresMin: 4, coresMax: 2")), @"
+    /p/a.cwl:7:35: error: coresMin is 4, more than the 2 of coresMax
+     7 |   ResourceRequirement: {coresMin: 4, coresMax: 2}
+       |                                   ^
+    ");
+    load_one(&tool("coresMin: $(inputs.n), coresMax: 2, ramMin: 2, ramMax: 2")).unwrap();
+}
+
+#[test]
+fn an_input_with_a_wrong_type_is_told_once() {
+    let text = "cwlVersion: v1.2
+class: Workflow
+inputs: {scene: Flie, other: string}
+outputs: {o: {type: string, outputSource: other}}
+steps:
+  one: {run: {class: Operation, inputs: {s: File}, outputs: {}}, in: {s: scene}, out: []}
+";
+    insta::assert_snapshot!(messages(text), @"
+    /p/a.cwl:3:17: error: there is no type 'Flie'
+     3 | inputs: {scene: Flie, other: string}
+       |                 ^^^^
+    help: name a CWL type, or define it in a SchemaDefRequirement
+    ");
+}
+
+#[test]
+fn fields_beside_graph_that_mean_nothing_are_told() {
+    let text = |field: &str| {
+        format!(
+            "cwlVersion: v1.2\n{field}\n$graph:\n- {{class: CommandLineTool, id: t, baseCommand: t, inputs: {{}}, outputs: {{}}}}\n"
+        )
+    };
+    let package = load_one(&text("s:softwareVersion: 1\nlabel: water\ninputs: {}")).unwrap();
+    insta::assert_snapshot!(package.warnings, @"
+    /p/a.cwl:3:1: warning: a document with $graph has no field 'label'
+     3 | label: water
+       | ^^^^^
+    help: it is ignored
+    /p/a.cwl:4:1: warning: a document with $graph has no field 'inputs'
+     4 | inputs: {}
+       | ^^^^^^
+    help: it is ignored
+    ");
+    insta::assert_snapshot!(messages(&text("cwlVersions: v1.2")), @"
+    /p/a.cwl:2:1: error: a document with $graph has no field 'cwlVersions'
+     2 | cwlVersions: v1.2
+       | ^^^^^^^^^^^
+    help: did you mean 'cwlVersion'?
+    ");
+}
+
+#[test]
+fn a_requirement_that_is_not_supported_is_shown_with_what_would_be_right() {
+    let text = |class: &str| {
+        format!(
+            "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: t\ninputs: {{}}\noutputs: {{}}\nrequirements:\n  {class}: {{}}\n"
+        )
+    };
+    let told = |class: &str| {
+        let package = load_one(&text(class)).unwrap();
+        crate::check::unsupported(&package)[0].diagnostic().to_string()
+    };
+    insta::assert_snapshot!(told("ScaterFeatureRequirement"), @"
+    /p/a.cwl:7:3: error: weir does not support `ScaterFeatureRequirement`
+     7 |   ScaterFeatureRequirement: {}
+       |   ^^^^^^^^^^^^^^^^^^^^^^^^
+    help: did you mean 'ScatterFeatureRequirement'?
+    ");
+    insta::assert_snapshot!(told("FireRequirement"), @"
+    /p/a.cwl:7:3: error: weir does not support `FireRequirement`
+     7 |   FireRequirement: {}
+       |   ^^^^^^^^^^^^^^^
+    help: weir cannot promise what it asks for; as a hint it would be ignored
+    ");
 }

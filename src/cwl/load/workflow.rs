@@ -39,7 +39,8 @@ impl Loader<'_> {
                 .get("id")
                 .and_then(Node::as_text)
                 .map_or_else(String::new, |id| uri::split_fragment(id).1.unwrap_or(id).to_owned()),
-            inputs: header.inputs.iter().map(|input| input.id.clone()).collect(),
+            // Those that cannot be read too: what is wrong with them is told once.
+            inputs: fields.get("inputs").map(ids).unwrap_or_default().into_iter().collect(),
             steps: items.iter().map(|item| (short_id(&item.id).to_owned(), outputs_of(item.node))).collect(),
         };
         let steps: Vec<_> = items.iter().map(|item| self.step(item, &ports, &scope)).collect();
@@ -319,8 +320,12 @@ impl Ports {
 
 /// Short ids of a step's `out`, before the step itself is read; what is malformed is reported then.
 fn outputs_of(step: &Node) -> Vec<String> {
-    let Some(out) = step.get("out") else { return Vec::new() };
-    let ids: Vec<String> = match &out.data {
+    step.get("out").map(ids).unwrap_or_default()
+}
+
+/// Short ids of what is written as a list or as a mapping.
+fn ids(node: &Node) -> Vec<String> {
+    let ids: Vec<String> = match &node.data {
         Data::List(items) => {
             items.iter().filter_map(|item| item.as_text().map(str::to_owned).or_else(|| process_id(item))).collect()
         }

@@ -6,6 +6,7 @@ use super::mistake::{Mistakes, below, listed, shown};
 use super::prefer::Mode;
 use crate::backend::{ResponseForm, Subscriber};
 use crate::limits::URL_LENGTH_MAX;
+use crate::results::offer::{self, Offer};
 
 /// An execute request whose inputs are not looked at yet.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -70,15 +71,16 @@ fn outputs_of(outputs: Json, description: &Map<String, Json>, mistakes: &mut Mis
     let offered = description.get("outputTransmission").and_then(Json::as_array);
     for (name, output) in &outputs {
         let pointer = below("/outputs", name);
-        if known.is_none_or(|known| !known.contains_key(name)) {
+        let Some(described) = known.and_then(|known| known.get(name)) else {
             let known = known.into_iter().flat_map(|known| known.keys().map(String::as_str));
             mistakes.add(&pointer, "the process has no such output", format!("there are: {}", listed(known)));
             continue;
-        }
-        let Some(output) = output.as_object() else {
+        };
+        if !output.is_object() {
             mistakes.add(&pointer, format!("it is {}", shown(output)), "write {} or {\"transmissionMode\": \"value\"}");
             continue;
-        };
+        }
+        check_format(output, described, &pointer, mistakes);
         let Some(mode) = output.get("transmissionMode") else { continue };
         let modes: Vec<&str> = match offered {
             Some(offered) => offered.iter().filter_map(Json::as_str).collect(),
@@ -90,6 +92,25 @@ fn outputs_of(outputs: Json, description: &Map<String, Json>, mistakes: &mut Mis
         }
     }
     (!outputs.is_empty()).then_some(outputs)
+}
+
+/// Refuses a media type in which the output cannot be had.
+fn check_format(output: &Json, described: &Json, pointer: &str, mistakes: &mut Mistakes) {
+    if let Some(format) = output.get("format").filter(|format| !format.is_null() && !format.is_object()) {
+        let right = "write an object with mediaType";
+        return mistakes.add(&below(pointer, "format"), format!("it is {}", shown(format)), right);
+    }
+    let Some((tail, media_type)) = offer::asked(output) else { return };
+    let offer = described.get("schema").map_or(Offer { is_open: true, ..Offer::default() }, Offer::of);
+    if media_type.as_str().is_none_or(|media_type| !offer.has(media_type)) {
+        let offered = listed(offer.media_types.iter().map(String::as_str));
+        let right = match (offer.is_open, offer.media_types.is_empty()) {
+            (true, true) => "write a media type".to_owned(),
+            (true, false) => format!("write {offered}, or the media type of the file"),
+            (false, _) => format!("write one of {offered}"),
+        };
+        mistakes.add(&format!("{pointer}{tail}"), format!("it is {}", shown(media_type)), right);
+    }
 }
 
 /// `successUri` is `required` as `successUrl` in the standard's own schema: both are taken.
@@ -132,7 +153,11 @@ mod tests {
 
     fn read(body: Json) -> Result<Request, String> {
         let description = json!({
-            "outputs": {"stac_catalog": {}, "count": {}},
+            "outputs": {
+                "stac_catalog": {"schema": {"type": "object", "format": "geojson-feature-collection"}},
+                "count": {"schema": {"type": "integer"}},
+                "table": {"schema": {"oneOf": [{"type": "string", "format": "uri"}, {"format": "geojson-feature"}]}},
+            },
             "outputTransmission": ["value", "reference"],
         });
         let mut mistakes = Mistakes::default();
@@ -176,13 +201,29 @@ mod tests {
         insta::assert_snapshot!(read(wrong).unwrap_err(), @r#"
         /inputs: it is a list of one; write an object of values by the inputs' names
         /response: it is the string "xml"; write raw or document
-        /outputs/catalog: the process has no such output; there are: stac_catalog, count
+        /outputs/catalog: the process has no such output; there are: stac_catalog, count, table
         /outputs/count/transmissionMode: it is the string "mail"; write value or reference
         /outputs/stac_catalog: it is the string "yes"; write {} or {"transmissionMode": "value"}
         /subscriber/successUri: it is the string "ftp://x"; write an http or https URL
         /subscriber/inProgressUri: it is the string "http://"; write an http or https URL
         /subscriber/failedUri: it is the integer 3; write an http or https URL
         "#);
+        let format = |media_type: Json| json!({"format": {"mediaType": media_type}});
+        let wrong = json!({"outputs": {
+            "stac_catalog": format(json!("image/tiff")), "count": {"mediaType": "text/plain"}, "table": format(json!(5)),
+        }});
+        insta::assert_snapshot!(read(wrong).unwrap_err(), @r#"
+        /outputs/stac_catalog/format/mediaType: it is the string "image/tiff"; write one of application/geo+json, application/json
+        /outputs/count/mediaType: it is the string "text/plain"; write one of application/json
+        /outputs/table/format/mediaType: it is the integer 5; write application/geo+json, application/json, or the media type of the file
+        "#);
+        let wrong = json!({"outputs": {"count": {"format": "json"}}});
+        insta::assert_snapshot!(read(wrong).unwrap_err(), @r#"/outputs/count/format: it is the string "json"; write an object with mediaType"#);
+        let right = json!({"outputs": {
+            "stac_catalog": format(json!("application/geo+json")), "count": format(json!("application/json")),
+            "table": format(json!("text/csv")),
+        }});
+        assert!(read(right).is_ok());
         insta::assert_snapshot!(read(json!([1])).unwrap_err(), @"the body: it is a list of one; write an object with `inputs`");
     }
 }

@@ -129,6 +129,24 @@ async fn several_raw_values_are_parts_and_a_document_is_one_object() {
 }
 
 #[tokio::test]
+async fn an_output_has_the_media_type_that_is_asked_for_if_it_is_offered() {
+    let memory = Memory::acme();
+    let request = |media_type: &str| json!({"inputs": {"message": "a"}, "outputs": {"message": {"format": {"mediaType": media_type}}}});
+    let answer = execute(&memory, GREET, request("application/json"), json!({"message": "hello"})).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    assert_eq!(answer.text(), "\"hello\"");
+    let id = &memory.job_ids("acme")[0];
+    let again = Client::new(&memory).send("GET", &format!("/acme/ogc-api/jobs/{id}/results/message"), &[], "").await;
+    assert_eq!(again.text(), "\"hello\"", "by itself too");
+    let answer = execute(&memory, GREET, request("text/plain"), json!({"message": "hello"})).await;
+    assert_eq!((answer.header("content-type"), answer.text().as_str()), ("text/plain; charset=utf-8", "hello"));
+    let refused = post(&Client::new(&memory), GREET, None, request("image/png")).await;
+    assert_eq!(refused.status, 400);
+    insta::assert_snapshot!(refused.json()["detail"].as_str().unwrap(), @r#"/outputs/message/format/mediaType: it is the string "image/png"; write one of text/plain, application/json"#);
+    assert_eq!(memory.job_ids("acme").len(), 2);
+}
+
+#[tokio::test]
 async fn references_are_links_to_what_then_answers() {
     let memory = Memory::acme();
     let echo = "/acme/ogc-api/processes/echo/execution";

@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde_json::Value as Json;
 
 use crate::Facade;
-use crate::backend::{JobRecord, ResponseForm};
+use crate::backend::JobRecord;
 use crate::names::{JobId, Tenant};
 use crate::negotiate::{self, Format, JSON};
 use crate::pages;
@@ -55,7 +55,7 @@ pub(super) async fn output(
 ) -> Result<Response, Problem> {
     let output = segments.iter().find(|(key, _)| key == "outputID").map_or("", |(_, value)| value.as_str());
     let job = job(&facade, &tenant, &id).await?;
-    let selection = Selection::only(output, ResponseForm::Raw);
+    let selection = Selection::only(&job.asked, output);
     if matches!(format, Some(Format::Html)) {
         let document = document::document(&facade, &tenant, &base, &job, &selection).await?;
         return Ok(negotiate::respond(Format::Html, &document, || pages::results(&base, id.as_str(), &document)));

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
-use super::output::{Content, contents};
+use super::output::contents;
 use super::{Selection, Transmission, reference};
 use crate::Facade;
 use crate::backend::JobRecord;
@@ -22,30 +22,20 @@ pub async fn document(
 ) -> Result<Json, Problem> {
     let mut document = Map::new();
     for output in contents(facade, tenant, job, selection).await? {
-        let value = match output.transmission {
-            Transmission::Reference => json!({
+        let (name, link) = (
+            output.name.clone(),
+            json!({
                 "href": reference(base, job, &output.name),
-                "type": output.content.media_type(),
+                "type": output.media_type(),
             }),
-            Transmission::Value => inline(output.content),
+        );
+        let value = match output.transmission {
+            Transmission::Reference => link,
+            Transmission::Value => output.inline().unwrap_or(link),
         };
-        document.insert(output.name, value);
+        document.insert(name, value);
     }
     Ok(Json::Object(document))
-}
-
-/// A value inside the document: objects are qualified (`qualifiedInputValue.yaml`), as the reference's clients read them,
-/// but for bounding boxes (`inputValueNoObject.yaml`).
-fn inline(content: Content) -> Json {
-    match content.into_json() {
-        object @ Json::Object(_) if !is_bbox(&object) => json!({"value": object}),
-        other => other,
-    }
-}
-
-fn is_bbox(object: &Json) -> bool {
-    let only = |members: &Map<String, Json>| members.keys().all(|name| matches!(name.as_str(), "bbox" | "crs"));
-    object.get("bbox").is_some_and(Json::is_array) && object.as_object().is_some_and(only)
 }
 
 /// The document as an answer.

@@ -86,9 +86,9 @@ def events(api, namespace, name):
 
 
 def logs(api, namespace, name, log):
-    """What the incarnations of a step instance wrote, in their order: its log is the objects `<log>.<incarnation>.log`."""
+    """What the incarnations of a step instance wrote, in their order, by the log of one of them: `<name>.<incarnation>.log`."""
     run_id = jobs.get(api, namespace, name)["metadata"]["annotations"]["weir.dev/run-id"]
-    prefix = f"{namespace}/jobs/{run_id}/logs/{log}."
+    prefix = f"{namespace}/jobs/{run_id}/logs/{log.rsplit('.', 2)[0]}."
     with Store(api) as store:
         numbers = sorted(int(key.removeprefix(prefix).removesuffix(".log")) for key in store.keys("weir", prefix))
         return [store.get("weir", f"{prefix}{number}.log").decode() for number in numbers]

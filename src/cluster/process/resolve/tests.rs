@@ -85,7 +85,12 @@ async fn what_weir_does_not_support_is_named() {
     let package = TOOL.replace("inputs:", "requirements: {\"cwltool:MPIRequirement\": {processes: 2}}\ninputs:");
     let error = resolved(&text(&package), None).await.unwrap_err();
     assert_eq!(error.reason(), "Unsupported");
-    insta::assert_snapshot!(error, @"weir:processes/p/package.cwl:5:16: error: weir does not support `cwltool:MPIRequirement`");
+    insta::assert_snapshot!(error, @r#"
+    weir:processes/p/package.cwl:5:16: error: weir does not support `cwltool:MPIRequirement`
+     5 | requirements: {"cwltool:MPIRequirement": {processes: 2}}
+       |                ^^^^^^^^^^^^^^^^^^^^^^^^
+    help: weir cannot promise what it asks for; as a hint it would be ignored
+    "#);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use libtest_mimic::Trial;
 use serde_json::{Map, Value as Json, json};
 use weir_api::Phase;
@@ -32,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
         a_deployed_process_is_durable_and_each_tenant_has_its_own,
         water_bodies_become_results_in_the_store,
         accepted_jobs_survive_kill_9,
+        a_job_whose_client_went_away_runs,
         a_dismissed_job_stops_its_processes_and_can_be_removed,
         fifty_jobs_run_four_at_a_time_and_more_are_refused,
         tenants_do_not_meet,
@@ -320,6 +321,37 @@ fn accepted_jobs_survive_kill_9() {
         assert_eq!(said, "waiting\n--- weir: attempt 1, incarnation 2 ---\nwaiting\n");
     });
     wait_for("nothing is left running", || processes_of(&world.path()).is_empty());
+}
+
+fn a_job_whose_client_went_away_runs() {
+    let world = World::new();
+    let acme = tenant("acme");
+    fs::write(world.path().join("go"), "").unwrap();
+    world.runtime.block_on(async {
+        let opened = open(&world.dir(), |settings| settings.unfinished_max = 1).await;
+        opened.backend.deploy(&acme, process("waits", WAITS)).await.unwrap();
+        for name in ["a", "b"] {
+            let inputs = json!({"folder": world.path(), "name": name});
+            let mut request = Box::pin(opened.backend.create(&acme, job("waits", inputs)));
+            assert!((&mut request).now_or_never().is_none());
+            drop(request);
+            let deadline = Instant::now() + Duration::from_secs(30);
+            let id = loop {
+                let newest = jobs(&opened, &acme)
+                    .await
+                    .into_iter()
+                    .next()
+                    .filter(|_| world.path().join(format!("started-{name}")).exists());
+                if let Some(id) = newest {
+                    break id.parse::<JobId>().unwrap();
+                }
+                assert!(Instant::now() < deadline, "the job does not run");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            };
+            // Its place is free again: the next one is accepted.
+            assert_eq!(finished(&opened, &acme, &id).await.phase, Phase::Successful);
+        }
+    });
 }
 
 fn a_dismissed_job_stops_its_processes_and_can_be_removed() {
