@@ -16,6 +16,7 @@ use serde_json::{Map, Value as Json};
 use weir_api::Phase;
 use weir_cwl::Package;
 
+use crate::links::PublicUrl;
 pub use crate::names::{JobId, ProcessId, Tenant};
 
 /// A deployed process.
@@ -133,6 +134,9 @@ pub struct Subscriber {
     /// Gets statusInfo when the job has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_uri: Option<String>,
+    /// What links begin with where nothing else says it: the origin that the request was sent to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<PublicUrl>,
 }
 
 /// A job as the journal has it.
@@ -264,7 +268,7 @@ pub enum BackendError {
     /// It cannot be held: beyond a limit, with its unit.
     #[error("{0}")]
     TooLarge(String),
-    /// The tenant has as many unfinished jobs as it may.
+    /// The tenant has as many unfinished jobs, or asks for as much at the same time, as it may.
     #[error("{message}")]
     TooMany {
         /// How many, and what may be done.

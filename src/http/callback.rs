@@ -138,10 +138,12 @@ async fn body(reading: &Reading<'_>, notice: &Notice) -> Result<Json, Problem> {
     Ok(status_info(&base, job, &texts))
 }
 
-/// No request is at hand that would say how clients reach us: the setting does.
+/// No request is at hand that would say how clients reach us: the setting does, or else the one that made the job. A job
+/// that was not made over HTTP is at this machine, for want of anything better.
 fn base(facade: &Facade, notice: &Notice) -> Result<Base, Problem> {
     let here = || "http://localhost".parse::<PublicUrl>().map_err(Problem::internal);
-    let origin = facade.settings.public_url.clone().map_or_else(here, Ok)?;
+    let asked = || notice.job.subscriber.as_ref().and_then(|subscriber| subscriber.origin.clone());
+    let origin = facade.settings.public_url.clone().or_else(asked).map_or_else(here, Ok)?;
     Ok(Base::new(&origin, &notice.tenant))
 }
 

@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 use tokio::time::timeout;
 
 use crate::Facade;
-use crate::backend::{Asked, BackendError, JobRecord, NewJob, ProcessRecord, ResponseForm};
+use crate::backend::{Asked, BackendError, JobRecord, NewJob, ProcessRecord, ResponseForm, Subscriber};
 use crate::body::Held;
 use crate::jobs::status::status_info;
 use crate::limits::SYNC_TIME;
@@ -62,7 +62,7 @@ async fn execute(
     let prefer = Prefer::parse(&headers);
     let document = document(&headers, &body)?;
     drop(body);
-    let (job, mode) = order(&facade, &process, &prefer, document).await?;
+    let (job, mode) = order(&facade, &process, &prefer, &base, document).await?;
     // The answer of a sync execution without a word on its form is raw, of an async one a document: clients of both kinds
     // rely on it. It is kept with the job, so that its results look the same later.
     let response = job.asked.response.unwrap_or(ResponseForm::Document);
@@ -130,6 +130,7 @@ async fn order(
     facade: &Facade,
     process: &ProcessRecord,
     prefer: &Prefer,
+    base: &Base,
     body: Json,
 ) -> Result<(NewJob, Mode), Problem> {
     let mut mistakes = Mistakes::default();
@@ -145,8 +146,11 @@ async fn order(
     let response = if mode == Mode::Sync { Some(stated.unwrap_or(ResponseForm::Raw)) } else { stated };
     let package = facade.built_in(&process.id).map(|built_in| built_in.deployed.cwl.clone());
     let asked = Asked { outputs: request.outputs, response };
+    // Known now, and not any more when there is something to tell.
+    let origin = Some(base.origin().clone());
+    let subscriber = request.subscriber.map(|subscriber| Subscriber { origin, ..subscriber });
     let (id, version) = (process.id.clone(), process.version.clone());
-    let job = NewJob { process: id, version, package, inputs, asked, subscriber: request.subscriber };
+    let job = NewJob { process: id, version, package, inputs, asked, subscriber };
     Ok((job, mode))
 }
 

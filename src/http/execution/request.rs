@@ -134,7 +134,7 @@ fn subscriber_of(subscriber: &Json, mistakes: &mut Mistakes) -> Option<Subscribe
         uri
     };
     let (success_uri, in_progress_uri, failed_uri) = (uri("success"), uri("inProgress"), uri("failed"));
-    Some(Subscriber { success_uri, in_progress_uri, failed_uri })
+    Some(Subscriber { success_uri, in_progress_uri, failed_uri, origin: None })
         .filter(|subscriber| *subscriber != Subscriber::default())
 }
 

@@ -592,7 +592,8 @@ fn a_subscriber_is_told_once_also_after_a_restart() {
         opened.backend.deploy(&acme, process("waits", WAITS)).await.unwrap();
         let mut wanted = job("waits", json!({"folder": world.path(), "name": "a"}));
         let url = |name: &str| Some(format!("https://example.org/{name}"));
-        wanted.subscriber = Some(Subscriber { success_uri: url("s"), in_progress_uri: url("p"), failed_uri: None });
+        wanted.subscriber =
+            Some(Subscriber { success_uri: url("s"), in_progress_uri: url("p"), failed_uri: None, origin: None });
         let id = opened.backend.create(&acme, wanted).await.unwrap().id.clone();
         let first = opened.backend.next_notice().await.unwrap();
         assert_eq!((first.tenant.as_str(), &first.job.id, first.job.phase), ("acme", &id, Phase::Running));
