@@ -13,7 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use tower::ServiceExt as _;
 
-use crate::problem::{self, Problem};
+use crate::problem;
 use crate::{
     Facade, body, browser, conformance, cors, deploy, execution, jobs, landing, openapi, processes, request_id, tenant,
 };
@@ -53,7 +53,7 @@ fn routes(facade: Arc<Facade>) -> Router {
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), body::read))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), tenant::admit))
         .route_layer(middleware::from_fn(name_route))
-        .fallback(async || Problem::not_found("such resource"))
+        .fallback(tenant::nothing_here)
         .with_state(facade)
 }
 
