@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use serde_json::{Map, Value as Json};
+use weir_api::Phase;
 
-use super::status::dismissed;
+use super::status::{dismissed, plain_message};
 use crate::Facade;
 use crate::backend::BackendError;
 use crate::negotiate::{self, Format};
@@ -26,12 +28,60 @@ pub(super) async fn dismiss(
         other => other.into(),
     };
     let job = facade.backend.job(&tenant, &id).await?.ok_or_else(|| Problem::no_such_job(id.as_str()))?;
-    let job = if job.phase.is_final() {
+    let (job, message) = if job.phase.is_final() {
+        // Asked before: afterwards nobody knows.
+        let results =
+            if job.phase == Phase::Successful { facade.backend.results(&tenant, &id).await.ok() } else { None };
         facade.backend.remove(&tenant, &id).await.map_err(gone)?;
-        job
+        (job, removed(results.as_ref().and_then(|results| place(results, id.as_str()))))
     } else {
-        facade.backend.dismiss(&tenant, &id).await.map_err(gone)?
+        let job = facade.backend.dismiss(&tenant, &id).await.map_err(gone)?;
+        (job, plain_message(Phase::Dismissed).to_owned())
     };
-    let document = dismissed(&base, &job);
+    let document = dismissed(&base, &job, &message);
     Ok(negotiate::respond(format, &document, || pages::job(&base, &document, &job)))
+}
+
+fn removed(results: Option<String>) -> String {
+    match results {
+        Some(place) => format!("The job is removed; its results stay at {place}"),
+        None => "The job is removed".to_owned(),
+    }
+}
+
+/// Where the store has what a job has published: the part of a location that ends in the job's id. `None`: it published
+/// nothing.
+fn place(results: &Map<String, Json>, id: &str) -> Option<String> {
+    results.values().find_map(|output| place_in(output, &format!("/{id}/")))
+}
+
+fn place_in(output: &Json, folder: &str) -> Option<String> {
+    match output {
+        Json::Array(items) => items.iter().find_map(|item| place_in(item, folder)),
+        Json::Object(members) => match members.get("location").and_then(Json::as_str) {
+            Some(location) if location.starts_with("s3://") => {
+                // A folder's own location has no slash at its end.
+                let at = format!("{location}/").find(folder)?;
+                Some(location[..at + folder.len() - 1].to_owned())
+            }
+            _ => members.values().find_map(|member| place_in(member, folder)),
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_results_of_a_removed_job_are_named_if_it_has_some() {
+        let place = |results: Json| place(results.as_object().unwrap(), "j1");
+        let catalog = json!({"n": 1, "out": [{"class": "Directory", "location": "s3://results/j1"}]});
+        assert_eq!(place(catalog).as_deref(), Some("s3://results/j1"));
+        let file = json!({"out": {"class": "File", "location": "s3://results/j1/out/a.tif"}});
+        assert_eq!(place(file).as_deref(), Some("s3://results/j1"));
+        assert_eq!(place(json!({"n": 1, "echo": {"location": "data:,a"}})), None);
+    }
 }

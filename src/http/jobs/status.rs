@@ -72,16 +72,18 @@ fn message(job: &JobRecord) -> String {
     let failure = job.failure.as_ref().map(|JobFailure { class, message, .. }| {
         if message.contains(class.as_str()) { message.clone() } else { format!("{class}: {message}") }
     });
-    failure.or_else(|| job.message.clone()).unwrap_or_else(|| {
-        match job.phase {
-            Phase::Accepted => "The job is accepted and will start soon",
-            Phase::Running => "The job is running",
-            Phase::Successful => "The job is successful",
-            Phase::Failed => "The job has failed",
-            Phase::Dismissed => "The job is dismissed",
-        }
-        .to_owned()
-    })
+    failure.or_else(|| job.message.clone()).unwrap_or_else(|| plain_message(job.phase).to_owned())
+}
+
+/// What is said of a job of which nothing more is known.
+pub(super) const fn plain_message(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Accepted => "The job is accepted and will start soon",
+        Phase::Running => "The job is running",
+        Phase::Successful => "The job is successful",
+        Phase::Failed => "The job has failed",
+        Phase::Dismissed => "The job is dismissed",
+    }
 }
 
 fn links(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Vec<Json> {
@@ -101,11 +103,12 @@ fn links(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Vec<Json> {
     links
 }
 
-/// What the operation DELETE answers: the job, dismissed, and where the others are (water-bodies: the reference's body).
-pub(super) fn dismissed(base: &Base, job: &JobRecord) -> Json {
+/// What the operation DELETE answers: the job, dismissed, and where the others are (water-bodies: the reference's body, whose
+/// title of the link stays although the list is of all processes).
+pub(super) fn dismissed(base: &Base, job: &JobRecord, message: &str) -> Json {
     let mut info = Map::new();
     describe(&mut info, job, Phase::Dismissed);
-    info.insert("message".into(), "The job is dismissed".into());
+    info.insert("message".into(), message.into());
     info.insert("links".into(), json!([base.link("jobs", "parent", JSON, "The job list for the current process")]));
     Json::Object(info)
 }
