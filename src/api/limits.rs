@@ -54,6 +54,9 @@ pub const DEFAULT_RAM_MIB: u64 = 256;
 /// "ResourceRequirement").
 pub const DEFAULT_DISK_MIB: u64 = 1024;
 
+/// Characters of a URL that a job keeps, as its custom resource has it: browsers and proxies take as much.
+pub const URL_LENGTH_MAX: u32 = 2048;
+
 /// Seconds that fetching one document by HTTP may take, redirects included.
 pub const DOCUMENT_FETCH_SECONDS_MAX: u64 = 30;
 

@@ -52,15 +52,15 @@ pub enum FetchFailure {
     /// Not a URL that is fetched.
     #[error("`{0}` is no http or https URL")]
     Url(String),
-    /// The guard says no.
+    /// The guard says no, or there is no such host: nobody learns from it which names and addresses there are inside.
     #[error(
-        "`{url}` leads to {address}, which is no public address; the operator allows others by its setting fetch.allowed"
+        "`{url}` cannot be fetched: its host is unknown, or is none that may be reached; the operator allows inner ones by its setting fetch.allowed"
     )]
-    Forbidden {
+    Host {
         /// What was asked for.
         url: String,
-        /// Where it leads.
-        address: IpAddr,
+        /// Whether the guard says no.
+        is_forbidden: bool,
     },
     /// The server says that it is not there, or not for us.
     #[error("`{url}` cannot be fetched: the server answers {status}")]
@@ -105,9 +105,9 @@ impl FetchFailure {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 425 | 429),
-            Self::Time(_) | Self::Network { .. } => true,
+            Self::Time(_) | Self::Network { .. } | Self::Host { is_forbidden: false, .. } => true,
             Self::Url(_)
-            | Self::Forbidden { .. }
+            | Self::Host { .. }
             | Self::Redirects(_)
             | Self::TooLarge { .. }
             | Self::NoRanges(_)
@@ -235,7 +235,7 @@ impl Guarded {
         let mut at = self.permitted(Url::parse(url).map_err(|_| FetchFailure::Url(shown(url)))?)?;
         for _ in 0..=REDIRECTS_MAX {
             let request = self.client.request(method.clone(), at.clone()).header(ACCEPT_ENCODING, "identity");
-            let response = prepare(request).send().await.map_err(|error| failure(&at, &error))?;
+            let response = prepare(request).send().await.map_err(|error| failure(&at, error))?;
             let status = response.status();
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             match location {
@@ -257,9 +257,7 @@ impl Guarded {
         };
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         match address {
-            Ok(address) if !self.rules.allow_address(address) => {
-                Err(FetchFailure::Forbidden { url: shown(url.as_str()), address })
-            }
+            Ok(address) if !self.rules.allow_address(address) => Err(forbidden(shown(url.as_str()), address)),
             _ => Ok(url),
         }
     }
@@ -277,10 +275,14 @@ impl Guarded {
 /// Resolves names, and gives those addresses that may be reached.
 struct Names(Arc<Rules>);
 
-/// No address of a name may be reached.
+/// Why a name leads nowhere.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is no public address")]
-struct Refused(IpAddr);
+enum Refused {
+    #[error("{0} is no public address")]
+    Inner(IpAddr),
+    #[error("{0}")]
+    Unknown(#[from] std::io::Error),
+}
 
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
@@ -288,24 +290,31 @@ impl Resolve for Names {
         Box::pin(async move {
             let host = name.as_str();
             let anywhere = rules.allow_host(host);
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await.map_err(Refused::Unknown)?.collect();
             let first = found.first().map(SocketAddr::ip);
             let allowed: Vec<SocketAddr> =
                 found.into_iter().filter(|address| anywhere || rules.allow_address(address.ip())).collect();
             match first {
-                Some(address) if allowed.is_empty() => Err(Refused(address).into()),
+                Some(address) if allowed.is_empty() => Err(Refused::Inner(address).into()),
                 _ => Ok(Box::new(allowed.into_iter()) as Addrs),
             }
         })
     }
 }
 
-fn failure(url: &Url, error: &reqwest::Error) -> FetchFailure {
+fn failure(url: &Url, error: reqwest::Error) -> FetchFailure {
     let url = shown(url.as_str());
-    let mut cause: &dyn std::error::Error = error;
+    // It would say the whole URL.
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
     loop {
-        if let Some(Refused(address)) = cause.downcast_ref() {
-            return FetchFailure::Forbidden { url, address: *address };
+        match cause.downcast_ref() {
+            Some(Refused::Inner(address)) => return forbidden(url, *address),
+            Some(Refused::Unknown(error)) => {
+                tracing::debug!(url, %error, "a host is not known");
+                return FetchFailure::Host { url, is_forbidden: false };
+            }
+            None => {}
         }
         match cause.source() {
             Some(source) => cause = source,
@@ -313,6 +322,12 @@ fn failure(url: &Url, error: &reqwest::Error) -> FetchFailure {
             None => return FetchFailure::Network { url, reason: cause.to_string() },
         }
     }
+}
+
+/// Where it leads is for the operator alone.
+fn forbidden(url: String, address: IpAddr) -> FetchFailure {
+    tracing::info!(url, %address, "not fetched: no public address, and none that the settings allow");
+    FetchFailure::Host { url, is_forbidden: true }
 }
 
 /// A URL without user, password, query and fragment.
@@ -362,7 +377,8 @@ async fn body(response: Response, url: &str, bytes_max: usize) -> Result<Vec<u8>
 /// The first bytes of the body; the rest is left where it is.
 async fn beginning(mut response: Response, url: &str, bytes: usize) -> Result<Vec<u8>, FetchFailure> {
     let mut read = Vec::new();
-    let network = |error: reqwest::Error| FetchFailure::Network { url: shown(url), reason: error.to_string() };
+    let network =
+        |error: reqwest::Error| FetchFailure::Network { url: shown(url), reason: error.without_url().to_string() };
     while read.len() < bytes {
         let Some(chunk) = response.chunk().await.map_err(network)? else { break };
         read.extend_from_slice(&chunk[..chunk.len().min(bytes - read.len())]);

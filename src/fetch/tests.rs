@@ -46,13 +46,50 @@ async fn nothing_inside_is_fetched_by_default_i9() {
     let port = serve().await;
     for host in ["127.0.0.1", "localhost", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]"] {
         let failure = guarded.document(&format!("http://{host}:{port}/text?token=secret")).await.unwrap_err();
-        assert!(matches!(failure, FetchFailure::Forbidden { .. }), "{host}: {failure}");
+        assert!(matches!(failure, FetchFailure::Host { is_forbidden: true, .. }), "{host}: {failure}");
         assert!(!failure.is_transient() && !failure.to_string().contains("secret"), "{failure}");
     }
     let failure = guarded.document("http://169.254.169.254/latest/meta-data/").await.unwrap_err();
-    insta::assert_snapshot!(failure, @"`http://169.254.169.254/latest/meta-data/` leads to 169.254.169.254, which is no public address; the operator allows others by its setting fetch.allowed");
+    insta::assert_snapshot!(failure, @"`http://169.254.169.254/latest/meta-data/` cannot be fetched: its host is unknown, or is none that may be reached; the operator allows inner ones by its setting fetch.allowed");
     insta::assert_snapshot!(guarded.document("file:///etc/passwd").await.unwrap_err(), @"`file:///etc/passwd` is no http or https URL");
     insta::assert_snapshot!(guarded.document("tool.cwl").await.unwrap_err(), @"`tool.cwl` is no http or https URL");
+}
+
+/// Whoever names hosts could otherwise draw the map of the cluster.
+#[tokio::test]
+async fn a_host_that_is_inside_and_one_that_is_nowhere_are_told_in_the_same_words_i9() {
+    let guarded = guarded(&[]);
+    let said = async |host: &str| {
+        let failure = guarded.document(&format!("http://{host}:1/a?X-Amz-Signature=secret")).await.unwrap_err();
+        assert!(matches!(failure, FetchFailure::Host { .. }), "{failure:?}");
+        failure.to_string().replace(host, "HOST")
+    };
+    let inside = said("localhost").await;
+    assert_eq!(said("nowhere.invalid").await, inside);
+    assert_eq!(said("10.96.0.1").await, inside);
+    assert!(!inside.contains("127.0.0.1") && !inside.contains("secret"), "{inside}");
+}
+
+/// Answers that break off: the client's own message would name the whole URL.
+#[tokio::test]
+async fn a_signature_in_a_url_is_not_told() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let read = tokio::io::AsyncReadExt::read(&mut stream, &mut request).await.unwrap();
+            let is_cut = request[..read].starts_with(b"GET /cut");
+            let answer: &[u8] = if is_cut { b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc" } else { b"\0\0" };
+            tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await.unwrap();
+        }
+    });
+    for path in ["cut", "nonsense"] {
+        let url = format!("http://localhost:{port}/{path}?X-Amz-Signature=secret");
+        let failure = guarded(&["localhost"]).document(&url).await.unwrap_err();
+        assert!(failure.is_transient() && !failure.to_string().contains("secret"), "{failure}");
+    }
 }
 
 #[tokio::test]
@@ -68,7 +105,7 @@ async fn what_the_settings_allow_is_fetched() {
 async fn a_redirect_is_looked_at_like_the_first_url() {
     let port = serve().await;
     let failure = guarded(&["localhost"]).document(&format!("http://localhost:{port}/inside")).await.unwrap_err();
-    assert!(matches!(failure, FetchFailure::Forbidden { .. }), "{failure}");
+    assert!(matches!(failure, FetchFailure::Host { is_forbidden: true, .. }), "{failure}");
     let failure = guarded(&["localhost"]).document(&format!("http://localhost:{port}/away")).await.unwrap_err();
     insta::assert_snapshot!(failure, @"`file:///etc/passwd` is no http or https URL");
     let failure = guarded(&["localhost"]).document(&format!("http://localhost:{port}/loop")).await.unwrap_err();
@@ -146,7 +183,7 @@ async fn a_document_is_sent_and_sent_again_only_where_the_method_stays() {
     let failure = guarded.post_json(&url("other"), &document).await.unwrap_err();
     assert!(matches!(failure, FetchFailure::Status { status: 303, .. }), "{failure}");
     let failure = guarded.post_json(&url("inside"), &document).await.unwrap_err();
-    assert!(matches!(failure, FetchFailure::Forbidden { .. }), "{failure}");
+    assert!(matches!(failure, FetchFailure::Host { is_forbidden: true, .. }), "{failure}");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use crate::limits::{NOTICE_PAUSE, NOTICE_TRIES};
 use crate::links::{Base, PublicUrl};
 use crate::names::{JobId, Tenant};
 use crate::problem::Problem;
+use crate::results::reading::Reading;
 use crate::results::{Selection, document};
 
 /// Delivers notices until the backend shuts down. Every replica runs one.
@@ -119,26 +120,30 @@ async fn deliver(facade: &Facade, notice: &Notice, later: &mut UnboundedReceiver
 }
 
 async fn send(facade: &Facade, url: &str, notice: &Notice) -> Result<(), String> {
-    let body = body(facade, notice).await.map_err(|problem| problem.detail)?;
+    let reading = Reading::new(facade, &notice.tenant);
+    let body = body(&reading, notice).await.map_err(|problem| problem.detail)?;
     facade.fetcher.post_json(url, &body).await.map_err(|error| error.to_string())
 }
 
 /// The results as a document, or the state of the job.
-async fn body(facade: &Facade, notice: &Notice) -> Result<Json, Problem> {
+async fn body(reading: &Reading<'_>, notice: &Notice) -> Result<Json, Problem> {
+    let facade = reading.facade;
     let Notice { tenant, job } = notice;
     let base = base(facade, notice)?;
     if job.phase == Phase::Successful {
         let selection = Selection { form: ResponseForm::Document, ..Selection::of(&job.asked) };
-        return document::document(facade, tenant, &base, job, &selection).await;
+        return document::document(reading, &base, job, &selection).await;
     }
     let texts = facade.backend.texts(tenant, &job.id).await.unwrap_or_default();
     Ok(status_info(&base, job, &texts))
 }
 
-/// No request is at hand that would say how clients reach us: the setting does.
+/// No request is at hand that would say how clients reach us: the setting does, or else the one that made the job. A job
+/// that was not made over HTTP is at this machine, for want of anything better.
 fn base(facade: &Facade, notice: &Notice) -> Result<Base, Problem> {
     let here = || "http://localhost".parse::<PublicUrl>().map_err(Problem::internal);
-    let origin = facade.settings.public_url.clone().map_or_else(here, Ok)?;
+    let asked = || notice.job.subscriber.as_ref().and_then(|subscriber| subscriber.origin.clone());
+    let origin = facade.settings.public_url.clone().or_else(asked).map_or_else(here, Ok)?;
     Ok(Base::new(&origin, &notice.tenant))
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, Query, Request, State};
-use axum::http::header::{ACCEPT, CONTENT_TYPE, LOCATION, VARY};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -27,7 +27,7 @@ use serde_json::{Map, Value as Json};
 use weir_cwl::source::Source;
 use weir_cwl::uri::split_fragment;
 
-use crate::backend::{BackendError, Deployed, NewProcess, ProcessRecord};
+use crate::backend::{BackendError, Deployed, NewProcess};
 use crate::fetcher::Fetcher;
 use crate::limits::{BODY_BYTES, DEPLOYMENT_WAIT, DEPLOYMENTS_OF_TENANT, RETRY_SECONDS};
 use crate::names::{ProcessId, Tenant};
@@ -64,10 +64,10 @@ async fn deploy(
     let wanted = parameters.get("w").map(String::as_str);
     let process = prepare(&facade.fetcher, sent, Target::New { wanted }).await?;
     let location = scope.base.url(&format!("processes/{}", process.id));
-    match facade.process(&scope.tenant, &process.id).await {
-        Ok(existing) => return Err(taken(&existing, &location)),
-        Err(problem) if problem.status == StatusCode::NOT_FOUND => {}
-        Err(problem) => return Err(problem),
+    match facade.is_mutable(&scope.tenant, &process.id).await? {
+        Some(true) => return Err(Problem::duplicated_process(process.id.as_str(), &location)),
+        Some(false) => return Err(Problem::immutable_process(process.id.as_str())),
+        None => {}
     }
     let (id, description) = (process.id.clone(), process.description.clone());
     match facade.backend.deploy(&scope.tenant, process).await {
@@ -118,29 +118,26 @@ async fn package_of(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let process = facade.process(&scope.tenant, &id).await?;
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let media_type = match negotiate::asked_by_query(&uri) {
         Some(Format::Html) => HTML,
         Some(Format::Json) => content::CWL_JSON,
-        None => representation::media_type(&process.deployed, accept)?,
+        None => representation::media_type(&process.deployed, negotiate::accept(&headers).as_deref())?,
     };
     let deployed = Arc::clone(&process.deployed);
     let text = package::aside(move || representation::text(&deployed, media_type)).await?;
     if media_type == HTML {
         return Ok(pages::package(&scope.base, id.as_str(), &text).into_response());
     }
-    Ok(([(CONTENT_TYPE, media_type), (VARY, "Accept")], text).into_response())
+    Ok(([(CONTENT_TYPE, media_type)], text).into_response())
 }
 
-/// The process, which may be replaced and undeployed.
-async fn changeable(facade: &Facade, scope: &Scope, id: &ProcessId) -> Result<Arc<ProcessRecord>, Problem> {
-    let process = facade.process(&scope.tenant, id).await?;
-    if process.mutable { Ok(process) } else { Err(Problem::immutable_process(id.as_str())) }
-}
-
-fn taken(existing: &ProcessRecord, location: &str) -> Problem {
-    let id = existing.id.as_str();
-    if existing.mutable { Problem::duplicated_process(id, location) } else { Problem::immutable_process(id) }
+/// Nothing else is asked of a process that is to be replaced or undeployed: one that does not run is mended like that.
+async fn changeable(facade: &Facade, scope: &Scope, id: &ProcessId) -> Result<(), Problem> {
+    match facade.is_mutable(&scope.tenant, id).await? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Problem::immutable_process(id.as_str())),
+        None => Err(Problem::no_such_process(id.as_str())),
+    }
 }
 
 /// What became of the process between two looks at it.

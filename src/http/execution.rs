@@ -17,11 +17,12 @@ use serde_json::Value as Json;
 use tokio::time::timeout;
 
 use crate::Facade;
-use crate::backend::{Asked, BackendError, JobRecord, NewJob, ProcessRecord, ResponseForm};
+use crate::backend::{Asked, BackendError, JobRecord, NewJob, ProcessRecord, ResponseForm, Subscriber};
 use crate::body::Held;
 use crate::jobs::status::status_info;
 use crate::limits::SYNC_TIME;
 use crate::links::Base;
+use crate::names::Tenant;
 use crate::negotiate::JSON;
 use crate::problem::Problem;
 use crate::results::{self, Selection};
@@ -32,6 +33,7 @@ pub mod format;
 pub mod given;
 pub mod inputs;
 pub mod mistake;
+mod pattern;
 pub mod prefer;
 pub mod reference;
 pub mod request;
@@ -56,11 +58,11 @@ async fn execute(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let process = facade.process(&tenant, &id).await?;
+    let process = facade.process_to_run(&tenant, &id).await?;
     let prefer = Prefer::parse(&headers);
     let document = document(&headers, &body)?;
     drop(body);
-    let (job, mode) = order(&facade, &process, &prefer, document).await?;
+    let (job, mode) = order(&facade, &process, &prefer, &base, document).await?;
     // The answer of a sync execution without a word on its form is raw, of an async one a document: clients of both kinds
     // rely on it. It is kept with the job, so that its results look the same later.
     let response = job.asked.response.unwrap_or(ResponseForm::Document);
@@ -75,19 +77,40 @@ async fn execute(
         Mode::Async => accepted(&base, &created),
         Mode::Sync => {
             let time = prefer.wait().map_or(SYNC_TIME, |seconds| SYNC_TIME.min(Duration::from_secs(seconds.into())));
-            let Ok(over) = timeout(time, facade.backend.finished(&tenant, &created.id)).await else {
-                // It takes longer than a connection should be silent: the client can look at the job instead.
-                let job = facade.backend.job(&tenant, &created.id).await?.unwrap_or(created);
-                return Ok(accepted(&base, &job));
+            let Some(results) = waited(&facade, &tenant, &base, &created, time).await? else {
+                let now = facade.backend.job(&tenant, &created.id).await.ok().flatten();
+                return Ok(accepted(&base, &now.unwrap_or(created)));
             };
-            let job = over?.ok_or_else(|| Problem::no_such_job(created.id.as_str()))?;
-            results::answer(&facade, &tenant, &base, &job, &Selection::of(&job.asked)).await?
+            results
         }
     };
     if let Some(value) = applied.and_then(|applied| HeaderValue::from_str(&applied).ok()) {
         answer.headers_mut().insert(PREFERENCE_APPLIED, value);
     }
     Ok(answer)
+}
+
+/// The results of a job that has been created, or why there are none: a problem of this job. `None`: they cannot be had
+/// now, because it takes longer than a connection should be silent, or something is away. The client is given the job then:
+/// whoever is told to try again makes another one.
+async fn waited(
+    facade: &Facade,
+    tenant: &Tenant,
+    base: &Base,
+    created: &JobRecord,
+    time: Duration,
+) -> Result<Option<Response>, Problem> {
+    let answer = match timeout(time, facade.backend.finished(tenant, &created.id)).await {
+        Err(_) => return Ok(None),
+        Ok(Err(error)) => Err(error.into()),
+        Ok(Ok(None)) => Err(Problem::no_such_job(created.id.as_str())),
+        Ok(Ok(Some(job))) => results::answer(facade, tenant, base, &job, &Selection::of(&job.asked)).await,
+    };
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE => Ok(None),
+        Err(problem) => Err(problem.about(place(base, created))),
+    }
 }
 
 fn document(headers: &HeaderMap, body: &[u8]) -> Result<Json, Problem> {
@@ -107,6 +130,7 @@ async fn order(
     facade: &Facade,
     process: &ProcessRecord,
     prefer: &Prefer,
+    base: &Base,
     body: Json,
 ) -> Result<(NewJob, Mode), Problem> {
     let mut mistakes = Mistakes::default();
@@ -122,16 +146,24 @@ async fn order(
     let response = if mode == Mode::Sync { Some(stated.unwrap_or(ResponseForm::Raw)) } else { stated };
     let package = facade.built_in(&process.id).map(|built_in| built_in.deployed.cwl.clone());
     let asked = Asked { outputs: request.outputs, response };
-    let job = NewJob { process: process.id.clone(), package, inputs, asked, subscriber: request.subscriber };
+    // Known now, and not any more when there is something to tell.
+    let origin = Some(base.origin().clone());
+    let subscriber = request.subscriber.map(|subscriber| Subscriber { origin, ..subscriber });
+    let (id, version) = (process.id.clone(), process.version.clone());
+    let job = NewJob { process: id, version, package, inputs, asked, subscriber };
     Ok((job, mode))
 }
 
 /// 201 with the job's place and state (18-062r2, `/req/core/process-execute-success-async`).
 fn accepted(base: &Base, job: &JobRecord) -> Response {
-    let location = base.url(&format!("jobs/{}", job.id));
     let body = status_info(base, job, &[]).to_string();
-    let headers = [(LOCATION, location), (CONTENT_TYPE, JSON.to_owned())];
+    let headers = [(LOCATION, place(base, job)), (CONTENT_TYPE, JSON.to_owned())];
     (StatusCode::CREATED, headers, body).into_response()
+}
+
+/// The URL of a job.
+fn place(base: &Base, job: &JobRecord) -> String {
+    base.url(&format!("jobs/{}", job.id))
 }
 
 #[cfg(test)]

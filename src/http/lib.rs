@@ -49,8 +49,8 @@ use auth::Bearer;
 use backend::{Backend, ProcessRecord};
 use fetcher::Fetcher;
 use limits::{
-    BODIES_MEMORY, BODIES_MEMORY_OF_TENANT, DEPLOYMENTS_AT_ONCE, DEPLOYMENTS_OF_TENANT, NOTICES_AT_ONCE,
-    NOTICES_OF_TENANT,
+    ANSWERS_MEMORY, ANSWERS_MEMORY_OF_TENANT, BODIES_MEMORY, BODIES_MEMORY_OF_TENANT, DEPLOYMENTS_AT_ONCE,
+    DEPLOYMENTS_OF_TENANT, NOTICES_AT_ONCE, NOTICES_OF_TENANT,
 };
 use places::Places;
 
@@ -75,6 +75,8 @@ pub struct Facade {
 pub(crate) struct Rooms {
     /// Memory for the bodies of requests, and for what is made of them.
     pub bodies: Places,
+    /// Memory for answers that are made of documents.
+    pub answers: Places,
     /// Packages that are being read for a deployment.
     pub deployments: Places,
     /// Notices that are being sent.
@@ -85,6 +87,7 @@ impl Default for Rooms {
     fn default() -> Self {
         Self {
             bodies: Places::new(BODIES_MEMORY, BODIES_MEMORY_OF_TENANT),
+            answers: Places::new(ANSWERS_MEMORY, ANSWERS_MEMORY_OF_TENANT),
             deployments: Places::new(DEPLOYMENTS_AT_ONCE, DEPLOYMENTS_OF_TENANT),
             notices: Places::new(NOTICES_AT_ONCE, NOTICES_OF_TENANT),
         }

@@ -34,6 +34,11 @@ pub const JSON_NODES: usize = 400_000;
 /// How long a request's body may take to arrive; 16 MiB at 2.2 Mbit/s.
 pub const BODY_TIME: Duration = Duration::from_mins(1);
 
+/// How long a request may take to be answered once its body is there, whatever it waits for; the body of the answer comes
+/// at its client's pace. The longest that is meant to be: inputs by reference ([`REFERENCES_MAX`]) take two minutes, and the
+/// synchronous execution of the job ([`SYNC_TIME`]) comes after that.
+pub const ANSWER_TIME: Duration = Duration::from_mins(4);
+
 /// How long the head of a request may take, and how long a connection may be idle.
 pub const HEAD_TIME: Duration = Duration::from_mins(1);
 
@@ -85,7 +90,8 @@ pub const TOKEN_BYTES: usize = 16 << 10;
 /// How far the clocks of a provider and of weir may be apart.
 pub const TOKEN_LEEWAY: Duration = Duration::from_mins(1);
 
-/// How long a provider's keys are used without asking for them again: as long as a withdrawn key works on.
+/// How long a provider's keys are used without asking for them again. A withdrawn key works on as long, and then until the
+/// provider has answered.
 pub const KEYS_TIME: Duration = Duration::from_mins(10);
 
 /// Least time between two requests for a provider's keys, whatever tokens come.
@@ -100,11 +106,15 @@ pub const KEYS_MAX: usize = 64;
 /// Mistakes of one request that its answer tells; who has more than that has one.
 pub const MISTAKES_MAX: usize = 20;
 
+/// Bytes of a schema's compiled pattern, and of what matching it keeps: the identifiers and times of descriptions need a
+/// few KiB.
+pub const PATTERN_BYTES: usize = 256 << 10;
+
+/// Compiled patterns that a thread keeps: those of one description.
+pub const PATTERNS_KEPT: usize = 32;
+
 /// Characters of a client's value that a message shows.
 pub const SHOWN_CHARACTERS: usize = 60;
-
-/// Bytes of a URL that a request names; what browsers and proxies take.
-pub const URL_LENGTH_MAX: usize = 8 << 10;
 
 /// Bytes of an input that is given by reference and is no file: it becomes part of the job.
 pub const REFERENCE_BYTES: usize = 1 << 20;
@@ -129,8 +139,24 @@ pub const RESULT_ITEMS_MAX: usize = 10_000;
 /// Bytes of one document of a published STAC catalog.
 pub const RESULT_DOCUMENT_BYTES: usize = 4 << 20;
 
-/// Bytes of all documents of one output.
-pub const RESULT_BYTES: usize = 64 << 20;
+/// Bytes of all documents of one output: 5,000 STAC items. Whoever has more reads them from the store.
+pub const RESULT_BYTES: usize = 16 << 20;
+
+/// Bytes of memory that all answers together may take that are made of documents, as the next three count it. Bodies of
+/// requests beside it, that is three quarters of what the chart lets the operator have.
+pub const ANSWERS_MEMORY: usize = 128 << 20;
+
+/// Of these, bytes of one tenant's: the largest answer.
+pub const ANSWERS_MEMORY_OF_TENANT: usize = 96 << 20;
+
+/// Bytes of memory that a byte of a published document stands for: itself, what is read of it, and the answer's text.
+pub const RESULT_BYTE_MEMORY: usize = 6;
+
+/// Bytes of memory that a value, or a name, in an output object stands for besides its text.
+pub const RESULT_VALUE_MEMORY: usize = 100;
+
+/// Bytes of memory that a job in a list stands for: its links and times, and their text.
+pub const LISTED_JOB_MEMORY: usize = 5 << 10;
 
 /// Documents of a catalog that are read at a time.
 pub const RESULT_READS_AT_ONCE: usize = 16;

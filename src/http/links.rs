@@ -10,6 +10,7 @@ use axum::http::header::{FORWARDED, HOST};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use crate::names::Tenant;
@@ -33,8 +34,23 @@ pub mod rel {
 }
 
 /// An origin: scheme, authority and, behind a proxy, the path before `/{tenant}`; without a slash at its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PublicUrl(String);
+
+impl TryFrom<String> for PublicUrl {
+    type Error = PublicUrlError;
+
+    fn try_from(text: String) -> Result<Self, PublicUrlError> {
+        text.parse()
+    }
+}
+
+impl From<PublicUrl> for String {
+    fn from(PublicUrl(text): PublicUrl) -> Self {
+        text
+    }
+}
 
 /// A public URL that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -97,13 +113,19 @@ impl Network {
 /// The tenant's root, `http://host/acme/ogc-api`, and what is beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
+    origin: PublicUrl,
     tenant_url: String,
 }
 
 impl Base {
     /// The root of a tenant below an origin.
     pub fn new(origin: &PublicUrl, tenant: &Tenant) -> Self {
-        Self { tenant_url: format!("{}/{tenant}", origin.0) }
+        Self { origin: origin.clone(), tenant_url: format!("{}/{tenant}", origin.0) }
+    }
+
+    /// What it is below.
+    pub fn origin(&self) -> &PublicUrl {
+        &self.origin
     }
 
     /// URL of a resource of the API: `jobs/…`; empty: the landing page.

@@ -1,9 +1,9 @@
 //! In which form a resource is answered: `?f=`, else `Accept` (RFC 9110, §12.5.1).
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, VARY};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value as Json;
 
@@ -33,9 +33,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Format {
                 Problem::invalid_parameter("f", format_args!("`{name}` is no format"), "write json or html")
             });
         }
-        let accept = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
         // Who takes problems alone wants to know them.
-        match choose(accept, &[JSON, "text/html", PROBLEM_JSON]) {
+        match choose(accept(&parts.headers).as_deref(), &[JSON, "text/html", PROBLEM_JSON]) {
             Some(0 | 2) => Ok(Self::Json),
             Some(_) => Ok(Self::Html),
             None => Err(Problem::not_acceptable(&[JSON, "text/html"])),
@@ -64,6 +63,19 @@ fn by_name(name: &str) -> Option<Format> {
     }
 }
 
+/// What a client accepts. Several lines are one list (RFC 9110, §5.3).
+pub fn accept(headers: &HeaderMap) -> Option<String> {
+    let mut lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let first = lines.next()?.to_owned();
+    Some(lines.fold(first, |all, line| all + ", " + line))
+}
+
+/// Of every resource there are several forms, if only of what is wrong with it: caches must know (RFC 9110, §12.5.5).
+pub(crate) async fn vary(mut response: Response) -> Response {
+    response.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
 /// What `?f=` says, if it says something that is known.
 pub fn asked_by_query(uri: &Uri) -> Option<Format> {
     query_value(uri, "f").and_then(|name| by_name(&name))
@@ -78,7 +90,7 @@ fn query_value(uri: &Uri, name: &str) -> Option<String> {
 pub fn respond(format: Format, json: &Json, page: impl FnOnce() -> Page) -> Response {
     match format {
         Format::Html => page().into_response(),
-        Format::Json => ([(CONTENT_TYPE, JSON), (VARY, "Accept")], json.to_string()).into_response(),
+        Format::Json => ([(CONTENT_TYPE, JSON)], json.to_string()).into_response(),
     }
 }
 
@@ -156,6 +168,15 @@ mod tests {
         assert_eq!(choose(Some("application/json;q=0, */*"), &BOTH), Some(1));
         assert_eq!(choose(Some("TEXT/*"), &BOTH), Some(1));
         assert_eq!(choose(Some("image/png"), &BOTH), None);
+    }
+
+    #[test]
+    fn several_lines_are_one_list() {
+        let lines = ["image/png", "text/html;q=0.5", "application/json;q=0.1"];
+        let headers: HeaderMap = lines.into_iter().map(|line| (ACCEPT, HeaderValue::from_static(line))).collect();
+        assert_eq!(accept(&headers).as_deref(), Some("image/png, text/html;q=0.5, application/json;q=0.1"));
+        assert_eq!(choose(accept(&headers).as_deref(), &BOTH), Some(1));
+        assert_eq!(accept(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::Uri;
-use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, VARY};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value as Json, json};
@@ -40,13 +40,12 @@ async fn definition(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let media_type = match negotiate::asked_by_query(&uri) {
         Some(Format::Json) => OPENAPI_JSON,
         Some(Format::Html) => HTML,
         None => {
             let offered = [OPENAPI_JSON, JSON, HTML];
-            let chosen = negotiate::choose(accept, &offered);
+            let chosen = negotiate::choose(negotiate::accept(&headers).as_deref(), &offered);
             chosen.map(|chosen| offered[chosen]).ok_or_else(|| Problem::not_acceptable(&offered))?
         }
     };
@@ -56,8 +55,7 @@ async fn definition(
         document["components"]["securitySchemes"][auth::SECURITY_SCHEME] = bearer.security_scheme();
     }
     let body = if media_type == HTML { pages::api(&base, &document).into_string() } else { document.to_string() };
-    let headers = [(CONTENT_TYPE, HeaderValue::from_static(media_type)), (VARY, HeaderValue::from_static("Accept"))];
-    Ok((headers, body).into_response())
+    Ok(([(CONTENT_TYPE, media_type)], body).into_response())
 }
 
 /// The definition as it is checked in: of any tenant of any server.
@@ -173,7 +171,7 @@ fn reference(kind: &str, name: &str) -> Json {
 }
 
 /// What goes wrong, by status.
-const PROBLEMS: [(u16, &str); 13] = [
+const PROBLEMS: [(u16, &str); 14] = [
     (400, "Something in the request is not as it should be; `detail` says where, and what would be right"),
     (401, "A token is required, and none or no valid one was sent"),
     (403, "This is not allowed"),
@@ -186,6 +184,7 @@ const PROBLEMS: [(u16, &str); 13] = [
     (415, "The media type of the body is not understood"),
     (429, "Too many jobs that are not over; `Retry-After` says when to try again"),
     (500, "The execution failed, or weir has a defect"),
+    (501, "The process needs what this backend does not have"),
     (503, "Something that is needed cannot be reached now; `Retry-After` says when to try again"),
 ];
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -115,6 +115,13 @@ impl Problem {
     /// 404: the job is not over; `status` in the standard's words.
     pub fn result_not_ready(job: &str, status: &str) -> Self {
         let detail = format!("the job `{job}` is {status}; its results are here once it is successful");
+        Self::new(StatusCode::NOT_FOUND, types::RESULT_NOT_READY, "Results are not ready", detail)
+    }
+
+    /// 404: the job was dismissed before it had results. There is no type for that, and the one for results that are not
+    /// there (yet) says it.
+    pub fn dismissed(job: &str) -> Self {
+        let detail = format!("the job `{job}` was dismissed: it has no results, and will have none");
         Self::new(StatusCode::NOT_FOUND, types::RESULT_NOT_READY, "Results are not ready", detail)
     }
 
@@ -276,7 +283,7 @@ impl IntoResponse for Problem {
 /// The last thing before an answer leaves: a [`Problem`] is written as the client accepts it. What axum refuses by itself
 /// (methods, bodies) becomes a problem first.
 pub async fn render(request: Request, next: Next) -> Response {
-    let accept = request.headers().get(ACCEPT).cloned();
+    let accept = negotiate::accept(request.headers());
     let asked = negotiate::asked_by_query(request.uri());
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
@@ -291,7 +298,7 @@ pub async fn render(request: Request, next: Next) -> Response {
         None => return response,
     };
     let problem = if problem.instance.is_none() { problem.about(path) } else { problem };
-    let (media_type, body) = match form(accept.as_ref(), asked) {
+    let (media_type, body) = match form(accept.as_deref(), asked) {
         Form::Html => (negotiate::HTML, pages::problem(&problem, base.as_ref()).into_string()),
         Form::Json => (JSON, problem.document().to_string()),
         Form::Problem => (PROBLEM_JSON, problem.document().to_string()),
@@ -310,11 +317,10 @@ enum Form {
 }
 
 /// `application/json` for whoever asks for that alone: the official suite of Part 1 does, and takes nothing else.
-fn form(accept: Option<&HeaderValue>, asked: Option<negotiate::Format>) -> Form {
+fn form(accept: Option<&str>, asked: Option<negotiate::Format>) -> Form {
     if let Some(format) = asked {
         return if format == negotiate::Format::Html { Form::Html } else { Form::Json };
     }
-    let accept = accept.and_then(|accept| accept.to_str().ok());
     match negotiate::choose(accept, &[PROBLEM_JSON, JSON, negotiate::HTML]) {
         Some(1) => Form::Json,
         Some(2) => Form::Html,

@@ -13,13 +13,16 @@ use crate::backend::{Asked, JobFailure, JobRecord, ResponseForm};
 use crate::links::Base;
 use crate::names::Tenant;
 use crate::problem::{Problem, types};
+use reading::Reading;
 
 pub mod collection;
 pub mod document;
 pub mod multipart;
+pub mod offer;
 pub mod output;
 pub mod published;
 pub mod raw;
+pub mod reading;
 pub mod shape;
 
 /// How an output is given (18-062r2, `transmissionMode`).
@@ -31,11 +34,29 @@ pub enum Transmission {
     Reference,
 }
 
+/// An output that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its id.
+    pub name: String,
+    /// How it is to be given.
+    pub transmission: Transmission,
+    /// The media type that it is to have; `None`: its own.
+    pub media_type: Option<String>,
+}
+
+impl Wanted {
+    /// By value, as it is.
+    fn plain(name: &str) -> Self {
+        Self { name: name.to_owned(), transmission: Transmission::Value, media_type: None }
+    }
+}
+
 /// Which outputs are given, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// In this order; `None`: all, by value.
-    pub outputs: Option<Vec<(String, Transmission)>>,
+    pub outputs: Option<Vec<Wanted>>,
     /// The form of the answer.
     pub form: ResponseForm,
 }
@@ -48,22 +69,31 @@ impl Selection {
             _ => Transmission::Value,
         };
         let outputs = asked.outputs.as_ref().filter(|outputs| !outputs.is_empty());
-        let outputs =
-            outputs.map(|outputs| outputs.iter().map(|(name, output)| (name.clone(), transmission(output))).collect());
+        let wanted = |(name, output): (&String, &Json)| Wanted {
+            name: name.clone(),
+            transmission: transmission(output),
+            media_type: offer::asked(output).and_then(|(_, asked)| asked.as_str()).map(str::to_owned),
+        };
+        let outputs = outputs.map(|outputs| outputs.iter().map(wanted).collect());
         Self { outputs, form: asked.response.unwrap_or(ResponseForm::Document) }
     }
 
-    /// One output by value.
-    pub fn only(output: &str, form: ResponseForm) -> Self {
-        Self { outputs: Some(vec![(output.to_owned(), Transmission::Value)]), form }
+    /// One output by value and raw, in the media type that was asked for.
+    pub fn only(asked: &Asked, output: &str) -> Self {
+        let mut selection = Self { form: ResponseForm::Raw, ..Self::of(asked) };
+        selection.narrow(&[output]);
+        for wanted in selection.outputs.iter_mut().flatten() {
+            wanted.transmission = Transmission::Value;
+        }
+        selection
     }
 
     /// Of these only, each as it was asked for.
     pub fn narrow(&mut self, names: &[&str]) {
         let before = self.outputs.take().unwrap_or_default();
         let of = |name: &&str| {
-            let known = before.iter().find(|(known, _)| known == name);
-            ((*name).to_owned(), known.map_or(Transmission::Value, |(_, transmission)| *transmission))
+            let known = before.iter().find(|known| known.name == **name);
+            known.cloned().unwrap_or_else(|| Wanted::plain(name))
         };
         self.outputs = Some(names.iter().map(of).collect());
     }
@@ -77,11 +107,15 @@ pub async fn answer(
     job: &JobRecord,
     selection: &Selection,
 ) -> Result<Response, Problem> {
+    let reading = Reading::new(facade, tenant);
     match selection.form {
-        ResponseForm::Raw => raw::answer(facade, tenant, base, job, selection).await,
+        ResponseForm::Raw => {
+            let response = raw::answer(&reading, base, job, selection).await?;
+            Ok(reading.answer(response))
+        }
         ResponseForm::Document => {
-            let document = document::document(facade, tenant, base, job, selection).await?;
-            Ok(document::answer(&document))
+            let document = document::document(&reading, base, job, selection).await?;
+            Ok(reading.answer(document::answer(&document)))
         }
     }
 }
@@ -96,9 +130,8 @@ pub fn ready(job: &JobRecord) -> Result<(), Problem> {
     match job.phase {
         Phase::Successful => Ok(()),
         Phase::Failed => Err(failed(job)),
-        Phase::Accepted | Phase::Running | Phase::Dismissed => {
-            Err(Problem::result_not_ready(job.id.as_str(), &job.phase.to_string()))
-        }
+        Phase::Accepted | Phase::Running => Err(Problem::result_not_ready(job.id.as_str(), &job.phase.to_string())),
+        Phase::Dismissed => Err(Problem::dismissed(job.id.as_str())),
     }
 }
 

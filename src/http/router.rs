@@ -2,7 +2,7 @@
 //!
 //! Everything of a tenant is below `/{tenant}`; each part of the API gives its own `routes()`. Layers, from the outside:
 //! the request gets its id, CORS and OPTIONS, problems are written, a slash at the end of the path is cut off; then the
-//! route, and before its handler the tenant, and the body: of whoever is not let in nothing is read.
+//! route, and before its handler the tenant, and the body: of whoever is not let in nothing is read. From then on time runs.
 
 use std::sync::Arc;
 
@@ -10,12 +10,15 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::Uri;
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 
-use crate::problem;
+use crate::limits::ANSWER_TIME;
+use crate::problem::{self, Problem};
 use crate::{
-    Facade, body, browser, conformance, cors, deploy, execution, jobs, landing, openapi, processes, request_id, tenant,
+    Facade, body, browser, conformance, cors, deploy, execution, jobs, landing, negotiate, openapi, processes,
+    request_id, tenant,
 };
 
 /// Everything that the façade answers.
@@ -33,6 +36,7 @@ pub fn router(facade: Arc<Facade>) -> Router {
         // Bodies have been read by then, within their limit.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(problem::render))
+        .layer(middleware::map_response(negotiate::vary))
         .layer(middleware::map_response(browser::guard))
         .layer(middleware::from_fn_with_state(facade, cors::answer))
         .layer(middleware::from_fn(request_id::trace))
@@ -50,11 +54,22 @@ fn routes(facade: Arc<Facade>) -> Router {
     Router::new()
         .nest("/{tenant}/ogc-api", api)
         .nest("/{tenant}", jobs::outside())
+        .route_layer(middleware::from_fn(in_time))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), body::read))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), tenant::admit))
         .route_layer(middleware::from_fn(name_route))
         .fallback(tenant::nothing_here)
         .with_state(facade)
+}
+
+/// Nobody waits for ever, whatever a handler waits for (invariant I6).
+async fn in_time(request: Request, next: Next) -> Response {
+    timeout(ANSWER_TIME, next.run(request)).await.unwrap_or_else(|_| {
+        let seconds = ANSWER_TIME.as_secs();
+        let detail =
+            format!("there was no answer within {seconds} s; what was asked for may have been done all the same");
+        Problem::unavailable(detail).into_response()
+    })
 }
 
 /// Says in the answer's extensions which route it was: for those who count.

@@ -13,6 +13,7 @@ pub use world::World;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -75,6 +76,11 @@ pub struct Memory {
     changed: watch::Sender<u64>,
     /// Said by every method as long as it is set.
     trouble: Mutex<Option<BackendError>>,
+    /// Said of results as long as it is set.
+    lost: Mutex<Option<BackendError>>,
+    /// With which the next job that is dismissed is successful just before.
+    just_before: Mutex<Option<Json>>,
+    live_looks: AtomicU32,
 }
 
 #[derive(Default)]
@@ -98,7 +104,14 @@ impl Memory {
     /// With these tenants, which have nothing yet.
     pub fn new(tenants: &[&str]) -> Arc<Self> {
         let tenants = tenants.iter().map(|name| (tenant(name), Holdings::default())).collect();
-        Arc::new(Self { tenants: Mutex::new(tenants), changed: watch::Sender::new(0), trouble: Mutex::new(None) })
+        Arc::new(Self {
+            tenants: Mutex::new(tenants),
+            changed: watch::Sender::new(0),
+            trouble: Mutex::default(),
+            lost: Mutex::default(),
+            just_before: Mutex::default(),
+            live_looks: AtomicU32::new(0),
+        })
     }
 
     /// With one tenant, `acme`, and its process `greet` of [`PACKAGE`].
@@ -119,6 +132,21 @@ impl Memory {
     /// From now on every method fails with this; `None`: no more.
     pub fn trouble(&self, trouble: Option<BackendError>) {
         *lock(&self.trouble) = trouble;
+    }
+
+    /// The next job that is dismissed has just become successful with this output object.
+    pub fn succeed_just_before(&self, results: Json) {
+        *lock(&self.just_before) = Some(results);
+    }
+
+    /// How often a job was looked for that a cluster would have asked its API server about.
+    pub fn live_looks(&self) -> u32 {
+        self.live_looks.load(Ordering::Relaxed)
+    }
+
+    /// From now on results cannot be read; `None`: they can.
+    pub fn lose_results(&self, trouble: Option<BackendError>) {
+        *lock(&self.lost) = trouble;
     }
 
     /// Changes a job; whoever waits for it sees it.
@@ -234,7 +262,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn record_of(process: NewProcess, mutable: bool) -> Arc<ProcessRecord> {
     let NewProcess { id, deployed, mut description, package } = process;
     description.insert("mutable".into(), mutable.into());
-    Arc::new(ProcessRecord { id, description: Arc::new(description), mutable, package, deployed: Arc::new(deployed) })
+    Arc::new(ProcessRecord {
+        id,
+        description: Arc::new(description),
+        mutable,
+        package,
+        deployed: Arc::new(deployed),
+        version: None,
+    })
 }
 
 fn stream_of(bytes: Bytes) -> ByteStream {
@@ -254,8 +289,8 @@ impl Backend for Memory {
         lock(&self.trouble).as_ref().map_or(Ok(()), |trouble| Err(trouble.to_string()))
     }
 
-    async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError> {
-        self.ask(tenant, |holdings| Ok(holdings.processes.values().cloned().collect()))
+    async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, BackendError> {
+        self.ask(tenant, |holdings| Ok(holdings.processes.keys().cloned().collect()))
     }
 
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
@@ -313,6 +348,14 @@ impl Backend for Memory {
     }
 
     async fn job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
+        let known = self.known_job(tenant, id)?;
+        if known.is_none() {
+            self.live_looks.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(known)
+    }
+
+    fn known_job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
         self.ask(tenant, |holdings| {
             Ok(holdings.jobs.iter().find(|job| job.record.id == *id).map(|job| Arc::clone(&job.record)))
         })
@@ -346,6 +389,9 @@ impl Backend for Memory {
     }
 
     async fn dismiss(&self, tenant: &Tenant, id: &JobId) -> Result<Arc<JobRecord>, BackendError> {
+        if let Some(results) = lock(&self.just_before).take() {
+            self.succeed(tenant.as_str(), id.as_str(), results);
+        }
         let record = self.ask_job(tenant, id, |job| {
             let record = Arc::make_mut(&mut job.record);
             if !record.phase.is_final() {
@@ -367,6 +413,9 @@ impl Backend for Memory {
     }
 
     async fn results(&self, tenant: &Tenant, id: &JobId) -> Result<Map<String, Json>, BackendError> {
+        if let Some(trouble) = lock(&self.lost).clone() {
+            return Err(trouble);
+        }
         self.ask_job(tenant, id, |job| {
             job.results.clone().ok_or_else(|| BackendError::NotFound(format!("result of job {id}")))
         })

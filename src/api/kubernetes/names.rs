@@ -16,6 +16,10 @@ pub const SPEC_DIGEST: &str = "weir.dev/spec-digest";
 /// Annotation of a ProcessJob that was created over HTTP: id of its process.
 pub const PROCESS_ID: &str = "weir.dev/process-id";
 
+/// Annotation of a ProcessJob with a subscriber that was created over HTTP: what links to it begin with, as its client
+/// reached the façade.
+pub const ORIGIN: &str = "weir.dev/origin";
+
 /// Annotation of a ProcessJob with a subscriber: the phase that the subscriber was told last.
 pub const TOLD: &str = "weir.dev/told";
 

@@ -23,7 +23,7 @@ pub const SHA256: &str = "^[0-9a-f]{64}$";
 /// A URL that can be fetched or called.
 pub const HTTP_URL: &str = "^https?://[^\\s]+$";
 /// Characters of a URL.
-pub const URL_LENGTH_MAX: u32 = 2048;
+pub use crate::limits::URL_LENGTH_MAX;
 
 /// Characters of a package or of an input object inside a custom resource: larger ones live in the store, so that the object
 /// stays under 256 KiB.

@@ -4,7 +4,7 @@
 //! object is woken by its events alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -42,8 +42,10 @@ pub(super) struct Index {
 struct State {
     tenants: Tenants,
     homes: HashMap<String, Home>,
-    /// Namespace and name of jobs whose subscribers are to be told something.
-    due: BTreeSet<(String, String)>,
+    /// By namespace: names of jobs whose subscribers are to be told something, and are not being told yet.
+    due: BTreeMap<String, BTreeSet<String>>,
+    /// The namespace whose turn it was last.
+    last_due: String,
     is_synced: bool,
 }
 
@@ -80,11 +82,38 @@ impl Home {
     }
 }
 
+impl State {
+    fn is_due(&mut self, namespace: &str, name: &str) {
+        self.due.entry(namespace.to_owned()).or_default().insert(name.to_owned());
+    }
+
+    fn is_not_due(&mut self, namespace: &str, name: &str) {
+        if let Some(names) = self.due.get_mut(namespace) {
+            names.remove(name);
+            if names.is_empty() {
+                self.due.remove(namespace);
+            }
+        }
+    }
+
+    /// One that is due, of the namespace whose turn it is. It is not due any more.
+    fn next_due(&mut self) -> Option<(String, String)> {
+        let later = (Bound::Excluded(self.last_due.as_str()), Bound::Unbounded);
+        let turn = self.due.range::<str, _>(later).next().or_else(|| self.due.iter().next());
+        let (namespace, names) = turn?;
+        let key = (namespace.clone(), names.first()?.clone());
+        self.is_not_due(&key.0, &key.1);
+        self.last_due.clone_from(&key.0);
+        Some(key)
+    }
+}
+
 impl Index {
     /// Of nothing; `own` is the operator's own namespace.
     pub fn new(own: &str) -> Self {
         let tenants = Tenants::new(own);
-        let state = State { tenants, homes: HashMap::new(), due: BTreeSet::new(), is_synced: false };
+        let state =
+            State { tenants, homes: HashMap::new(), due: BTreeMap::new(), last_due: String::new(), is_synced: false };
         Self { state: RwLock::new(state), waits: Mutex::default(), due: Notify::new() }
     }
 
@@ -131,15 +160,14 @@ impl Index {
 
     pub fn job_is(&self, namespace: &str, job: Job) {
         let name = job.record.id.to_string();
-        let key = (namespace.to_owned(), name.clone());
         let is_due = job.is_due();
         {
             let mut state = self.write();
             state.homes.entry(namespace.to_owned()).or_default().job_is(&name, job.into());
             if is_due {
-                state.due.insert(key);
+                state.is_due(namespace, &name);
             } else {
-                state.due.remove(&key);
+                state.is_not_due(namespace, &name);
             }
         }
         if is_due {
@@ -151,7 +179,7 @@ impl Index {
     pub fn job_gone(&self, namespace: &str, name: &str) {
         {
             let mut state = self.write();
-            state.due.remove(&(namespace.to_owned(), name.to_owned()));
+            state.is_not_due(namespace, name);
             if let Some(home) = state.homes.get_mut(namespace) {
                 home.job_gone(name);
                 if home.is_empty() {
@@ -200,13 +228,13 @@ impl Index {
         self.read().homes.get(namespace)?.processes.get(name).cloned()
     }
 
-    /// Processes that jobs can be started of, by id.
-    pub fn processes(&self, namespace: &str) -> Vec<Arc<Entry>> {
+    /// Processes that jobs can be started of, in order.
+    pub fn process_ids(&self, namespace: &str) -> Vec<ProcessId> {
         let state = self.read();
         let entries = state.homes.get(namespace).into_iter().flat_map(|home| home.processes.values());
-        let mut ready: Vec<Arc<Entry>> = entries.filter(|entry| entry.digest.is_some()).cloned().collect();
-        ready.sort_by(|one, other| one.id.cmp(&other.id));
-        ready
+        let ready: BTreeSet<&ProcessId> =
+            entries.filter(|entry| entry.digest.is_some()).map(|entry| &entry.id).collect();
+        ready.into_iter().cloned().collect()
     }
 
     pub fn job(&self, namespace: &str, name: &str) -> Option<Arc<Job>> {
@@ -246,24 +274,25 @@ impl Index {
         Wait { index: self, key, changed }
     }
 
-    /// A job whose subscriber is to be told something, if it is none of those that `is_taken` names. Waits for one.
-    pub async fn due(&self, is_taken: impl Fn(&(String, String), &Job) -> bool) -> ((String, String), Arc<Job>) {
+    /// A job whose subscriber is to be told something, each namespace in its turn. Waits for one. It is due again when it
+    /// is seen again: whoever asks knows what is being told.
+    pub async fn due(&self) -> ((String, String), Arc<Job>) {
         loop {
             let notified = self.due.notified();
-            {
-                let state = self.read();
-                let jobs = state.due.iter().filter_map(|key| Some((key, state.homes.get(&key.0)?.jobs.get(&key.1)?)));
-                if let Some((key, job)) = jobs.into_iter().find(|(key, job)| !is_taken(key, job)) {
-                    return (key.clone(), Arc::clone(job));
+            loop {
+                let mut state = self.write();
+                let Some(key) = state.next_due() else { break };
+                if let Some(job) = state.homes.get(&key.0).and_then(|home| home.jobs.get(&key.1)) {
+                    return (key, Arc::clone(job));
                 }
             }
             notified.await;
         }
     }
 
-    /// Whether the subscriber of this job is to be told something.
+    /// Whether the subscriber of this job is to be told something, or is being told.
     pub fn is_due(&self, key: &(String, String)) -> bool {
-        self.read().due.contains(key)
+        self.job(&key.0, &key.1).is_some_and(|job| job.is_due())
     }
 
     /// Whether nobody waits for anything.
@@ -301,5 +330,24 @@ impl Drop for Wait<'_> {
         if waits.get(&self.key).is_some_and(|wait| wait.receiver_count() <= 1) {
             waits.remove(&self.key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_namespace_has_its_turn_to_have_subscribers_told_i9() {
+        let index = Index::new("weir");
+        let mut state = index.write();
+        for (namespace, name) in [("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("c", "1"), ("c", "2")] {
+            state.is_due(namespace, name);
+        }
+        state.is_not_due("c", "1");
+        let turns: Vec<String> =
+            std::iter::from_fn(|| state.next_due()).map(|(namespace, name)| namespace + &name).collect();
+        assert_eq!(turns, ["a1", "b1", "c2", "a2", "a3"]);
+        assert!(state.due.is_empty());
     }
 }

@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 use weir_api::Phase;
-use weir_api::kubernetes::names::{PROCESS_ID, TOLD};
+use weir_api::kubernetes::names::{ORIGIN, PROCESS_ID, TOLD};
 use weir_api::kubernetes::process_job::{self, InlineProcess, StepStatus};
 use weir_api::kubernetes::{ProcessJob, ProcessJobSpec};
 use weir_http::backend::{
@@ -52,7 +52,7 @@ impl Job {
             failure: status.failure.filter(|_| phase == Phase::Failed).map(failure),
             steps: steps(status.steps),
             asked: asked(&object.spec),
-            subscriber: object.spec.subscriber.as_ref().and_then(subscriber),
+            subscriber: subscriber(object),
         };
         let told = object.annotations().get(TOLD).and_then(|word| Phase::deserialize(Json::String(word.clone())).ok());
         let (uid, run_id) = (object.uid().unwrap_or_default(), run_id(object));
@@ -115,10 +115,11 @@ fn asked(spec: &ProcessJobSpec) -> Asked {
     Asked { outputs, response }
 }
 
-fn subscriber(given: &process_job::Subscriber) -> Option<Subscriber> {
-    let process_job::Subscriber { success_uri, in_progress_uri, failed_uri } = given.clone();
-    let subscriber = Subscriber { success_uri, in_progress_uri, failed_uri };
-    (subscriber != Subscriber::default()).then_some(subscriber)
+fn subscriber(object: &ProcessJob) -> Option<Subscriber> {
+    let process_job::Subscriber { success_uri, in_progress_uri, failed_uri } = object.spec.subscriber.clone()?;
+    let subscriber = Subscriber { success_uri, in_progress_uri, failed_uri, origin: None };
+    let origin = object.annotations().get(ORIGIN).and_then(|origin| origin.parse().ok());
+    (subscriber != Subscriber::default()).then_some(Subscriber { origin, ..subscriber })
 }
 
 /// What a new job runs.
@@ -148,17 +149,20 @@ pub(super) fn object(namespace: &str, id: &JobId, job: &NewJob, runs: Runs, inpu
         Inputs::Inline(inputs) => (Some(inputs), None),
         Inputs::Key(key) => (None, Some(key)),
     };
-    let subscriber = job.subscriber.clone().map(|Subscriber { success_uri, in_progress_uri, failed_uri }| {
+    let origin = job.subscriber.as_ref().and_then(|subscriber| subscriber.origin.clone());
+    let subscriber = job.subscriber.clone().map(|Subscriber { success_uri, in_progress_uri, failed_uri, .. }| {
         process_job::Subscriber { success_uri, in_progress_uri, failed_uri }
     });
     let response = job.asked.response.map(|form| match form {
         ResponseForm::Raw => "raw".to_owned(),
         ResponseForm::Document => "document".to_owned(),
     });
+    let noted = [(PROCESS_ID, Some(job.process.to_string())), (ORIGIN, origin.map(String::from))];
+    let annotations = noted.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     let metadata = ObjectMeta {
         name: Some(id.to_string()),
         namespace: Some(namespace.to_owned()),
-        annotations: Some([(PROCESS_ID.to_owned(), job.process.to_string())].into()),
+        annotations: Some(annotations),
         ..ObjectMeta::default()
     };
     let outputs = job.asked.outputs.clone().map(Json::Object);
@@ -252,9 +256,11 @@ mod tests {
     #[test]
     fn a_new_job_is_read_back_as_it_was_asked_for() {
         let asked = Asked { outputs: json!({"o": {}}).as_object().cloned(), response: Some(ResponseForm::Document) };
-        let subscriber = Subscriber { success_uri: Some("https://a/".to_owned()), ..Subscriber::default() };
+        let origin = "https://eo.example".parse().ok();
+        let subscriber = Subscriber { success_uri: Some("https://a/".to_owned()), origin, ..Subscriber::default() };
         let new = NewJob {
             process: "Water".parse().unwrap(),
+            version: None,
             package: None,
             inputs: serde_json::Map::new(),
             asked: asked.clone(),

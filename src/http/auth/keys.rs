@@ -1,8 +1,8 @@
 //! The keys of a provider (RFC 7517), kept as long as they are good for.
 //!
 //! They are fetched when they are needed: the first time, when they are old, and when a token names one that is not there,
-//! so that a new key works at once. Whoever makes up names of keys causes no more than one request in
-//! [`KEYS_PAUSE`].
+//! so that a new key works at once. Old ones are used on meanwhile: nobody whose key is known waits for the provider.
+//! Whoever makes up names of keys causes no more than one request in [`KEYS_PAUSE`].
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -27,7 +27,9 @@ pub enum KeysError {
 }
 
 /// Keys of one provider.
-pub struct Keys {
+pub struct Keys(Arc<Provider>);
+
+struct Provider {
     fetcher: Arc<dyn Fetcher>,
     issuer: String,
     jwks_url: Option<String>,
@@ -63,29 +65,40 @@ impl Known {
 impl Keys {
     /// Of a provider; nothing is fetched yet.
     pub fn new(fetcher: Arc<dyn Fetcher>, issuer: String, jwks_url: Option<String>) -> Self {
-        Self { fetcher, issuer, jwks_url, known: RwLock::default(), asked: Mutex::default() }
+        let (known, asked) = (RwLock::default(), Mutex::default());
+        Self(Arc::new(Provider { fetcher, issuer, jwks_url, known, asked }))
     }
 
     /// Keys that a token may be signed with, at least one.
     pub async fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Vec<DecodingKey>, KeysError> {
-        let known = self.known();
+        let known = self.0.known();
         let found = known.candidates(kid, algorithm);
-        if !found.is_empty() && known.is_fresh() {
+        if !found.is_empty() {
+            if !known.is_fresh() && !self.0.is_being_asked() {
+                let provider = Arc::clone(&self.0);
+                tokio::spawn(async move { provider.refresh(&known).await });
+            }
             return Ok(found);
         }
-        let trouble = self.refresh(&known).await;
-        let known = self.known();
-        let found = known.candidates(kid, algorithm);
+        let trouble = self.0.refresh(&known).await;
+        let found = self.0.known().candidates(kid, algorithm);
         match trouble {
-            // Keys that are old are better than none while the provider is away.
             _ if !found.is_empty() => Ok(found),
             Some(trouble) => Err(KeysError::Unavailable(trouble)),
             None => Err(KeysError::Unknown),
         }
     }
+}
 
+impl Provider {
     fn known(&self) -> Arc<Known> {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether somebody asks for the keys, or just did.
+    fn is_being_asked(&self) -> bool {
+        let Ok(asked) = self.asked.try_lock() else { return true };
+        asked.as_ref().is_some_and(|(when, _)| when.elapsed() < KEYS_PAUSE)
     }
 
     /// Asks the provider, unless somebody else just did. Says what went wrong the last time.

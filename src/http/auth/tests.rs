@@ -161,7 +161,7 @@ async fn keys_are_asked_for_again_and_used_on_while_the_provider_is_away() {
     provider.set_down(true);
     later(KEYS_TIME).await;
     assert_eq!(ask_with(&site, &token).await, Ok(()));
-    assert_eq!(provider.asked(), 2);
+    provider.is_asked(2).await;
 
     let fresh = bearer(&provider);
     let problem = ask(&fresh, &format!("Bearer {token}")).await.unwrap_err();
@@ -170,6 +170,32 @@ async fn keys_are_asked_for_again_and_used_on_while_the_provider_is_away() {
     later(KEYS_PAUSE).await;
     let problem = ask(&fresh, &format!("Bearer {token}")).await.unwrap_err();
     assert!(problem.detail.contains("is of another issuer"), "{}", problem.detail);
+}
+
+#[tokio::test]
+async fn nobody_whose_key_is_known_waits_for_a_slow_provider() {
+    let (old, new) = (Secret::ec(), Secret::ec());
+    let provider = Provider::with(vec![old.jwk("1")]).await;
+    let site = bearer(&provider);
+    let token = old.token("1", &provider.claims(&json!({})));
+    assert_eq!(ask_with(&site, &token).await, Ok(()));
+    let (answer, slow) = tokio::sync::oneshot::channel();
+    provider.wait_for(slow);
+    provider.set_keys(vec![new.jwk("2")]);
+    later(KEYS_TIME).await;
+    for _ in 0..100 {
+        assert_eq!(ask_with(&site, &token).await, Ok(()));
+        tokio::task::yield_now().await;
+    }
+    provider.is_asked(2).await;
+    assert_eq!(ask_with(&site, &token).await, Ok(()));
+    assert_eq!(provider.asked(), 2, "one asks for all");
+    answer.send(()).unwrap();
+    // Withdrawn as soon as the provider has said so.
+    while ask_with(&site, &token).await.is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(provider.asked(), 2);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ async fn order(facade: &Arc<Facade>, memory: &Arc<Memory>) -> String {
 
 /// Of a tenant whose subscriber is at this host.
 async fn order_of(tenant: &str, host: &str, facade: &Arc<Facade>, memory: &Arc<Memory>) -> String {
-    let client = Client::of(Facade::new(Arc::clone(memory) as _, Arc::clone(&facade.fetcher), settings()));
+    let client = Client::of(Facade::new(Arc::clone(memory) as _, Arc::clone(&facade.fetcher), facade.settings.clone()));
     let body = json!({"inputs": {"message": "a"}, "subscriber": {
         "successUri": format!("http://{host}/done"), "inProgressUri": format!("http://{host}/runs"),
         "failedUri": format!("http://{host}/failed"),
@@ -38,6 +38,18 @@ async fn until(is_so: impl Fn() -> bool) {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
     panic!("it does not happen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_begin_with_what_the_jobs_request_was_sent_to_if_no_setting_says_it() {
+    let (memory, world) = (Memory::acme(), World::new());
+    let facade = Arc::new(Facade::new(Arc::clone(&memory) as _, Arc::clone(&world) as _, Settings::default()));
+    let driver = tokio::spawn(super::run(Arc::clone(&facade)));
+    let id = order(&facade, &memory).await;
+    memory.start("acme", &id);
+    until(|| world.sent().len() == 1).await;
+    assert_eq!(world.sent()[0].1["links"][0]["href"], format!("http://weir.test/acme/ogc-api/jobs/{id}"));
+    driver.abort();
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,16 +9,16 @@ use weir_cwl::yaml;
 
 use super::content::{APPLICATION_PACKAGE, CWL, CWL_JSON, CWL_YAML};
 use crate::backend::Deployed;
-use crate::negotiate::{HTML, choose};
+use crate::negotiate::{HTML, JSON, choose};
 use crate::problem::Problem;
 
 /// The media type in which a package is given to a client that accepts this; 406 if it is none of CWL, CWL in JSON, OGC
-/// Application Package and a page.
+/// Application Package, JSON, which is one of these, and a page.
 pub fn media_type(deployed: &Deployed, accept: Option<&str>) -> Result<&'static str, Problem> {
     // Whoever takes everything gets what was sent.
     let offered = match &deployed.application_package {
-        Some(_) => [APPLICATION_PACKAGE, CWL, CWL_JSON, CWL_YAML, HTML],
-        None => [CWL, CWL_JSON, CWL_YAML, APPLICATION_PACKAGE, HTML],
+        Some(_) => [APPLICATION_PACKAGE, CWL, CWL_JSON, CWL_YAML, JSON, HTML],
+        None => [CWL, CWL_JSON, CWL_YAML, APPLICATION_PACKAGE, JSON, HTML],
     };
     let chosen = choose(accept, &offered).ok_or_else(|| Problem::not_acceptable(&offered))?;
     Ok(offered[chosen])
@@ -27,8 +27,9 @@ pub fn media_type(deployed: &Deployed, accept: Option<&str>) -> Result<&'static 
 /// The package in that form; of a page, the text that was sent.
 pub fn text(deployed: &Deployed, media_type: &str) -> Result<String, Problem> {
     match (media_type, &deployed.application_package) {
-        (CWL_JSON, _) => in_json(&deployed.cwl),
-        (APPLICATION_PACKAGE | HTML, Some(text)) => Ok(text.clone()),
+        (CWL_JSON, _) | (JSON, None) => in_json(&deployed.cwl),
+        // Either can be sent as JSON to deploy it again.
+        (APPLICATION_PACKAGE | JSON | HTML, Some(text)) => Ok(text.clone()),
         (APPLICATION_PACKAGE, None) => around(&deployed.cwl),
         _ => Ok(deployed.cwl.clone()),
     }
@@ -97,8 +98,18 @@ mod tests {
     }
 
     #[test]
+    fn whoever_takes_json_gets_what_can_be_sent_as_json() {
+        let (media_type, text) = given(&cwl(), Some("application/json")).unwrap();
+        let document: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!((media_type, &document["id"]), (JSON, &json!("greet")));
+        let package = r#"{"executionUnit": {"href": "https://example.org/a.cwl"}}"#.to_owned();
+        let deployed = Deployed { application_package: Some(package.clone()), ..cwl() };
+        assert_eq!(given(&deployed, Some("application/json, text/html;q=0.5")), Ok((JSON, package)));
+    }
+
+    #[test]
     fn anything_else_is_not_acceptable() {
-        for accept in ["text/plain", "image/png", "application/json"] {
+        for accept in ["text/plain", "image/png", "application/xml"] {
             assert_eq!(given(&cwl(), Some(accept)).unwrap_err().status, 406, "{accept}");
         }
     }

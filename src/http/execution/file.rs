@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::format::{base64_bytes, base64_text};
-use super::given::{Given, Qualified};
+use super::given::{Given, Qualified, no_link};
 use super::mistake::{Mistakes, below, shown};
 use crate::limits::CONTENTS_BYTES;
 
@@ -37,6 +37,9 @@ type Wrong = (String, String, String);
 
 /// A File: a URL, a link, a CWL File, or contents.
 pub fn file(given: &Given<'_>, pointer: &str) -> Result<Entry, Wrong> {
+    if let Some(wrong) = strange_link(given, pointer) {
+        return Err(wrong);
+    }
     match given {
         Given::Link { href, .. } => by_url("File", href, &below(pointer, "href")),
         Given::Plain(Json::String(url)) => by_url("File", url, pointer),
@@ -55,6 +58,9 @@ pub fn file(given: &Given<'_>, pointer: &str) -> Result<Entry, Wrong> {
 
 /// A Directory: the URL of a STAC document or folder, a link, a CWL Directory, or a STAC document that says where it is.
 pub fn directory(given: &Given<'_>, pointer: &str) -> Result<Entry, Wrong> {
+    if let Some(wrong) = strange_link(given, pointer) {
+        return Err(wrong);
+    }
     let (value, pointer) = match given {
         Given::Link { href, .. } => return by_url("Directory", href, &below(pointer, "href")),
         Given::Plain(value) => (*value, pointer.to_owned()),
@@ -104,6 +110,17 @@ pub fn guard(value: &Json, pointer: &str, mistakes: &mut Mistakes) -> bool {
         }
         _ => true,
     }
+}
+
+/// Of what can only be meant as a link, and is none that can be followed: its own text is not what is in the file.
+fn strange_link(given: &Given<'_>, pointer: &str) -> Option<Wrong> {
+    let Given::Plain(Json::Object(members)) = given else { return None };
+    let is_meant = members.get("href").is_some_and(Json::is_string) && !members.contains_key("value");
+    if !is_meant || is_class(members, "File") || is_class(members, "Directory") {
+        return None;
+    }
+    let (name, right) = no_link(members)?;
+    Some((below(pointer, name), format!("it is {}", shown(&members[name])), right.to_owned()))
 }
 
 fn by_url(class: &str, url: &str, pointer: &str) -> Result<Entry, Wrong> {
@@ -169,4 +186,46 @@ fn self_link(members: &Map<String, Json>) -> Option<&str> {
 
 fn wrong(value: &Json, pointer: &str, right: &str) -> Wrong {
     (pointer.to_owned(), format!("it is {}", shown(value)), right.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &Json) -> [Result<Json, String>; 2] {
+        [file, directory].map(|read| {
+            let entry = read(&Given::of(value), "/inputs/a");
+            entry
+                .map(|entry| entry.cwl["location"].clone())
+                .map_err(|(place, what, right)| format!("{place}: {what}; {right}"))
+        })
+    }
+
+    #[test]
+    fn a_link_is_followed_whatever_it_says_of_its_target() {
+        for more in [json!({}), json!({"method": "GET"}), json!({"schema": {}, "title": "A", "hreflang": "en"})] {
+            let mut link = json!({"href": "https://x/a.tif", "type": "image/tiff"});
+            link.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            assert_eq!(read(&link), [Ok("https://x/a.tif".into()), Ok("https://x/a.tif".into())], "{link}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_cannot_be_followed_is_no_file_of_its_own_text() {
+        let refused = [
+            json!({"href": "https://x/a.tif", "type": "image/tiff", "method": "POST", "body": {}}),
+            json!({"href": "https://x/{a}", "type": "image/tiff", "templated": true}),
+            json!({"href": "https://x/a.tif", "type": "image/tiff", "auth": "me"}),
+        ]
+        .map(|link| {
+            let [file, directory] = read(&link);
+            assert_eq!(file, directory);
+            file.unwrap_err()
+        });
+        insta::assert_snapshot!(refused.join("\n"), @r#"
+        /inputs/a/method: it is the string "POST"; write GET
+        /inputs/a/templated: it is true; write the URL itself
+        /inputs/a/auth: it is the string "me"; a link has only href, rel, type, hreflang, title, method, schema, templated and profile
+        "#);
+    }
 }

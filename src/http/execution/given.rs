@@ -45,7 +45,7 @@ impl<'a> Given<'a> {
                     encoding: stated(members, "encoding"),
                 })
             }
-            (None, Some(href)) if has_only(&["href", "rel", "type", "hreflang", "title", "length", "class"]) => {
+            (None, Some(href)) if no_link(members).is_none() => {
                 Self::Link { href, media_type: members.get("type").and_then(Json::as_str) }
             }
             _ => Self::Plain(json),
@@ -60,6 +60,22 @@ impl<'a> Given<'a> {
             Self::Link { .. } => whole,
         }
     }
+}
+
+/// Members of links: `link.yaml`, those of later versions of the standard, and the `class` of the eoap schemas.
+const LINK: [&str; 11] =
+    ["href", "rel", "type", "hreflang", "title", "length", "class", "method", "schema", "templated", "profile"];
+
+/// The member by which an object is no link that can be followed, and what would be right; `None`: it is one, if it has an
+/// `href`.
+pub fn no_link(members: &Map<String, Json>) -> Option<(&str, &'static str)> {
+    let is_wrong = |(name, value): (&String, &Json)| match name.as_str() {
+        "method" => (!value.as_str().is_some_and(|method| method.eq_ignore_ascii_case("GET"))).then_some("write GET"),
+        "templated" => (*value != Json::Bool(false)).then_some("write the URL itself"),
+        known if LINK.contains(&known) => None,
+        _ => Some("a link has only href, rel, type, hreflang, title, method, schema, templated and profile"),
+    };
+    members.iter().find_map(|member| Some((member.0.as_str(), is_wrong(member)?)))
 }
 
 fn is_file(members: &Map<String, Json>) -> bool {
@@ -94,9 +110,17 @@ mod tests {
     fn links_are_told_from_objects_that_only_look_alike() {
         let link = json!({"href": "https://a", "type": "image/tiff"});
         assert_eq!(Given::of(&link), Given::Link { href: "https://a", media_type: Some("image/tiff") });
-        for plain in
-            [json!({"href": "a", "bands": []}), json!({"value": 1, "unit": "m"}), json!({"bbox": []}), json!("x")]
-        {
+        let whole = json!({"href": "https://a", "method": "get", "schema": {}, "templated": false, "profile": "p",
+            "title": "A", "hreflang": "en", "rel": "item"});
+        assert_eq!(Given::of(&whole), Given::Link { href: "https://a", media_type: None });
+        for plain in [
+            json!({"href": "a", "bands": []}),
+            json!({"href": "a", "method": "POST"}),
+            json!({"href": "a{?b}", "templated": true}),
+            json!({"value": 1, "unit": "m"}),
+            json!({"bbox": []}),
+            json!("x"),
+        ] {
             assert_eq!(Given::of(&plain), Given::Plain(&plain));
         }
     }

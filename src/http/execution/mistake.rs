@@ -46,6 +46,12 @@ impl Mistakes {
         self.more += others.more;
     }
 
+    /// Adds those at places of which nothing is told yet: several rules for one value need not all be quoted.
+    pub fn extend_elsewhere(&mut self, mut others: Self) {
+        others.list.retain(|other| !self.list.iter().any(|known| known.pointer == other.pointer));
+        self.extend(others);
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -125,7 +131,7 @@ pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// The start of a text that a client chose.
-fn clipped(text: &str) -> &str {
+pub fn clipped(text: &str) -> &str {
     let end = text.char_indices().nth(SHOWN_CHARACTERS).map_or(text.len(), |(at, _)| at);
     &text[..end]
 }

@@ -1,11 +1,12 @@
 //! The body of an execute request (18-062r2, `execute.yaml`) becomes a value.
 
 use serde_json::{Map, Value as Json};
+use weir_api::limits::URL_LENGTH_MAX;
 
 use super::mistake::{Mistakes, below, listed, shown};
 use super::prefer::Mode;
 use crate::backend::{ResponseForm, Subscriber};
-use crate::limits::URL_LENGTH_MAX;
+use crate::results::offer::{self, Offer};
 
 /// An execute request whose inputs are not looked at yet.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -77,15 +78,16 @@ fn outputs_of(outputs: Json, description: &Map<String, Json>, mistakes: &mut Mis
     let offered = description.get("outputTransmission").and_then(Json::as_array);
     for (name, output) in &outputs {
         let pointer = below("/outputs", name);
-        if known.is_none_or(|known| !known.contains_key(name)) {
+        let Some(described) = known.and_then(|known| known.get(name)) else {
             let known = known.into_iter().flat_map(|known| known.keys().map(String::as_str));
             mistakes.add(&pointer, "the process has no such output", format!("there are: {}", listed(known)));
             continue;
-        }
-        let Some(output) = output.as_object() else {
+        };
+        if !output.is_object() {
             mistakes.add(&pointer, format!("it is {}", shown(output)), "write {} or {\"transmissionMode\": \"value\"}");
             continue;
-        };
+        }
+        check_format(output, described, &pointer, mistakes);
         let Some(mode) = output.get("transmissionMode") else { continue };
         let modes: Vec<&str> = match offered {
             Some(offered) => offered.iter().filter_map(Json::as_str).collect(),
@@ -97,6 +99,25 @@ fn outputs_of(outputs: Json, description: &Map<String, Json>, mistakes: &mut Mis
         }
     }
     (!outputs.is_empty()).then_some(outputs)
+}
+
+/// Refuses a media type in which the output cannot be had.
+fn check_format(output: &Json, described: &Json, pointer: &str, mistakes: &mut Mistakes) {
+    if let Some(format) = output.get("format").filter(|format| !format.is_null() && !format.is_object()) {
+        let right = "write an object with mediaType";
+        return mistakes.add(&below(pointer, "format"), format!("it is {}", shown(format)), right);
+    }
+    let Some((tail, media_type)) = offer::asked(output) else { return };
+    let offer = described.get("schema").map_or(Offer { is_open: true, ..Offer::default() }, Offer::of);
+    if media_type.as_str().is_none_or(|media_type| !offer.has(media_type)) {
+        let offered = listed(offer.media_types.iter().map(String::as_str));
+        let right = match (offer.is_open, offer.media_types.is_empty()) {
+            (true, true) => "write a media type".to_owned(),
+            (true, false) => format!("write {offered}, or the media type of the file"),
+            (false, _) => format!("write one of {offered}"),
+        };
+        mistakes.add(&format!("{pointer}{tail}"), format!("it is {}", shown(media_type)), right);
+    }
 }
 
 /// `successUri` is `required` as `successUrl` in the standard's own schema: both are taken.
@@ -114,21 +135,21 @@ fn subscriber_of(subscriber: &Json, mistakes: &mut Mistakes) -> Option<Subscribe
         let uri = value.as_str().filter(|uri| is_web_url(uri)).map(str::to_owned);
         if uri.is_none() {
             let pointer = below("/subscriber", &spelling);
-            mistakes.add(&pointer, format!("it is {}", shown(value)), "write an http or https URL");
+            let right = format!("write an http or https URL of at most {URL_LENGTH_MAX} characters");
+            mistakes.add(&pointer, format!("it is {}", shown(value)), right);
         }
         uri
     };
     let (success_uri, in_progress_uri, failed_uri) = (uri("success"), uri("inProgress"), uri("failed"));
-    Some(Subscriber { success_uri, in_progress_uri, failed_uri })
+    Some(Subscriber { success_uri, in_progress_uri, failed_uri, origin: None })
         .filter(|subscriber| *subscriber != Subscriber::default())
 }
 
-/// Whether it is an absolute http(s) URL with a host and nothing that could end a header or a line of a log.
+/// Whether it is an absolute http(s) URL with a host, as a ProcessJob takes it: its scheme in lower case, so many
+/// characters, and nothing that could end a header or a line of a log.
 pub fn is_web_url(url: &str) -> bool {
-    let scheme = url.get(..8).map(str::to_ascii_lowercase);
-    let is_web = scheme.is_some_and(|scheme| scheme.starts_with("http://") || scheme == "https://");
-    is_web
-        && url.len() <= URL_LENGTH_MAX
+    (url.starts_with("http://") || url.starts_with("https://"))
+        && url.len() <= URL_LENGTH_MAX as usize
         && url.parse::<axum::http::Uri>().is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty()))
 }
 
@@ -140,7 +161,11 @@ mod tests {
     fn read(body: Json) -> Result<Request, String> {
         let description = json!({
             "inputs": {"aoi": {}},
-            "outputs": {"stac_catalog": {}, "count": {}},
+            "outputs": {
+                "stac_catalog": {"schema": {"type": "object", "format": "geojson-feature-collection"}},
+                "count": {"schema": {"type": "integer"}},
+                "table": {"schema": {"oneOf": [{"type": "string", "format": "uri"}, {"format": "geojson-feature"}]}},
+            },
             "outputTransmission": ["value", "reference"],
         });
         let mut mistakes = Mistakes::default();
@@ -194,13 +219,43 @@ mod tests {
         insta::assert_snapshot!(read(wrong).unwrap_err(), @r#"
         /inputs: it is a list of one; write an object of values by the inputs' names
         /response: it is the string "xml"; write raw or document
-        /outputs/catalog: the process has no such output; there are: stac_catalog, count
+        /outputs/catalog: the process has no such output; there are: stac_catalog, count, table
         /outputs/count/transmissionMode: it is the string "mail"; write value or reference
         /outputs/stac_catalog: it is the string "yes"; write {} or {"transmissionMode": "value"}
-        /subscriber/successUri: it is the string "ftp://x"; write an http or https URL
-        /subscriber/inProgressUri: it is the string "http://"; write an http or https URL
-        /subscriber/failedUri: it is the integer 3; write an http or https URL
+        /subscriber/successUri: it is the string "ftp://x"; write an http or https URL of at most 2048 characters
+        /subscriber/inProgressUri: it is the string "http://"; write an http or https URL of at most 2048 characters
+        /subscriber/failedUri: it is the integer 3; write an http or https URL of at most 2048 characters
         "#);
+        let format = |media_type: Json| json!({"format": {"mediaType": media_type}});
+        let wrong = json!({"outputs": {
+            "stac_catalog": format(json!("image/tiff")), "count": {"mediaType": "text/plain"}, "table": format(json!(5)),
+        }});
+        insta::assert_snapshot!(read(wrong).unwrap_err(), @r#"
+        /outputs/stac_catalog/format/mediaType: it is the string "image/tiff"; write one of application/geo+json, application/json
+        /outputs/count/mediaType: it is the string "text/plain"; write one of application/json
+        /outputs/table/format/mediaType: it is the integer 5; write application/geo+json, application/json, or the media type of the file
+        "#);
+        let wrong = json!({"outputs": {"count": {"format": "json"}}});
+        insta::assert_snapshot!(read(wrong).unwrap_err(), @r#"/outputs/count/format: it is the string "json"; write an object with mediaType"#);
+        let right = json!({"outputs": {
+            "stac_catalog": format(json!("application/geo+json")), "count": format(json!("application/json")),
+            "table": format(json!("text/csv")),
+        }});
+        assert!(read(right).is_ok());
         insta::assert_snapshot!(read(json!([1])).unwrap_err(), @"the body: it is a list of one; write an object with `inputs`");
+    }
+
+    #[test]
+    fn a_subscriber_that_a_job_cannot_keep_is_refused_at_its_place() {
+        let long = |length: usize| format!("https://x.example/{}", "a".repeat(length - 18));
+        let subscriber = |uri: &str| read(json!({"subscriber": {"successUri": uri}})).map(drop);
+        let most = URL_LENGTH_MAX as usize;
+        assert_eq!(subscriber(&long(most)), Ok(()));
+        for refused in [long(most + 1), "HTTP://x.example/a".to_owned(), "https://x.example/a b".to_owned()] {
+            assert!(
+                subscriber(&refused).unwrap_err().starts_with("/subscriber/successUri: it is the string"),
+                "{refused}"
+            );
+        }
     }
 }

@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::format;
-use super::mistake::{Mistakes, below, listed, shown};
+use super::mistake::{Mistakes, below, clipped, listed, shown};
+use super::{format, pattern};
+use crate::results::offer::is_same;
 
 /// A value, and what a qualified value says of it.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +23,9 @@ pub fn check(schema: &Json, given: Given<'_>, pointer: &str, mistakes: &mut Mist
         return;
     }
     for part in alternatives(schema, "allOf") {
-        check(part, given, pointer, mistakes);
+        let mut found = Mistakes::default();
+        check(part, given, pointer, &mut found);
+        mistakes.extend_elsewhere(found);
     }
     for keyword in ["oneOf", "anyOf"] {
         let several: Vec<&Json> = alternatives(schema, keyword).collect();
@@ -99,18 +102,10 @@ fn any_of(several: &[&Json], given: Given<'_>, pointer: &str, mistakes: &mut Mis
 fn check_media_type(schema: &Map<String, Json>, given: Given<'_>, pointer: &str, mistakes: &mut Mistakes) {
     let stated = schema.get("contentMediaType").and_then(Json::as_str);
     if let (Some(stated), Some(sent)) = (stated, given.media_type)
-        && !is_same_media_type(stated, sent)
+        && !is_same(stated, sent)
     {
         mistakes.add(pointer, format!("its media type is {sent:?}"), format!("write {stated:?}"));
     }
-}
-
-/// Without regard to case, blanks and parameters that only one of both states.
-fn is_same_media_type(one: &str, other: &str) -> bool {
-    let bare = |text: &str| text.to_ascii_lowercase().replace([' ', '"'], "");
-    let (one, other) = (bare(one), bare(other));
-    let essence = |text: &str| text.split(';').next().unwrap_or_default().to_owned();
-    one == other || (essence(&one) == essence(&other) && (!one.contains(';') || !other.contains(';')))
 }
 
 fn is_of(type_: &str, value: &Json) -> bool {
@@ -129,6 +124,12 @@ fn is_of(type_: &str, value: &Json) -> bool {
 fn check_string(schema: &Map<String, Json>, text: &str, pointer: &str, mistakes: &mut Mistakes) {
     let length = text.chars().count();
     bounds(schema, "minLength", "maxLength", length, "characters", pointer, mistakes);
+    if let Some(wanted) = schema.get("pattern").and_then(Json::as_str)
+        && pattern::matches(wanted, text) == Some(false)
+    {
+        let right = format!("write a text that matches {}", clipped(wanted));
+        mistakes.add(pointer, format!("it is {}", shown(&text.into())), right);
+    }
     if let Some(format) = schema.get("format").and_then(Json::as_str) {
         format::check_string(format, text, pointer, mistakes);
     }
@@ -367,6 +368,16 @@ mod tests {
     }
 
     #[test]
+    fn a_text_matches_the_pattern_of_its_schema() {
+        let code = json!({"type": "string", "pattern": "^EPSG:[0-9]+$"});
+        assert_eq!(wrong(code.clone(), json!("EPSG:4326")), "");
+        insta::assert_snapshot!(wrong(code.clone(), json!("4326")), @r#"/inputs/x: it is the string "4326"; write a text that matches ^EPSG:[0-9]+$"#);
+        let codes = json!({"type": "array", "items": code});
+        insta::assert_snapshot!(wrong(codes, json!(["EPSG:1", "x"])), @r#"/inputs/x/1: it is the string "x"; write a text that matches ^EPSG:[0-9]+$"#);
+        assert_eq!(wrong(json!({"type": "string", "pattern": "(?!x)"}), json!("x")), "");
+    }
+
+    #[test]
     fn a_bounding_box_is_one() {
         let bbox = json!({"allOf": [{"format": "ogc-bbox"}, {"type": "object", "required": ["bbox"]}]});
         assert_eq!(
@@ -380,6 +391,8 @@ mod tests {
         /inputs/x/crs: it is the integer 5; write the URI of a coordinate system, or leave it out for CRS84
         /inputs/x/bbox: it is a list of 3; write 4 numbers (minx, miny, maxx, maxy), or 6 with heights
         ");
+        let derived = json!({"allOf": [{"format": "ogc-bbox"}, {"type": "object", "properties": {"bbox": {"type": "array", "minItems": 4}, "crs": {"type": "string"}}}]});
+        insta::assert_snapshot!(wrong(derived, json!({"bbox": [1, 2, 3]})), @"/inputs/x/bbox: it is a list of 3; write 4 numbers (minx, miny, maxx, maxy), or 6 with heights");
         insta::assert_snapshot!(wrong(bbox.clone(), json!({"box": []})), @"/inputs/x/bbox: it is missing; write 4 numbers (minx, miny, maxx, maxy), or 6 with heights");
         insta::assert_snapshot!(wrong(bbox, json!([1, 2, 3, 4])), @"/inputs/x: it is a list of 4; write an object");
     }

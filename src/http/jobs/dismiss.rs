@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::{Map, Value as Json};
 use weir_api::Phase;
 
-use super::status::{dismissed, plain_message};
+use super::status::{End, dismissed};
 use crate::Facade;
 use crate::backend::BackendError;
 use crate::negotiate::{self, Format};
@@ -28,25 +28,20 @@ pub(super) async fn dismiss(
         other => other.into(),
     };
     let job = facade.backend.job(&tenant, &id).await?.ok_or_else(|| Problem::no_such_job(id.as_str()))?;
-    let (job, message) = if job.phase.is_final() {
+    let (job, end) = if job.phase.is_final() {
         // Asked before: afterwards nobody knows.
-        let results =
+        let published =
             if job.phase == Phase::Successful { facade.backend.results(&tenant, &id).await.ok() } else { None };
         facade.backend.remove(&tenant, &id).await.map_err(gone)?;
-        (job, removed(results.as_ref().and_then(|results| place(results, id.as_str()))))
+        (job, End::Removed { results: published.and_then(|published| place(&published, id.as_str())) })
     } else {
         let job = facade.backend.dismiss(&tenant, &id).await.map_err(gone)?;
-        (job, plain_message(Phase::Dismissed).to_owned())
+        // It may have ended before. If its steps still stop, it is dismissed all the same.
+        let has_ended = job.phase.is_final() && job.phase != Phase::Dismissed;
+        (job, if has_ended { End::Before } else { End::Dismissed })
     };
-    let document = dismissed(&base, &job, &message);
+    let document = dismissed(&base, &job, &end);
     Ok(negotiate::respond(format, &document, || pages::job(&base, &document, &job)))
-}
-
-fn removed(results: Option<String>) -> String {
-    match results {
-        Some(place) => format!("The job is removed; its results stay at {place}"),
-        None => "The job is removed".to_owned(),
-    }
 }
 
 /// Where the store has what a job has published: the part of a location that ends in the job's id. `None`: it published

@@ -11,10 +11,12 @@ use serde_json::json;
 use super::filter::Filter;
 use super::status::status_info;
 use crate::Facade;
+use crate::limits::LISTED_JOB_MEMORY;
 use crate::negotiate::{self, Format};
 use crate::pages;
 use crate::paging::Window;
 use crate::problem::Problem;
+use crate::results::reading::Reading;
 use crate::tenant::Scope;
 
 /// `GET /jobs`. The logs of a job are linked by its own state: here they would be asked for a thousand times.
@@ -43,7 +45,9 @@ pub(super) async fn list(
             ControlFlow::Continue(())
         })
         .await?;
+    let reading = Reading::new(&facade, &tenant);
+    reading.take(jobs.len() * LISTED_JOB_MEMORY)?;
     let jobs: Vec<_> = jobs.iter().map(|job| status_info(&base, job, &[])).collect();
     let document = json!({"jobs": jobs, "links": window.links(&base, "jobs", has_more)});
-    Ok(negotiate::respond(format, &document, || pages::jobs(&base, &document)))
+    Ok(reading.answer(negotiate::respond(format, &document, || pages::jobs(&base, &document))))
 }

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde_json::Value as Json;
 
 use crate::Facade;
-use crate::backend::{JobRecord, ResponseForm};
+use crate::backend::JobRecord;
+use crate::links::Base;
 use crate::names::{JobId, Tenant};
 use crate::negotiate::{self, Format, JSON};
 use crate::pages;
 use crate::problem::Problem;
 use crate::results::output::{Content, Output, contents};
+use crate::results::reading::Reading;
 use crate::results::{self, Selection, document, raw};
 use crate::tenant::{JobInPath, Scope};
 
@@ -36,9 +37,9 @@ pub(super) async fn results(
     if !outputs.is_empty() {
         selection.narrow(&outputs);
     }
+    let reading = Reading::new(&facade, &tenant);
     if matches!(format, Some(Format::Html)) {
-        let document = document::document(&facade, &tenant, &base, &job, &selection).await?;
-        return Ok(negotiate::respond(Format::Html, &document, || pages::results(&base, id.as_str(), &document)));
+        return page(reading, &base, &job, &selection).await;
     }
     results::answer(&facade, &tenant, &base, &job, &selection).await
 }
@@ -55,25 +56,32 @@ pub(super) async fn output(
 ) -> Result<Response, Problem> {
     let output = segments.iter().find(|(key, _)| key == "outputID").map_or("", |(_, value)| value.as_str());
     let job = job(&facade, &tenant, &id).await?;
-    let selection = Selection::only(output, ResponseForm::Raw);
+    let selection = Selection::only(&job.asked, output);
+    let reading = Reading::new(&facade, &tenant);
     if matches!(format, Some(Format::Html)) {
-        let document = document::document(&facade, &tenant, &base, &job, &selection).await?;
-        return Ok(negotiate::respond(Format::Html, &document, || pages::results(&base, id.as_str(), &document)));
+        return page(reading, &base, &job, &selection).await;
     }
-    let outputs = contents(&facade, &tenant, &job, &selection).await?;
-    match (&outputs[..], format) {
+    let outputs = contents(&reading, &job, &selection).await?;
+    let response = match (&outputs[..], format) {
         ([Output { content: Content::Value(text @ Json::String(_)), .. }], Some(Format::Json))
             if likes_json(&headers, &uri) =>
         {
-            Ok(document::answer(text))
+            document::answer(text)
         }
-        _ => raw::give(&facade, &tenant, &base, &job, outputs).await,
-    }
+        _ => raw::give(&reading, &base, &job, outputs).await?,
+    };
+    Ok(reading.answer(response))
+}
+
+async fn page(reading: Reading<'_>, base: &Base, job: &JobRecord, selection: &Selection) -> Result<Response, Problem> {
+    let document = document::document(&reading, base, job, selection).await?;
+    let page = negotiate::respond(Format::Html, &document, || pages::results(base, job.id.as_str(), &document));
+    Ok(reading.answer(page))
 }
 
 fn likes_json(headers: &HeaderMap, uri: &Uri) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    negotiate::asked_by_query(uri).is_some() || negotiate::choose(accept, &["text/plain", JSON]) == Some(1)
+    let accept = negotiate::accept(headers);
+    negotiate::asked_by_query(uri).is_some() || negotiate::choose(accept.as_deref(), &["text/plain", JSON]) == Some(1)
 }
 
 async fn job(facade: &Facade, tenant: &Tenant, id: &JobId) -> Result<Arc<JobRecord>, Problem> {

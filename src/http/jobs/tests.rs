@@ -331,3 +331,62 @@ async fn tenants_do_not_meet() {
     assert_eq!(delete.status, 404);
     assert_eq!(client.get(&format!("{JOBS}/{}", id(1))).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_job_that_ended_just_before_it_was_dismissed_is_what_it_is() {
+    let memory = Memory::acme();
+    let client = Client::new(&memory);
+    accept(&client, 1).await;
+    memory.succeed_just_before(json!({"message": "hello"}));
+    let path = format!("{JOBS}/{}", id(1));
+    let answer = client.send("DELETE", &path, &[("accept", "application/json")], "").await;
+    assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("successful")));
+    assert_eq!(answer.json()["message"], "The job is successful");
+    assert_eq!(client.get(&format!("{path}/results")).await.json(), json!({"message": "hello"}));
+}
+
+#[tokio::test]
+async fn of_a_dismissed_job_no_results_are_promised() {
+    let memory = Memory::acme();
+    let client = Client::new(&memory);
+    accept(&client, 1).await;
+    memory.end("acme", &id(1), Phase::Dismissed);
+    let answer = client.get(&format!("{JOBS}/{}/results", id(1))).await;
+    assert_eq!((answer.status, &answer.json()["type"]), (404, &json!(crate::problem::types::RESULT_NOT_READY)));
+    insta::assert_snapshot!(answer.json()["detail"].as_str().unwrap(), @"the job `00000000-0000-4000-8000-000000000001` was dismissed: it has no results, and will have none");
+}
+
+/// Whoever asks for large answers and takes none of them fills the tenant's room, and nobody else's.
+#[tokio::test]
+async fn answers_that_nobody_takes_have_a_limit_i9() {
+    use crate::limits::{ANSWERS_MEMORY_OF_TENANT, RESULT_BYTE_MEMORY, RESULT_BYTES};
+    const { assert!(RESULT_BYTES * RESULT_BYTE_MEMORY <= ANSWERS_MEMORY_OF_TENANT) };
+    let memory = Memory::new(&["acme", "other"]);
+    for tenant in ["acme", "other"] {
+        memory.put(tenant, crate::testing::new_process("greet", crate::testing::PACKAGE), true);
+    }
+    let client = Client::new(&memory);
+    accept(&client, 1).await;
+    memory.succeed("acme", &id(1), json!({"message": "x".repeat(10 << 20)}));
+    let path = format!("{JOBS}/{}/results", id(1));
+    let mut untaken = Vec::new();
+    let refused = loop {
+        let response = client.ask("GET", &path, &[("accept", "application/json")], "").await;
+        if response.status() != 200 {
+            break response;
+        }
+        untaken.push(response);
+    };
+    assert_eq!((refused.status().as_u16(), untaken.len()), (503, 4));
+    assert_eq!(client.get("/other/ogc-api/jobs").await.status, 200);
+    untaken.pop();
+    assert_eq!(client.get(&path).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_made_up_folder_is_looked_for_once() {
+    let memory = Memory::acme();
+    let client = Client::new(&memory);
+    let path = "/acme/temp/a-a-a-a-a-a-a-a-a-a-a-a-a-a-a-a/x.log";
+    assert_eq!((client.get(path).await.status, memory.live_looks()), (404, 1));
+}

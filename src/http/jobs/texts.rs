@@ -60,15 +60,19 @@ async fn beginning(mut text: ByteStream) -> Result<String, Problem> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The job of a folder. Both ids may have dashes: the job is the one whose process makes the name whole.
+/// The job of a folder. Both ids may have dashes: the job is the one whose process makes the name whole. Only the likeliest
+/// one is looked for beyond what is at hand: every name that somebody makes up would be asked for a dozen times.
 async fn job_of(facade: &Facade, tenant: &Tenant, work: &str) -> Result<Option<Arc<JobRecord>>, Problem> {
-    for (process, id) in divisions(work).take(TEXT_FOLDER_TRIES) {
-        let Ok(id) = id.parse::<JobId>() else { continue };
-        if let Some(job) = facade.backend.job(tenant, &id).await?.filter(|job| job.process.as_str() == process) {
+    let ids = || divisions(work).filter_map(|(process, id)| Some((process, id.parse::<JobId>().ok()?)));
+    for (process, id) in ids().take(TEXT_FOLDER_TRIES) {
+        if let Some(job) = facade.backend.known_job(tenant, &id)?.filter(|job| job.process.as_str() == process) {
             return Ok(Some(job));
         }
     }
-    Ok(None)
+    match ids().next() {
+        Some((process, id)) => Ok(facade.backend.job(tenant, &id).await?.filter(|job| job.process.as_str() == process)),
+        None => Ok(None),
+    }
 }
 
 /// Ways to read `{processID}-{jobID}`: first the one that ends in a UUID, as jobs created here have.

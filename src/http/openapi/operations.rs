@@ -36,14 +36,14 @@ const HTML: &str = "text/html";
 
 /// Problems of anything that is read.
 const READ: &[u16] = &[400, 401, 403, 404, 406, 500, 503];
-/// Problems of results, which may be too large for one answer.
-const RESULTS: &[u16] = &[400, 401, 403, 404, 406, 413, 500, 503];
+/// Problems of results, which may be too large for one answer, or of a process that cannot run here.
+const RESULTS: &[u16] = &[400, 401, 403, 404, 406, 413, 500, 501, 503];
 /// Problems of anything that has a body.
 const WRITE: &[u16] = &[400, 401, 403, 404, 408, 409, 413, 415, 429, 500, 503];
 /// Problems of an execution.
-const RUN: &[u16] = &[400, 401, 403, 404, 406, 408, 413, 415, 429, 500, 503];
-/// Problems of a removal.
-const REMOVE: &[u16] = &[400, 401, 403, 404, 406, 409, 500, 503];
+const RUN: &[u16] = &[400, 401, 403, 404, 406, 408, 413, 415, 429, 500, 501, 503];
+/// Problems of a removal, which may have a body that nobody wants.
+const REMOVE: &[u16] = &[400, 401, 403, 404, 406, 408, 409, 413, 500, 503];
 
 /// Bodies of deployments (20-044).
 const PACKAGES: &[(&str, &str)] = &[
@@ -173,6 +173,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 ("application/cwl+yaml", "cwlText"),
                 ("application/cwl+json", "cwl"),
                 ("application/ogcapppkg+json", "ogcapppkg"),
+                (JSON, "package"),
                 (HTML, "page"),
             ],
         )],

@@ -87,8 +87,9 @@ pub(super) fn states() -> Json {
     json!({"type": "string", "enum": ["accepted", "running", "successful", "failed", "dismissed"]})
 }
 
+/// 18-062r2, `/req/job-list/duration-definition`: whole ones.
 fn seconds() -> Json {
-    json!({"type": "number", "minimum": 0})
+    json!({"type": "integer", "minimum": 0, "maximum": u32::MAX})
 }
 
 fn path(name: &str, description: &str, schema: Json) -> Json {

@@ -160,7 +160,12 @@ fn executions() -> Json {
                     "additionalProperties": {},
                 },
                 "outputs": map_of("output"),
-                "response": {"type": "string", "enum": ["raw", "document"], "default": "raw"},
+                "response": {
+                    "type": "string",
+                    "enum": ["raw", "document"],
+                    "description": "Without it a synchronous execution answers `raw`, and the results of an asynchronous \
+                                    one are a `document`",
+                },
                 "subscriber": schema("subscriber"),
             },
             "example": {"inputs": {"echoInput": "text"}},

@@ -1,6 +1,6 @@
 //! The definition and the router, against each other.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value as Json, json};
 
@@ -19,6 +19,7 @@ fn definition() -> &'static Json {
 
 /// A tenant with a process, a job that is over, and one that runs.
 struct Site {
+    memory: Arc<Memory>,
     client: Client,
     done: String,
     running: String,
@@ -29,6 +30,7 @@ async fn site() -> Site {
     memory.put("acme", new_process("fixed", PACKAGE), false);
     let job = || NewJob {
         process: "greet".parse().unwrap(),
+        version: None,
         package: None,
         inputs: json!({"message": "hello"}).as_object().unwrap().clone(),
         asked: Asked::default(),
@@ -40,7 +42,7 @@ async fn site() -> Site {
     memory.succeed("acme", &done, json!({"message": "hello"}));
     let running = memory.create(&acme, job()).await.unwrap().id.to_string();
     memory.start("acme", &running);
-    Site { client: Client::new(&memory), done, running }
+    Site { client: Client::new(&memory), memory, done, running }
 }
 
 impl Site {
@@ -260,4 +262,35 @@ async fn the_served_definition_names_the_tenant_it_is_of() {
     assert_eq!(text["servers"][0]["url"], "http://weir.test/other");
     let page = client.send("GET", "/other/ogc-api/api", &[("accept", "text/html")], "").await.text();
     assert!(page.contains("/processes/{processID}/execution"), "{page}");
+}
+
+#[tokio::test]
+async fn rare_answers_are_in_the_definition_too() {
+    let site = site().await;
+    let operation = |id: &str| OPERATIONS.iter().find(|operation| operation.id == id).unwrap();
+    let long = " ".repeat((16 << 20) + 1);
+    for id in ["undeploy", "dismiss"] {
+        let path = Site::path(operation(id), "greet", &site.running);
+        assert_eq!(site.ask(operation(id), &path, &[], long.clone()).await.status, 413);
+    }
+    let unsupported = || crate::backend::JobFailure {
+        class: "Unsupported".to_owned(),
+        message: "the embedded backend has no containers".to_owned(),
+        step: None,
+        exit_code: None,
+        stderr: None,
+    };
+    site.memory.change("acme", &site.running, |job| job.failure = Some(unsupported()));
+    site.memory.end("acme", &site.running, weir_api::Phase::Failed);
+    for id in ["getResults", "getResult"] {
+        let path = Site::path(operation(id), "greet", &site.running);
+        assert_eq!(site.ask(operation(id), &path, &[], String::new()).await.status, 501);
+    }
+    for (value, status) in [("60", 200), ("0.5", 400)] {
+        let path = format!("/acme/ogc-api/jobs?minDuration={value}&maxDuration={value}");
+        assert_eq!(site.ask(operation("getJobs"), &path, &[], String::new()).await.status, status);
+    }
+    for name in ["minDuration", "maxDuration"] {
+        assert_eq!(definition()["components"]["parameters"][name]["schema"]["type"], "integer");
+    }
 }

@@ -3,49 +3,37 @@
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
-use super::output::{Content, contents};
+use super::output::contents;
+use super::reading::Reading;
 use super::{Selection, Transmission, reference};
-use crate::Facade;
 use crate::backend::JobRecord;
 use crate::links::Base;
-use crate::names::Tenant;
 use crate::negotiate::JSON;
 use crate::problem::Problem;
 
 /// The document.
 pub async fn document(
-    facade: &Facade,
-    tenant: &Tenant,
+    reading: &Reading<'_>,
     base: &Base,
     job: &JobRecord,
     selection: &Selection,
 ) -> Result<Json, Problem> {
     let mut document = Map::new();
-    for output in contents(facade, tenant, job, selection).await? {
-        let value = match output.transmission {
-            Transmission::Reference => json!({
+    for output in contents(reading, job, selection).await? {
+        let (name, link) = (
+            output.name.clone(),
+            json!({
                 "href": reference(base, job, &output.name),
-                "type": output.content.media_type(),
+                "type": output.media_type(),
             }),
-            Transmission::Value => inline(output.content),
+        );
+        let value = match output.transmission {
+            Transmission::Reference => link,
+            Transmission::Value => output.inline().unwrap_or(link),
         };
-        document.insert(output.name, value);
+        document.insert(name, value);
     }
     Ok(Json::Object(document))
-}
-
-/// A value inside the document: objects are qualified (`qualifiedInputValue.yaml`), as the reference's clients read them,
-/// but for bounding boxes (`inputValueNoObject.yaml`).
-fn inline(content: Content) -> Json {
-    match content.into_json() {
-        object @ Json::Object(_) if !is_bbox(&object) => json!({"value": object}),
-        other => other,
-    }
-}
-
-fn is_bbox(object: &Json) -> bool {
-    let only = |members: &Map<String, Json>| members.keys().all(|name| matches!(name.as_str(), "bbox" | "crs"));
-    object.get("bbox").is_some_and(Json::is_array) && object.as_object().is_some_and(only)
 }
 
 /// The document as an answer.

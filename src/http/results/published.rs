@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value as Json;
 
-use crate::backend::{Backend, BackendError, ByteStream};
+use super::reading::Reading;
+use crate::backend::{BackendError, ByteStream};
 use crate::limits::{RESULT_BYTES, RESULT_DOCUMENT_BYTES, RESULT_READS_AT_ONCE};
-use crate::names::{JobId, Tenant};
+use crate::names::JobId;
 use crate::problem::Problem;
 
 /// What one job has published.
 pub struct Published<'a> {
-    backend: &'a dyn Backend,
-    tenant: &'a Tenant,
+    reading: &'a Reading<'a>,
     job: &'a JobId,
     /// Bytes of documents that may still be read.
     left: AtomicUsize,
@@ -21,13 +21,13 @@ pub struct Published<'a> {
 
 impl<'a> Published<'a> {
     /// By this job.
-    pub fn new(backend: &'a dyn Backend, tenant: &'a Tenant, job: &'a JobId) -> Self {
-        Self { backend, tenant, job, left: AtomicUsize::new(RESULT_BYTES) }
+    pub fn new(reading: &'a Reading<'a>, job: &'a JobId) -> Self {
+        Self { reading, job, left: AtomicUsize::new(RESULT_BYTES) }
     }
 
     /// A file of any size.
     pub async fn stream(&self, location: &str) -> Result<ByteStream, BackendError> {
-        self.backend.read_result(self.tenant, self.job, location).await
+        self.reading.facade.backend.read_result(self.reading.tenant, self.job, location).await
     }
 
     /// A JSON document; `None`: the job has not published it.
@@ -47,6 +47,7 @@ impl<'a> Published<'a> {
             if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
                 return Err(Problem::too_large("the result as a whole", RESULT_BYTES));
             }
+            self.reading.take_text(chunk.len())?;
         }
         serde_json::from_slice(&bytes)
             .map(Some)

@@ -9,31 +9,29 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::Value as Json;
 
 use super::multipart::{self, Part};
-use super::output::{Content, Output, contents};
+use super::offer::TEXT;
+use super::output::{Content, Given, Output, contents};
 use super::published::Published;
+use super::reading::Reading;
 use super::{Selection, Transmission, reference};
-use crate::Facade;
 use crate::backend::{ByteStream, JobRecord};
 use crate::links::Base;
-use crate::names::Tenant;
 use crate::problem::Problem;
 
 /// One value: itself, and nothing of null. Several: a part each. Only references: 204 and a `Link` each.
 pub async fn answer(
-    facade: &Facade,
-    tenant: &Tenant,
+    reading: &Reading<'_>,
     base: &Base,
     job: &JobRecord,
     selection: &Selection,
 ) -> Result<Response, Problem> {
-    let outputs = contents(facade, tenant, job, selection).await?;
-    give(facade, tenant, base, job, outputs).await
+    let outputs = contents(reading, job, selection).await?;
+    give(reading, base, job, outputs).await
 }
 
 /// These outputs.
 pub async fn give(
-    facade: &Facade,
-    tenant: &Tenant,
+    reading: &Reading<'_>,
     base: &Base,
     job: &JobRecord,
     outputs: Vec<Output>,
@@ -44,12 +42,14 @@ pub async fn give(
     if let [Output { content: Content::Value(Json::Null), .. }] = outputs[..] {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let published = Published::new(facade.backend.as_ref(), tenant, &job.id);
+    let published = Published::new(reading, &job.id);
     let mut parts = Vec::new();
-    for Output { name, transmission, content } in outputs {
-        let media_type = media_type(&content);
+    for output in outputs {
+        let (name, transmission) = (output.name.clone(), output.transmission);
+        let (given, media_type) = output.given();
+        let media_type = if matches!(given, Given::File(_)) { media_type } else { with_charset(media_type) };
         let part = match transmission {
-            Transmission::Value => Part { body: body(&published, content).await?, media_type, location: None, name },
+            Transmission::Value => Part { body: body(&published, given).await?, media_type, location: None, name },
             Transmission::Reference => {
                 let location = Some(reference(base, job, &name));
                 Part { body: stream::empty().boxed(), media_type, location, name }
@@ -67,20 +67,18 @@ pub async fn give(
     })
 }
 
-fn media_type(content: &Content) -> String {
-    match content {
-        Content::Value(Json::String(_)) => "text/plain; charset=utf-8".to_owned(),
-        other => other.media_type().to_owned(),
-    }
+/// Texts of our own are UTF-8.
+fn with_charset(media_type: String) -> String {
+    if media_type == TEXT { format!("{TEXT}; charset=utf-8") } else { media_type }
 }
 
-async fn body(published: &Published<'_>, content: Content) -> Result<ByteStream, Problem> {
-    let text = match content {
-        Content::File { location, .. } => return Ok(published.stream(&location).await?),
-        Content::Value(Json::String(text)) => text,
-        Content::Value(other) | Content::Features(other) => other.to_string(),
+async fn body(published: &Published<'_>, given: Given) -> Result<ByteStream, Problem> {
+    let bytes = match given {
+        Given::File(location) => return Ok(published.stream(&location).await?),
+        Given::Bytes(bytes) => bytes,
+        Given::Json(value) => value.to_string().into_bytes(),
     };
-    Ok(stream::iter([Ok(Bytes::from(text))]).boxed())
+    Ok(stream::iter([Ok(Bytes::from(bytes))]).boxed())
 }
 
 fn one(part: Part) -> Response {
@@ -98,7 +96,7 @@ fn references(base: &Base, job: &JobRecord, outputs: &[Output]) -> Response {
     let mut headers = HeaderMap::new();
     for output in outputs {
         let href = reference(base, job, &output.name);
-        let media_type = output.content.media_type().replace('"', "");
+        let media_type = output.media_type().replace('"', "");
         let link =
             format!("<{href}>; rel=\"item\"; type=\"{media_type}\"; title=\"{}\"", multipart::plain(&output.name));
         if let Ok(link) = HeaderValue::from_str(&link) {

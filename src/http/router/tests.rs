@@ -1,7 +1,13 @@
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::json;
+use weir_api::limits::DOCUMENT_FETCH_SECONDS_MAX;
 
 use crate::backend::BackendError;
 use crate::cors::Origins;
+use crate::fetcher::{FetchError, Fetched, Fetcher};
+use crate::limits::{ANSWER_TIME, PACKAGE_FETCH_TIME, REFERENCES_AT_ONCE, REFERENCES_MAX, SYNC_TIME};
 use crate::testing::{Client, Memory, PACKAGE, World, new_process};
 use crate::{Facade, Settings};
 
@@ -308,4 +314,56 @@ async fn what_a_backend_cannot_do_is_said_with_its_status() {
         statuses.push((answer.status, answer.header("retry-after").to_owned()));
     }
     assert_eq!(statuses, [(503, "5".to_owned()), (500, String::new()), (429, "7".to_owned())]);
+}
+
+#[tokio::test]
+async fn caches_know_that_answers_vary_by_what_is_accepted() {
+    let client = acme();
+    for (path, status) in [
+        ("/acme/ogc-api/processes", 200),
+        ("/acme/ogc-api/processes/greet/package", 200),
+        ("/acme/ogc-api/api", 200),
+        ("/acme/ogc-api/processes/none", 404),
+        ("/nothing", 404),
+    ] {
+        let answer = client.send("GET", path, &[], "").await;
+        assert_eq!((answer.status, answer.header("vary")), (status, "Accept"), "{path}");
+    }
+    let lines = [("accept", "image/png"), ("accept", "text/html")];
+    let answer = client.send("GET", "/acme/ogc-api/processes", &lines, "").await;
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+}
+
+/// A world in which nothing ever comes.
+struct Silence;
+
+#[async_trait::async_trait]
+impl Fetcher for Silence {
+    async fn get(&self, _: &str, _: usize) -> Result<Fetched, FetchError> {
+        std::future::pending().await
+    }
+
+    async fn post_json(&self, _: &str, _: &serde_json::Value) -> Result<(), FetchError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_too_long_is_answered_503() {
+    let memory = Memory::acme();
+    let client = Client::of(Facade::new(Arc::clone(&memory) as _, Arc::new(Silence), Settings::default()));
+    let body = json!({"inputs": {"message": {"href": "https://x.example/never"}}}).to_string();
+    let headers = [("content-type", "application/json"), ("accept", "application/json")];
+    let began = tokio::time::Instant::now();
+    let answer = client.send("POST", "/acme/ogc-api/processes/greet/execution", &headers, body).await;
+    assert_eq!((answer.status, began.elapsed()), (503, ANSWER_TIME));
+    assert_eq!((answer.header("content-type"), answer.header("retry-after")), ("application/json", "5"));
+    assert!(answer.json()["detail"].as_str().unwrap().contains("within 240 s"), "{}", answer.text());
+    assert!(memory.job_ids("acme").is_empty());
+}
+
+#[test]
+fn the_time_for_an_answer_is_enough_for_all_that_a_handler_waits_for() {
+    let references = DOCUMENT_FETCH_SECONDS_MAX * REFERENCES_MAX.div_ceil(REFERENCES_AT_ONCE) as u64;
+    assert!(Duration::from_secs(references) + SYNC_TIME < ANSWER_TIME && PACKAGE_FETCH_TIME < ANSWER_TIME);
 }

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, Request};
+use axum::response::Response;
 use bytes::Bytes;
 use serde_json::Value as Json;
 use tower::ServiceExt as _;
@@ -48,6 +49,13 @@ impl Client {
 
     /// Any request, to the host `weir.test`.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        let (parts, body) = self.ask(method, path, headers, body).await.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap_or_else(|error| panic!("{error}"));
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// The same, but nothing of the answer's body is taken.
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
         let mut request = Request::builder().method(method).uri(path);
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             request = request.header(HOST, "weir.test");
@@ -57,9 +65,7 @@ impl Client {
         }
         let request = request.body(body.into()).unwrap_or_else(|error| panic!("{error}"));
         let Ok(response) = self.router.clone().oneshot(request).await;
-        let (parts, body) = response.into_parts();
-        let body = to_bytes(body, usize::MAX).await.unwrap_or_else(|error| panic!("{error}"));
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        response
     }
 }
 

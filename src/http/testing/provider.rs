@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test whose provider cannot be made fails")]
 
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
@@ -15,6 +15,7 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Value as Json, json};
+use tokio::sync::oneshot::Receiver;
 
 use super::lock;
 use crate::auth::OidcSettings;
@@ -93,6 +94,7 @@ struct Served {
     issuer: String,
     asked: u32,
     is_down: bool,
+    slow: Option<Receiver<()>>,
 }
 
 impl Provider {
@@ -104,8 +106,15 @@ impl Provider {
             axum::Json(json!({"issuer": issuer, "jwks_uri": format!("{issuer}/keys")}))
         };
         let keys_of = async |State(served): Shared| {
-            let mut served = lock(&served);
-            served.asked += 1;
+            let slow = {
+                let mut served = lock(&served);
+                served.asked += 1;
+                served.slow.take()
+            };
+            if let Some(slow) = slow {
+                slow.await.unwrap();
+            }
+            let served = lock(&served);
             if served.is_down {
                 Err(StatusCode::SERVICE_UNAVAILABLE)
             } else {
@@ -157,9 +166,21 @@ impl Provider {
         lock(&self.served).is_down = is_down;
     }
 
+    /// The next request for its keys is answered when something comes from there.
+    pub fn wait_for(&self, slow: Receiver<()>) {
+        lock(&self.served).slow = Some(slow);
+    }
+
     /// From now on its configuration names another issuer.
     pub fn claim_to_be(&self, issuer: &str) {
         issuer.clone_into(&mut lock(&self.served).issuer);
+    }
+
+    /// Waits until its keys were asked for so many times.
+    pub async fn is_asked(&self, times: u32) {
+        while self.asked() < times {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// How often its keys were asked for.

@@ -245,20 +245,9 @@ impl Embedded {
         // In the order in which they were accepted, whoever's they are.
         unfinished.sort_by_key(|(_, job)| job.live.record().created);
         for (tenant, job) in unfinished {
-            self.start(tenant, job);
+            start(tenant, job, self.stopped.subscribe());
         }
         Ok(())
-    }
-
-    fn start(&self, tenant: Arc<TenantJobs>, job: Unfinished) {
-        let mut stopped = self.stopped.subscribe();
-        tokio::spawn(async move {
-            tokio::select! {
-                biased;
-                _ = stopped.wait_for(|stopped| *stopped) => {}
-                () = tenant.run(job) => {}
-            }
-        });
     }
 
     /// A tenant that has something. Looking for one creates nothing.
@@ -340,6 +329,17 @@ async fn upkeep(embedded: Weak<Embedded>) {
     }
 }
 
+/// Runs a job until it is over, or the backend stops.
+fn start(tenant: Arc<TenantJobs>, job: Unfinished, mut stopped: watch::Receiver<bool>) {
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+            () = tenant.run(job) => {}
+        }
+    });
+}
+
 fn run_of(id: &JobId) -> Result<RunId, BackendError> {
     id.as_str().parse().map_err(|_| BackendError::NotFound(format!("job `{id}`")))
 }
@@ -354,9 +354,9 @@ impl Backend for Embedded {
         if *self.stopped.borrow() { Err("weir is stopping".to_owned()) } else { Ok(()) }
     }
 
-    async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError> {
+    async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, BackendError> {
         let known = self.known(tenant).filter(|_| self.allows(tenant));
-        Ok(known.map(|known| known.processes.all()).unwrap_or_default())
+        Ok(known.map(|known| known.processes.ids()).unwrap_or_default())
     }
 
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
@@ -387,13 +387,22 @@ impl Backend for Embedded {
         }
         let known = self.known_or_new(tenant).await?;
         let process = known.processes.get(&job.process);
-        let job = known.accept(job, process).await?;
-        let record = job.live.record();
-        self.start(known, job);
-        Ok(record)
+        let stopped = self.stopped.subscribe();
+        // Goes on when the client does not wait: what is durable must run.
+        let accepted = tokio::spawn(async move {
+            let job = known.accept(job, process).await?;
+            let record = job.live.record();
+            start(known, job, stopped);
+            Ok(record)
+        });
+        accepted.await.map_err(|error| BackendError::Internal(error.to_string()))?
     }
 
     async fn job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
+        self.known_job(tenant, id)
+    }
+
+    fn known_job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
         let known = self.known(tenant).filter(|_| self.allows(tenant));
         Ok(known.and_then(|known| known.jobs.get(id)).map(|job| job.record()))
     }

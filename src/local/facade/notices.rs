@@ -48,7 +48,7 @@ impl Notices {
 
 /// Whether somebody wants to know that the job is in its phase.
 pub fn is_wanted(job: &JobRecord) -> bool {
-    let Some(Subscriber { success_uri, in_progress_uri, failed_uri }) = &job.subscriber else { return false };
+    let Some(Subscriber { success_uri, in_progress_uri, failed_uri, .. }) = &job.subscriber else { return false };
     match job.phase {
         // Whoever dismisses a job knows it.
         Phase::Accepted | Phase::Dismissed => false,

@@ -9,13 +9,14 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use libtest_mimic::Trial;
 use serde_json::{Map, Value as Json, json};
 use weir_api::Phase;
 use weir_cwl::load::NoFetch;
 use weir_http::backend::{
-    Asked, Backend, BackendError, ByteStream, Deployed, JobId, JobRecord, NewJob, NewProcess, Subscriber, Tenant,
+    Asked, Backend, BackendError, ByteStream, Deployed, JobId, JobRecord, NewJob, NewProcess, ProcessId, Subscriber,
+    Tenant,
 };
 use weir_local::facade::results::BUCKET;
 use weir_local::facade::{DirLock, Embedded, FacadeSettings, OpenError};
@@ -31,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
         a_deployed_process_is_durable_and_each_tenant_has_its_own,
         water_bodies_become_results_in_the_store,
         accepted_jobs_survive_kill_9,
+        a_job_whose_client_went_away_runs,
         a_dismissed_job_stops_its_processes_and_can_be_removed,
         fifty_jobs_run_four_at_a_time_and_more_are_refused,
         tenants_do_not_meet,
@@ -132,6 +134,7 @@ fn job(process: &str, inputs: Json) -> NewJob {
     let Json::Object(inputs) = inputs else { panic!() };
     NewJob {
         process: process.parse().unwrap(),
+        version: None,
         package: None,
         inputs,
         asked: Asked { outputs: Some(Map::new()), ..Asked::default() },
@@ -190,11 +193,9 @@ fn a_deployed_process_is_durable_and_each_tenant_has_its_own() {
         drop(opened);
 
         let again = open(&world.dir(), |_| {}).await;
-        let ids = |processes: Vec<Arc<weir_http::backend::ProcessRecord>>| {
-            processes.iter().map(|process| process.id.to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(ids(again.backend.processes(&acme).await.unwrap()), ["waits", long.as_str()]);
-        assert!(again.backend.processes(&other).await.unwrap().is_empty());
+        let ids = again.backend.process_ids(&acme).await.unwrap();
+        assert_eq!(ids.iter().map(ProcessId::as_str).collect::<Vec<_>>(), ["waits", long.as_str()]);
+        assert!(again.backend.process_ids(&other).await.unwrap().is_empty());
         let waits = again.backend.process(&acme, &"waits".parse().unwrap()).await.unwrap().unwrap();
         assert_eq!((waits.deployed.cwl.as_str(), waits.mutable), (changed.as_str(), true));
         assert_eq!(waits.description["id"], "waits");
@@ -320,6 +321,37 @@ fn accepted_jobs_survive_kill_9() {
         assert_eq!(said, "waiting\n--- weir: attempt 1, incarnation 2 ---\nwaiting\n");
     });
     wait_for("nothing is left running", || processes_of(&world.path()).is_empty());
+}
+
+fn a_job_whose_client_went_away_runs() {
+    let world = World::new();
+    let acme = tenant("acme");
+    fs::write(world.path().join("go"), "").unwrap();
+    world.runtime.block_on(async {
+        let opened = open(&world.dir(), |settings| settings.unfinished_max = 1).await;
+        opened.backend.deploy(&acme, process("waits", WAITS)).await.unwrap();
+        for name in ["a", "b"] {
+            let inputs = json!({"folder": world.path(), "name": name});
+            let mut request = Box::pin(opened.backend.create(&acme, job("waits", inputs)));
+            assert!((&mut request).now_or_never().is_none());
+            drop(request);
+            let deadline = Instant::now() + Duration::from_secs(30);
+            let id = loop {
+                let newest = jobs(&opened, &acme)
+                    .await
+                    .into_iter()
+                    .next()
+                    .filter(|_| world.path().join(format!("started-{name}")).exists());
+                if let Some(id) = newest {
+                    break id.parse::<JobId>().unwrap();
+                }
+                assert!(Instant::now() < deadline, "the job does not run");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            };
+            // Its place is free again: the next one is accepted.
+            assert_eq!(finished(&opened, &acme, &id).await.phase, Phase::Successful);
+        }
+    });
 }
 
 fn a_dismissed_job_stops_its_processes_and_can_be_removed() {
@@ -504,7 +536,7 @@ fn broken_files_harm_only_themselves() {
         fs::create_dir(own.join("jobs/not a job")).unwrap();
 
         let again = open(&world.dir(), |_| {}).await;
-        assert_eq!(again.backend.processes(&acme).await.unwrap().len(), 1);
+        assert_eq!(again.backend.process_ids(&acme).await.unwrap().len(), 1);
         assert_eq!(jobs(&again, &acme).await.len(), 3);
         for id in &ids {
             let record = finished(&again, &acme, id).await;
@@ -560,7 +592,8 @@ fn a_subscriber_is_told_once_also_after_a_restart() {
         opened.backend.deploy(&acme, process("waits", WAITS)).await.unwrap();
         let mut wanted = job("waits", json!({"folder": world.path(), "name": "a"}));
         let url = |name: &str| Some(format!("https://example.org/{name}"));
-        wanted.subscriber = Some(Subscriber { success_uri: url("s"), in_progress_uri: url("p"), failed_uri: None });
+        wanted.subscriber =
+            Some(Subscriber { success_uri: url("s"), in_progress_uri: url("p"), failed_uri: None, origin: None });
         let id = opened.backend.create(&acme, wanted).await.unwrap().id.clone();
         let first = opened.backend.next_notice().await.unwrap();
         assert_eq!((first.tenant.as_str(), &first.job.id, first.job.phase), ("acme", &id, Phase::Running));
