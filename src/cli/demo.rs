@@ -1,10 +1,12 @@
-//! `weir demo`: the example package, its inputs and its scenes in a folder, then exactly what `weir run` does.
+//! `weir demo`: the example package, its inputs and its scenes in a folder, then exactly what `weir run` does. The same inputs
+//! stand beside as an execute request, for `weir serve --local`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use serde_json::json;
 
 use super::{DemoArgs, documents, paths, run};
 
@@ -53,7 +55,7 @@ fn write_example(dir: &Path) -> Result<Example> {
     };
     create(dir)?;
     let absolute = dir.canonicalize().with_context(|| format!("cannot resolve {}", dir.display()))?;
-    let mut items = String::new();
+    let mut items = Vec::new();
     for scene in &SCENES {
         let folder = absolute.join("scenes").join(scene.id);
         create(&folder)?;
@@ -62,16 +64,31 @@ fn write_example(dir: &Path) -> Result<Example> {
         for (name, content) in scene.assets {
             write(&folder.join(name), content)?;
         }
-        let _ = writeln!(items, "  - {}", documents::file_url(&item)?);
+        items.push(documents::file_url(&item)?);
     }
     let example = Example { package: dir.join("water-bodies.cwl"), inputs: dir.join("inputs.yaml") };
     write(&example.package, PACKAGE.as_bytes())?;
-    let inputs = format!(
-        "# Two overlapping Landsat 7 scenes; the area of interest is minx,miny,maxx,maxy in EPSG:4326.\n\
-         stac_items:\n{items}aoi: \"{AREA_OF_INTEREST}\"\nepsg: EPSG:4326\nbands: [green, nir]\n"
-    );
-    write(&example.inputs, inputs.as_bytes())?;
+    write(&example.inputs, inputs(&items).as_bytes())?;
+    write(&dir.join("execute.json"), execute_request(&items).as_bytes())?;
     Ok(example)
+}
+
+/// What `weir run` reads.
+fn inputs(items: &[String]) -> String {
+    let mut list = String::new();
+    for item in items {
+        let _ = writeln!(list, "  - {item}");
+    }
+    format!(
+        "# Two overlapping Landsat 7 scenes; the area of interest is minx,miny,maxx,maxy in EPSG:4326.\n\
+         stac_items:\n{list}aoi: \"{AREA_OF_INTEREST}\"\nepsg: EPSG:4326\nbands: [green, nir]\n"
+    )
+}
+
+/// The same as the body of an OGC execution.
+fn execute_request(items: &[String]) -> String {
+    let inputs = json!({"stac_items": items, "aoi": AREA_OF_INTEREST, "epsg": "EPSG:4326", "bands": ["green", "nir"]});
+    format!("{:#}\n", json!({"inputs": inputs}))
 }
 
 /// What the user would type for this program: its path if it was called by one, as `cargo run` does.

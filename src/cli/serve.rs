@@ -32,6 +32,7 @@ const EXAMPLE_TENANT: &str = "acme";
 /// Headers of the requests that are shown.
 const JSON: &str = "-H 'Content-Type: application/json'";
 const CWL: &str = "-H 'Content-Type: application/cwl+yaml'";
+const ASYNC: &str = "-H 'Prefer: respond-async'";
 const TOKEN: &str = " -H \"Authorization: Bearer $TOKEN\"";
 
 /// Options of `weir serve`.
@@ -42,10 +43,10 @@ pub struct ServeArgs {
     pub local: PathBuf,
     /// Where the OGC API listens; port 0 takes a free one and prints it. Who reaches it can run programs as you, unless
     /// --oidc-issuer says whose tokens that takes
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = socket_address)]
     pub listen: SocketAddr,
     /// Where the results can be read by S3
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000", value_parser = socket_address)]
     pub s3_listen: SocketAddr,
     /// Serve this tenant; may be repeated [default: any]
     #[arg(long, value_name = "NAME")]
@@ -152,8 +153,15 @@ fn open_store(dir: &Path, keys: &Keys, fsync: bool) -> Result<Server> {
     Server::open(settings).with_context(|| format!("cannot open the store in {}", dir.display()))
 }
 
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write ADDRESS:PORT, e.g. 127.0.0.1:8080".to_owned())
+}
+
 /// Refuses wrong options before anything is touched.
 fn check(args: &ServeArgs) -> Result<()> {
+    if args.local.exists() && !args.local.is_dir() {
+        bail!("--local {}: this is a file, not a directory", args.local.display());
+    }
     facade_settings(args, args.listen)?;
     guarded(args)?;
     args.oidc.provider()?.map(bearer).transpose()?;
@@ -254,7 +262,7 @@ fn greeting(
     let base = base.trim_end_matches('/');
     let root = format!("{base}/{tenant}/ogc-api");
     let any = if args.tenant.is_empty() {
-        format!(" (any name in place of `{tenant}`: each is a tenant)")
+        format!(" (any name of a-z, 0-9 and - in place of `{tenant}`: each is a tenant)")
     } else {
         String::new()
     };
@@ -274,15 +282,30 @@ fn greeting(
         format!("  results  s3://{BUCKET} at {s3_url}, region us-east-1; keys: {}", keys.path().display()),
     ];
     lines.extend(pairs);
+    // Of a pair that is known already the secret half is in the file alone.
+    let (access_key, secret_key) = new_keys
+        .iter()
+        .find(|key| key.tenant.as_str() == tenant)
+        .map_or(("…", "…"), |key| (key.access_key.as_str(), key.secret_key.as_str()));
+    let job = format!("{root}/jobs/<jobID>");
     lines.extend([
         String::new(),
         invitation,
         format!(
-            "  curl{token} '{root}/processes/echo/execution' {JSON} -d '{{\"inputs\": {{\"echoInput\": \"hello\"}}}}'"
+            "  curl{token} '{root}/processes/echo/execution' {JSON} -d '{{\"inputs\": {{\"echoInput\": \"hello\"}}, \
+             \"outputs\": {{\"echoInput\": {{}}}}}}'"
         ),
         "Deploy a package of your own, or the one that `weir demo` writes, and look at it:".to_owned(),
         format!("  curl{token} '{root}/processes' {CWL} --data-binary @weir-demo/water-bodies.cwl"),
         format!("  curl{token} '{root}/processes/water-bodies'"),
+        "Execute it; the answer names the job. Look at that, and at its results once it is successful:".to_owned(),
+        format!("  curl{token} -i '{root}/processes/water-bodies/execution' {JSON} {ASYNC} -d @weir-demo/execute.json"),
+        format!("  curl{token} '{job}'"),
+        format!("  curl{token} '{job}/results'"),
+        format!(
+            "  AWS_ACCESS_KEY_ID={access_key} AWS_SECRET_ACCESS_KEY={secret_key} AWS_REGION=us-east-1 \
+             aws --endpoint-url {s3_url} s3 ls s3://{BUCKET}/<jobID>/"
+        ),
         "Ctrl-C stops; jobs that run go on at the next start.".to_owned(),
     ]);
     lines

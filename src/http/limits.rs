@@ -178,3 +178,6 @@ pub const NOTICE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Bytes of a log that its page shows; the text itself has all of it.
 pub const TEXT_SHOWN_BYTES: usize = 1 << 20;
+
+/// Seconds after which the page of a job that is not over asks again.
+pub const REFRESH_SECONDS: u32 = 5;

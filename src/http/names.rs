@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Bytes of a process id at most.
 pub const PROCESS_ID_LENGTH_MAX: usize = 253;
 
+/// What a tenant's name consists of.
+pub const TENANT_RULE: &str = "at most 63 of a-z, 0-9 and -, beginning and ending with a letter or digit";
+
 /// A name that is not allowed, with the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not {rule}")]

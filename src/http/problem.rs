@@ -14,6 +14,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::backend::BackendError;
 use crate::limits::{PROBLEM_BYTES, RETRY_SECONDS};
+use crate::links::Base;
 use crate::negotiate::{self, JSON};
 use crate::pages;
 
@@ -201,9 +202,10 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, types::NO_APPLICABLE_CODE, "Forbidden", detail)
     }
 
-    /// 405 with what would be allowed: `GET, HEAD`.
+    /// 405 with what would be allowed: `GET, HEAD`. What takes POST alone is an execution.
     pub fn method_not_allowed(allowed: &str) -> Self {
-        let detail = format!("this method is not for this resource; there are {allowed}");
+        let how = if allowed == "OPTIONS, POST" { ": POST {\"inputs\": …} here" } else { "" };
+        let detail = format!("this method is not for this resource; there are {allowed}{how}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, types::NO_APPLICABLE_CODE, "Method not allowed", detail)
             .with_header(ALLOW, allowed)
     }
@@ -285,6 +287,7 @@ pub async fn render(request: Request, next: Next) -> Response {
     let asked = negotiate::asked_by_query(request.uri());
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
+    let base = response.extensions_mut().remove::<Base>();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         None if is_plain_refusal(&response) => {
@@ -296,7 +299,7 @@ pub async fn render(request: Request, next: Next) -> Response {
     };
     let problem = if problem.instance.is_none() { problem.about(path) } else { problem };
     let (media_type, body) = match form(accept.as_deref(), asked) {
-        Form::Html => (negotiate::HTML, pages::problem(&problem).into_string()),
+        Form::Html => (negotiate::HTML, pages::problem(&problem, base.as_ref()).into_string()),
         Form::Json => (JSON, problem.document().to_string()),
         Form::Problem => (PROBLEM_JSON, problem.document().to_string()),
     };

@@ -154,7 +154,7 @@ fn failed(job: &JobRecord) -> Problem {
     if let Some(code) = exit_code.filter(|code| !message.contains(&format!("exit code {code}"))) {
         detail = format!("{detail} (exit code {code})");
     }
-    if let Some(stderr) = stderr.as_ref().filter(|stderr| !message.contains(stderr.as_str())) {
+    if let Some(stderr) = stderr {
         detail = format!("{detail}\n{stderr}");
     }
     Problem::new(status, type_, "The job has failed", detail)

@@ -58,7 +58,7 @@ fn routes(facade: Arc<Facade>) -> Router {
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), body::read))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&facade), tenant::admit))
         .route_layer(middleware::from_fn(name_route))
-        .fallback(async || Problem::not_found("such resource"))
+        .fallback(tenant::nothing_here)
         .with_state(facade)
 }
 

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::links::{self, Base};
-use crate::names::{JobId, ProcessId, Tenant};
+use crate::names::{JobId, ProcessId, TENANT_RULE, Tenant};
 use crate::problem::Problem;
 use crate::{Facade, body};
 
@@ -34,8 +34,12 @@ pub async fn admit(State(facade): State<Arc<Facade>>, request: Request, next: Ne
     let (mut parts, body) = request.into_parts();
     match scope(&facade, &parts).await {
         Ok(scope) => {
+            let base = scope.base.clone();
             parts.extensions.insert(scope);
-            next.run(Request::from_parts(parts, body)).await
+            let mut response = next.run(Request::from_parts(parts, body)).await;
+            // The page of a problem leads back to it.
+            response.extensions_mut().insert(base);
+            response
         }
         Err(problem) => {
             body::discard(body).await;
@@ -45,8 +49,7 @@ pub async fn admit(State(facade): State<Arc<Facade>>, request: Request, next: Ne
 }
 
 async fn scope(facade: &Facade, request: &Parts) -> Result<Scope, Problem> {
-    let name = request.uri.path().split('/').nth(1).unwrap_or_default();
-    let tenant: Tenant = name.parse().map_err(|_| Problem::not_found("such tenant"))?;
+    let tenant = first_segment(request).map_err(|rule| Problem::not_found(&format!("such tenant: {rule}")))?;
     if let Some(bearer) = &facade.bearer {
         // Before anything is said of the tenant.
         bearer.admit(&request.headers, &tenant).await?;
@@ -57,14 +60,38 @@ async fn scope(facade: &Facade, request: &Parts) -> Result<Scope, Problem> {
     if facade.settings.loopback_only {
         links::must_be_loopback(&request.headers)?;
     }
+    let base = base(facade, request, &tenant)?;
+    Ok(Scope { tenant, base })
+}
+
+/// The tenant that a path begins with, or the rule that its first segment breaks.
+fn first_segment(request: &Parts) -> Result<Tenant, String> {
+    let name = request.uri.path().split('/').nth(1).unwrap_or_default();
+    name.parse().map_err(|_| format!("its name would have {TENANT_RULE}"))
+}
+
+fn base(facade: &Facade, request: &Parts, tenant: &Tenant) -> Result<Base, Problem> {
     let origin = if let Some(url) = &facade.settings.public_url {
         url.clone()
     } else {
         let peer = request.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         links::origin(&request.headers, &request.uri, peer, &facade.settings.trusted_proxies)?
     };
-    let base = Base::new(&origin, &tenant);
-    Ok(Scope { tenant, base })
+    Ok(Base::new(&origin, tenant))
+}
+
+/// What is answered where there is nothing: where the API is. Whether there is such a tenant is not looked at.
+pub async fn nothing_here(State(facade): State<Arc<Facade>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let Ok(tenant) = first_segment(&parts) else {
+        return Problem::not_found("such resource: the API is at /<tenant>/ogc-api").into_response();
+    };
+    let problem = Problem::not_found(&format!("such resource: the API is at /{tenant}/ogc-api"));
+    let mut response = problem.into_response();
+    if let Ok(base) = base(&facade, &parts, &tenant) {
+        response.extensions_mut().insert(base);
+    }
+    response
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Scope {

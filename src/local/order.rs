@@ -172,7 +172,7 @@ fn process(
     };
     check_size(&order.argv)?;
     let path = env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path.as_str());
-    let program = find_program(context, arg0, path, out).ok_or_else(|| not_found(context, tool, order, arg0, path))?;
+    let program = find_program(context, arg0, path, out).ok_or_else(|| not_found(context, tool, order, arg0))?;
     let sink = |name: &Option<String>| -> Result<Sink, Refusal> {
         let Some(name) = name else { return Ok(Sink::Append(log.to_owned())) };
         own_place(out, name).map(Sink::File)
@@ -262,20 +262,21 @@ fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-fn not_found(context: &Context, tool: &CommandLineTool, order: &WorkOrder, name: &str, path: &str) -> Refusal {
-    let place =
-        if name.contains('/') { "is no executable file".to_owned() } else { format!("is not in PATH ({path})") };
+fn not_found(context: &Context, tool: &CommandLineTool, order: &WorkOrder, name: &str) -> Refusal {
+    let place = if name.contains('/') { "is no executable file" } else { "is not in PATH" };
     let message = format!("tool `{}`: program `{name}` {place}", tool.header.id);
     match order.docker.as_ref().and_then(|(docker, _)| image(docker)) {
         Some(image) if context.settings.images.get(image).is_some() => {
             let advice = format!(
-                "{message}; it stands for the image `{image}`: map that to a program that is there (--map-image)"
+                "{message}; it stands for the image `{image}`: map that to a program that is there, by \
+                 --map-image {image}=COMMAND"
             );
             Refusal::new(FailureClass::Unsupported, advice)
         }
         Some(image) => {
             let advice = format!(
-                "{message}; it belongs to the image `{image}`, which is not mapped to a local program (--map-image)"
+                "{message}; it belongs to the image `{image}`, which stands for no program of this machine: say which \
+                 by --map-image {image}=COMMAND, or install `{name}`"
             );
             Refusal::new(FailureClass::Unsupported, advice)
         }

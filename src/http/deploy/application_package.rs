@@ -110,10 +110,16 @@ fn no_json(text: &str, error: &JsonError) -> Problem {
 fn object(text: &str) -> Result<Map<String, Json>, Problem> {
     match serde_json::from_str(text) {
         Ok(Json::Object(object)) => Ok(object),
-        Ok(_) => Err(Problem::invalid_parameter("", "not a JSON object", "send {\"executionUnit\": …}")),
-        Err(error) => {
-            Err(Problem::invalid_parameter("", format_args!("not JSON: {error}"), "send {\"executionUnit\": …}"))
-        }
+        Ok(_) => Err(Problem::invalid_parameter(
+            "",
+            "not a JSON object",
+            "send {\"executionUnit\": …}; CWL in YAML is sent as application/cwl+yaml",
+        )),
+        Err(error) => Err(Problem::invalid_parameter(
+            "",
+            format_args!("not JSON: {error}"),
+            "send {\"executionUnit\": …}; CWL in YAML is sent as application/cwl+yaml",
+        )),
     }
 }
 
@@ -277,7 +283,7 @@ mod tests {
         /executionUnit/value: neither a text nor an object
         ");
         let no_json = Sent::parse(Content::ApplicationPackage, "{\n  a".to_owned()).unwrap_err();
-        insta::assert_snapshot!(no_json.detail, @r#"the body: not JSON: key must be a string at line 2 column 3; send {"executionUnit": …}"#);
+        insta::assert_snapshot!(no_json.detail, @r#"the body: not JSON: key must be a string at line 2 column 3; send {"executionUnit": …}; CWL in YAML is sent as application/cwl+yaml"#);
         assert_eq!(Sent::parse(Content::Cwl, " \n".to_owned()).unwrap_err().status, 400);
     }
 

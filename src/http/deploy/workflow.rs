@@ -23,6 +23,12 @@ impl Listed {
     /// Of a text that may be no CWL at all.
     pub fn of(source: &Arc<Source>) -> Result<Self, Diagnostic> {
         let root = yaml::parse(source)?;
+        if root.as_map().is_none() {
+            let diagnostic = Diagnostic::error(&root.span, "this is no CWL document: it has no members");
+            let help = "write `cwlVersion: v1.2` and so on, a line each; curl sends lines as they are by --data-binary @FILE, \
+                        while -d @FILE makes one line of all";
+            return Err(diagnostic.help(help));
+        }
         Ok(Self(match root.get("$graph").and_then(Node::as_list) {
             Some(members) => members.iter().map(Entry::of).collect(),
             None => vec![Entry::of(&root)],

@@ -11,7 +11,15 @@ use crate::limits::CONTENTS_BYTES;
 const SCHEMES: [&str; 3] = ["http://", "https://", "s3://"];
 
 /// What is right for a location.
-const RIGHT: &str = "write an absolute URL with http, https or s3";
+fn right_for(location: &Json) -> &'static str {
+    let is_here = |location: &str| location.starts_with('/') || location.to_ascii_lowercase().starts_with("file:");
+    if location.as_str().is_some_and(is_here) {
+        "a request cannot name files of the server; serve the folder, as by `python3 -m http.server`, start weir with \
+         `--allow-fetch 127.0.0.1`, and write the URL, which begins with http://127.0.0.1:8000/"
+    } else {
+        "write an absolute URL with http, https or s3"
+    }
+}
 
 /// A File or Directory of a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +92,11 @@ pub fn guard(value: &Json, pointer: &str, mistakes: &mut Mistakes) -> bool {
             if is_class(members, "File") || is_class(members, "Directory") {
                 let location = members.get("location").filter(|location| !location.is_null());
                 if let Some(location) = location.filter(|location| !location.as_str().is_some_and(is_fetchable)) {
-                    mistakes.add(&below(pointer, "location"), format!("it is {}", shown(location)), RIGHT);
+                    mistakes.add(
+                        &below(pointer, "location"),
+                        format!("it is {}", shown(location)),
+                        right_for(location),
+                    );
                     is_right = false;
                 }
                 if members.get("path").is_some_and(|path| !path.is_null()) {
@@ -113,7 +125,8 @@ fn strange_link(given: &Given<'_>, pointer: &str) -> Option<Wrong> {
 
 fn by_url(class: &str, url: &str, pointer: &str) -> Result<Entry, Wrong> {
     if !is_fetchable(url) {
-        return Err(wrong(&url.into(), pointer, RIGHT));
+        let url = url.into();
+        return Err(wrong(&url, pointer, right_for(&url)));
     }
     Ok(Entry { url: Some(url.to_owned()), is_literal: false, cwl: json!({"class": class, "location": url}) })
 }

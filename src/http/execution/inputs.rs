@@ -513,9 +513,9 @@ mod tests {
             "tables": [{"href": "file:///etc/passwd"}, {"class": "File", "location": "https://x", "secondaryFiles": [{"class": "File", "location": "../x"}]}],
         });
         insta::assert_snapshot!(read_as(inputs, given).unwrap_err(), @r#"
-        /inputs/item: it is the string "file:///etc"; write an absolute URL with http, https or s3
+        /inputs/item: it is the string "file:///etc"; a request cannot name files of the server; serve the folder, as by `python3 -m http.server`, start weir with `--allow-fetch 127.0.0.1`, and write the URL, which begins with http://127.0.0.1:8000/
         /inputs/table/path: a request cannot name a file of the server; write `location` with a URL instead
-        /inputs/any/x/0/location: it is the string "/etc/passwd"; write an absolute URL with http, https or s3
+        /inputs/any/x/0/location: it is the string "/etc/passwd"; a request cannot name files of the server; serve the folder, as by `python3 -m http.server`, start weir with `--allow-fetch 127.0.0.1`, and write the URL, which begins with http://127.0.0.1:8000/
         /inputs/tables/1/secondaryFiles/0/location: it is the string "../x"; write an absolute URL with http, https or s3
         "#);
     }

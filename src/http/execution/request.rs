@@ -23,7 +23,8 @@ pub struct Request {
     pub subscriber: Option<Subscriber>,
 }
 
-/// Reads a request for a process of this description. What the schema does not know is passed over.
+/// Reads a request for a process of this description. What the schema does not know is passed over, unless it looks like an
+/// input that is not where inputs are: it has the name of one, or there are none.
 pub fn parse(body: Json, description: &Map<String, Json>, mistakes: &mut Mistakes) -> Request {
     let mut members = match body {
         Json::Object(members) => members,
@@ -32,6 +33,7 @@ pub fn parse(body: Json, description: &Map<String, Json>, mistakes: &mut Mistake
             return Request::default();
         }
     };
+    let has_no_inputs = !members.contains_key("inputs");
     let mut take = |name: &str| members.remove(name).filter(|value| !value.is_null());
     let inputs = match take("inputs") {
         Some(Json::Object(inputs)) => inputs,
@@ -57,6 +59,11 @@ pub fn parse(body: Json, description: &Map<String, Json>, mistakes: &mut Mistake
         .and_then(|index| [Some(Mode::Sync), Some(Mode::Async), None][index]);
     let outputs = take("outputs").and_then(|outputs| outputs_of(outputs, description, mistakes));
     let subscriber = take("subscriber").and_then(|subscriber| subscriber_of(&subscriber, mistakes));
+    let known = description.get("inputs").and_then(Json::as_object);
+    for name in members.keys().filter(|name| has_no_inputs || known.is_some_and(|known| known.contains_key(*name))) {
+        let right = "put it under `inputs`: {\"inputs\": {…}}";
+        mistakes.add(&below("", name), "not a member of an execute request", right);
+    }
     Request { inputs, outputs, response, mode, subscriber }
 }
 
@@ -153,6 +160,7 @@ mod tests {
 
     fn read(body: Json) -> Result<Request, String> {
         let description = json!({
+            "inputs": {"aoi": {}},
             "outputs": {
                 "stac_catalog": {"schema": {"type": "object", "format": "geojson-feature-collection"}},
                 "count": {"schema": {"type": "integer"}},
@@ -188,6 +196,16 @@ mod tests {
     fn an_empty_request_and_an_empty_selection_ask_for_everything() {
         assert_eq!(read(json!({})), Ok(Request::default()));
         assert_eq!(read(json!({"outputs": {}, "subscriber": {}, "mode": "auto"})), Ok(Request::default()));
+    }
+
+    #[test]
+    fn inputs_without_the_member_around_them_are_told() {
+        insta::assert_snapshot!(read(json!({"stac_items": [], "x": 1})).unwrap_err(), @r#"
+        /stac_items: not a member of an execute request; put it under `inputs`: {"inputs": {…}}
+        /x: not a member of an execute request; put it under `inputs`: {"inputs": {…}}
+        "#);
+        assert!(read(json!({"inputs": {}, "aoi": "1,2,3,4"})).is_err());
+        assert!(read(json!({"inputs": {}, "id": "not one of ours"})).is_ok());
     }
 
     #[test]

@@ -72,16 +72,18 @@ fn message(job: &JobRecord) -> String {
     let failure = job.failure.as_ref().map(|JobFailure { class, message, .. }| {
         if message.contains(class.as_str()) { message.clone() } else { format!("{class}: {message}") }
     });
-    failure.or_else(|| job.message.clone()).unwrap_or_else(|| {
-        match job.phase {
-            Phase::Accepted => "The job is accepted and will start soon",
-            Phase::Running => "The job is running",
-            Phase::Successful => "The job is successful",
-            Phase::Failed => "The job has failed",
-            Phase::Dismissed => "The job is dismissed",
-        }
-        .to_owned()
-    })
+    failure.or_else(|| job.message.clone()).unwrap_or_else(|| plain_message(job.phase).to_owned())
+}
+
+/// What is said of a job of which nothing more is known.
+const fn plain_message(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Accepted => "The job is accepted and will start soon",
+        Phase::Running => "The job is running",
+        Phase::Successful => "The job is successful",
+        Phase::Failed => "The job has failed",
+        Phase::Dismissed => "The job is dismissed",
+    }
 }
 
 fn links(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Vec<Json> {
@@ -101,12 +103,33 @@ fn links(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Vec<Json> {
     links
 }
 
-/// What the operation DELETE answers: the job, dismissed, and where the others are (water-bodies: the reference's body). Of
-/// one that had ended before it could be dismissed, how it ended.
-pub(super) fn dismissed(base: &Base, job: &JobRecord, phase: Phase) -> Json {
+/// What has become of a job by DELETE.
+pub(super) enum End {
+    /// Its steps stop; it stays in the list.
+    Dismissed,
+    /// It had ended before it could be dismissed.
+    Before,
+    /// It was over, and is no longer in the list.
+    Removed {
+        /// Where the store has what it published, if it did.
+        results: Option<String>,
+    },
+}
+
+/// What the operation DELETE answers: the job, dismissed, and where the others are (water-bodies: the reference's body, whose
+/// title of the link stays although the list is of all processes). Of one that had ended before it could be dismissed, how it
+/// ended.
+pub(super) fn dismissed(base: &Base, job: &JobRecord, end: &End) -> Json {
     let mut info = Map::new();
+    let (phase, message) = match end {
+        End::Dismissed => (Phase::Dismissed, plain_message(Phase::Dismissed).to_owned()),
+        End::Before => (job.phase, message(job)),
+        End::Removed { results: Some(place) } => {
+            (Phase::Dismissed, format!("The job is removed; its results stay at {place}"))
+        }
+        End::Removed { results: None } => (Phase::Dismissed, "The job is removed".to_owned()),
+    };
     describe(&mut info, job, phase);
-    let message = if phase == Phase::Dismissed { "The job is dismissed".to_owned() } else { message(job) };
     info.insert("message".into(), message.into());
     info.insert("links".into(), json!([base.link("jobs", "parent", JSON, "The job list for the current process")]));
     Json::Object(info)

@@ -20,6 +20,17 @@ pub fn value(json: &Json) -> Markup {
     }
 }
 
+/// A sentence: what stands between backticks is code.
+pub(super) fn prose(text: &str) -> Markup {
+    let parts: Vec<&str> = text.split('`').collect();
+    html! {
+        @if parts.len().is_multiple_of(2) { (text) }
+        @else {
+            @for (index, part) in parts.iter().enumerate() { @if index % 2 == 1 { code { (part) } } @else { (part) } }
+        }
+    }
+}
+
 fn is_plain(json: &Json) -> bool {
     !json.is_array() && !json.is_object()
 }
@@ -47,5 +58,16 @@ fn link(members: &Map<String, Json>) -> Markup {
         @if let Some(rel) = text("rel") { " " small { (rel) } }
         @if let Some(media_type) = text("type") { " " small { (media_type) } }
         @for (key, member) in rest { dl { dt { (key) } dd { (value(member)) } } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_between_backticks_are_code() {
+        assert_eq!(prose("a `<b>` c").into_string(), "a <code>&lt;b&gt;</code> c");
+        assert_eq!(prose("one ` alone").into_string(), "one ` alone");
     }
 }

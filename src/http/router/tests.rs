@@ -66,6 +66,23 @@ async fn unknown_tenants_and_paths_are_problems() {
         assert_eq!((answer.status, answer.header("content-type")), (404, "application/json"), "{path}");
         assert_eq!(answer.json()["status"], 404, "{path}");
     }
+    let detail = async |path: &str| client.get(path).await.json()["detail"].as_str().unwrap().to_owned();
+    assert_eq!(detail("/").await, "there is no such resource: the API is at /<tenant>/ogc-api");
+    assert_eq!(detail("/acme").await, "there is no such resource: the API is at /acme/ogc-api");
+    assert_eq!(detail("/acme/x").await, "there is no such resource: the API is at /acme/ogc-api");
+    insta::assert_snapshot!(detail("/ACME/ogc-api").await, @"there is no such tenant: its name would have at most 63 of a-z, 0-9 and -, beginning and ending with a letter or digit");
+}
+
+#[tokio::test]
+async fn pages_of_problems_lead_back_and_say_how_to_execute() {
+    let client = acme();
+    for path in ["/acme/ogc-api/processes/none", "/acme/ogc-api/none", "/acme/ogc-api/processes/greet/execution"] {
+        let page = client.send("GET", path, &[("accept", "text/html")], "").await.text();
+        assert!(page.contains("<a href=\"http://weir.test/acme/ogc-api/jobs\">"), "{page}");
+    }
+    let refused = client.get("/acme/ogc-api/processes/greet/execution").await;
+    assert_eq!((refused.status, refused.header("allow")), (405, "OPTIONS, POST"));
+    insta::assert_snapshot!(refused.json()["detail"].as_str().unwrap(), @r#"this method is not for this resource; there are OPTIONS, POST: POST {"inputs": …} here"#);
 }
 
 #[tokio::test]
@@ -143,7 +160,15 @@ async fn a_process_is_described_in_json_and_html() {
     let page = page.text();
     assert!(page.starts_with("<!DOCTYPE html>"), "{page}");
     for link in description["links"].as_array().unwrap() {
-        let anchor = format!("<a href=\"{}\"", link["href"].as_str().unwrap().replace('&', "&amp;"));
+        let href = link["href"].as_str().unwrap();
+        let href = match link["rel"].as_str().unwrap() {
+            // The page itself.
+            "alternate" => continue,
+            "self" => format!("{href}?f=json"),
+            crate::links::rel::EXECUTE => "http://weir.test/acme/ogc-api/processes/greet#execute".to_owned(),
+            _ => href.to_owned(),
+        };
+        let anchor = format!("<a href=\"{}\"", href.replace('&', "&amp;"));
         assert!(page.contains(&anchor), "{anchor} in {page}");
     }
     assert!(page.contains("curl -i 'http://weir.test/acme/ogc-api/processes/greet/execution'"), "{page}");

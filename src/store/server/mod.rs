@@ -224,6 +224,7 @@ async fn answer(service: &S3Service, request: Request<Incoming>) -> Response<Bod
             refused(gate::Refusal("InternalError", 500, "the request failed"))
         }),
     };
+    let response = worded(response);
     let status = response.status();
     let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     // The query is left out: it may hold a signature.
@@ -231,6 +232,21 @@ async fn answer(service: &S3Service, request: Request<Incoming>) -> Response<Bod
         tracing::error!(target: "weir_store::request", %method, path, status = status.as_u16(), micros);
     } else {
         tracing::info!(target: "weir_store::request", %method, path, status = status.as_u16(), micros);
+    }
+    response
+}
+
+/// A wrong signature with a message: the protocol crate gives none, and clients show what they get.
+fn worded(response: Response<Body>) -> Response<Body> {
+    const CODE: &str = "SignatureDoesNotMatch";
+    let is_bare = |body: &[u8]| {
+        let text = String::from_utf8_lossy(body);
+        text.contains(CODE) && !text.contains("<Message>")
+    };
+    if response.status() == StatusCode::FORBIDDEN && response.body().bytes().is_some_and(|body| is_bare(&body)) {
+        let message = "the signature is not the one that the secret key of this access key makes: look at the secret key, \
+                       and at what a proxy changes in the request";
+        return refused(gate::Refusal(CODE, 403, message));
     }
     response
 }
