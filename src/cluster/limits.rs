@@ -344,9 +344,6 @@ pub const FACADE_LOOKUPS_A_TENANT: usize = 8;
 /// How long a request waits for its turn among those: the API server is slow then, and more waiting makes nothing faster.
 pub const FACADE_LOOKUP_WAIT: Duration = Duration::from_secs(5);
 
-/// Seconds after which a tenant that had no turn may ask again.
-pub const FACADE_LOOKUP_RETRY_SECONDS: u32 = 1;
-
 /// Logs that are remembered of the jobs that were asked about last, 200 bytes each.
 pub const FACADE_LOGS_KNOWN: usize = 100_000;
 

@@ -12,7 +12,7 @@ use weir_http::backend::BackendError;
 use super::Cluster;
 use super::failure::refused;
 use crate::job::in_time;
-use crate::limits::{FACADE_LOOKUP_RETRY_SECONDS, FACADE_LOOKUP_WAIT, FACADE_LOOKUPS_A_TENANT};
+use crate::limits::{FACADE_LOOKUP_WAIT, FACADE_LOOKUPS_A_TENANT};
 
 impl Cluster {
     /// An object as the API server has it now, if there is one that can be read (invariant I11).
@@ -21,11 +21,10 @@ impl Cluster {
         K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
         let turn = timeout(FACADE_LOOKUP_WAIT, self.lookups.take(&namespace.to_owned())).await;
-        let _turn = turn.map_err(|_| BackendError::TooMany {
-            message: format!(
+        let _turn = turn.map_err(|_| {
+            BackendError::Unavailable(format!(
                 "the tenant asks for {FACADE_LOOKUPS_A_TENANT} things at the same time that this replica has not seen: ask more slowly"
-            ),
-            retry_after: FACADE_LOOKUP_RETRY_SECONDS,
+            ))
         })?;
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         match in_time(api.get_opt(name)).await {
