@@ -47,7 +47,7 @@ use weir_store::{JobKeys, RunId};
 
 use crate::context::Services;
 use crate::job::belongs;
-use crate::limits::{FACADE_LOGS_KNOWN, FACADE_OWNERS_KNOWN};
+use crate::limits::{FACADE_LOGS_KNOWN, FACADE_LOOKUPS_A_TENANT, FACADE_OWNERS_KNOWN};
 use crate::watches::{Change, List, namespace_watches, watches};
 use cache::Cache;
 use entry::Entry;
@@ -56,6 +56,7 @@ use notices::Telling;
 use packages::Packages;
 use record::Job;
 use texts::Known;
+use turns::Turns;
 
 /// The cluster, as the façade asks it. Clones are the same one.
 #[derive(Clone)]
@@ -65,6 +66,8 @@ pub struct Cluster {
     guarded: Guarded,
     index: Arc<Index>,
     packages: Arc<Packages>,
+    /// By namespace.
+    lookups: Arc<Turns<String>>,
     /// By the place of the run in the store.
     logs: Arc<Cache<Path, Known>>,
     /// Places of runs and the results that are known to be theirs.
@@ -97,6 +100,7 @@ impl Cluster {
             guarded,
             index: index.into(),
             packages: Packages::new().into(),
+            lookups: Turns::new(FACADE_LOOKUPS_A_TENANT).into(),
             logs: Cache::new(FACADE_LOGS_KNOWN).into(),
             owned: Cache::new(FACADE_OWNERS_KNOWN).into(),
             telling: Arc::default(),

@@ -268,7 +268,7 @@ pub enum BackendError {
     /// It cannot be held: beyond a limit, with its unit.
     #[error("{0}")]
     TooLarge(String),
-    /// The tenant has as many unfinished jobs as it may.
+    /// The tenant has as many unfinished jobs, or asks for as much at the same time, as it may.
     #[error("{message}")]
     TooMany {
         /// How many, and what may be done.

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method};
@@ -47,8 +47,8 @@ pub(crate) async fn read(State(facade): State<Arc<Facade>>, request: Request, ne
     if http_body::Body::size_hint(&body).lower() > BODY_BYTES as u64 {
         return Problem::too_large("the body", BODY_BYTES).into_response();
     }
-    let mut taken = facade.rooms.bodies.none(&tenant);
-    match timeout(BODY_TIME, whole(body, &parts.headers, &mut taken)).await {
+    let (mut chunks, mut taken) = (body.into_data_stream(), facade.rooms.bodies.none(&tenant));
+    match timeout(BODY_TIME, whole(&mut chunks, &parts.headers, &mut taken)).await {
         Ok(Ok(bytes)) => {
             let held = Held(Arc::new(Mutex::new(taken)));
             parts.extensions.insert(held.clone());
@@ -56,7 +56,11 @@ pub(crate) async fn read(State(facade): State<Arc<Facade>>, request: Request, ne
             held.give_back();
             response
         }
-        Ok(Err(problem)) => problem.into_response(),
+        Ok(Err(problem)) => {
+            drop(taken);
+            rest(&mut chunks).await;
+            problem.into_response()
+        }
         Err(_) => {
             let detail = format!("the body did not arrive within {} s", BODY_TIME.as_secs());
             Problem::timed_out(detail).into_response()
@@ -68,17 +72,27 @@ pub(crate) async fn read(State(facade): State<Arc<Facade>>, request: Request, ne
 /// sees a broken connection instead of the answer.
 pub(crate) async fn discard(body: Body) {
     if http_body::Body::size_hint(&body).upper().is_some_and(|size| size <= UNREAD_BYTES) {
-        let mut rest = body.into_data_stream();
-        let all = async { while let Some(Ok(_)) = rest.next().await {} };
-        let _too_slow = timeout(UNREAD_TIME, all).await;
+        rest(&mut body.into_data_stream()).await;
     }
 }
 
-async fn whole(body: Body, headers: &HeaderMap, taken: &mut Taken) -> Result<Bytes, Problem> {
+/// Reads what is still sent of a body, and forgets it.
+async fn rest(chunks: &mut BodyDataStream) {
+    let mut left = BODY_BYTES;
+    let all = async {
+        while let Some(Ok(chunk)) = chunks.next().await
+            && chunk.len() <= left
+        {
+            left -= chunk.len();
+        }
+    };
+    let _too_slow = timeout(UNREAD_TIME, all).await;
+}
+
+async fn whole(chunks: &mut BodyDataStream, headers: &HeaderMap, taken: &mut Taken) -> Result<Bytes, Problem> {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("json");
     // Where nothing is said, an execution takes it for JSON.
     let mut shape = media_type.to_ascii_lowercase().contains("json").then(Shape::default);
-    let mut chunks = body.into_data_stream();
     let mut all = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| Problem::invalid_parameter("", error, "send it whole"))?;

@@ -22,7 +22,7 @@ pub const NODE_MEMORY: usize = 384;
 /// Bytes of a body that are read and forgotten after its request was refused by its head.
 pub const UNREAD_BYTES: u64 = 1 << 20;
 
-/// How long that may take.
+/// How long what is still sent of a refused request is read: its client reads the answer when it has sent all.
 pub const UNREAD_TIME: Duration = Duration::from_secs(5);
 
 /// Levels of nested arrays and objects in a request's body. A STAC item has about ten.

@@ -182,7 +182,7 @@ const PROBLEMS: [(u16, &str); 14] = [
     (410, "It is gone"),
     (413, "More than is taken here"),
     (415, "The media type of the body is not understood"),
-    (429, "Too many jobs that are not over; `Retry-After` says when to try again"),
+    (429, "Too many jobs that are not over, or too many packages at a time; `Retry-After` says when to try again"),
     (500, "The execution failed, or weir has a defect"),
     (501, "The process needs what this backend does not have"),
     (503, "Something that is needed cannot be reached now; `Retry-After` says when to try again"),

@@ -120,4 +120,18 @@ mod tests {
         let answer = ask(&mut stream, head).await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
+
+    /// Clients write all before they read: one that is cut off sees a broken connection instead of the reason.
+    #[tokio::test]
+    async fn a_body_that_is_refused_on_its_way_is_answered_to_a_client_that_goes_on_sending() {
+        let (address, _stop, _server) = start(Memory::acme()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let body = format!("[0{}]", ",0".repeat(4 << 20));
+        let length = body.len();
+        let head = format!(
+            "POST /acme/ogc-api/processes/greet/execution HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let answer = ask(&mut stream, &(head + &body)).await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    }
 }

@@ -208,6 +208,10 @@ class Limits(Case):
                                Content_Type="application/json")
         self.problem(answer, 413)
 
+    def test_a_body_of_millions_of_values_is_refused(self):
+        body = '{"inputs": {"echoInput": "x", "mixedInput": {"a": [0' + ",0" * 8_000_000 + "]}}}"
+        self.problem(self.api.post("/processes/echo/execution", body, Content_Type="application/json"), 413)
+
     def test_a_body_that_is_nested_too_deep_is_refused(self):
         for opened, closed in [("[", "]"), ('{"a":', "}")]:
             for depth in [200, 100_000]:

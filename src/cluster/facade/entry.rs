@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use sha2::{Digest as _, Sha256};
-use weir_api::kubernetes::conditions::{ID_TAKEN, PACKAGE_UNAVAILABLE, READY, STORE_UNAVAILABLE};
+use weir_api::kubernetes::conditions::{ID_TAKEN, PACKAGE_UNAVAILABLE, READY};
 use weir_api::kubernetes::names::DEPLOYED;
 use weir_api::kubernetes::process::Package;
 use weir_api::kubernetes::{Process, ProcessSpec};
@@ -58,16 +58,15 @@ impl Entry {
         let status = process.status.clone().unwrap_or_default();
         let ready = status.conditions.iter().find(|condition| condition.type_ == READY);
         let is_current = status.observed_generation == process.metadata.generation;
-        let found = ready.filter(|_| is_current);
-        let found = found.map(|ready| match (ready.status.as_str(), ready.reason.as_str()) {
+        let found = ready.filter(|_| is_current).map(|ready| match (ready.status.as_str(), ready.reason.as_str()) {
             ("True", _) => Found::Ready,
-            ("Unknown", _) | (_, PACKAGE_UNAVAILABLE | STORE_UNAVAILABLE) => Found::Unavailable(ready.message.clone()),
+            ("Unknown", _) | (_, PACKAGE_UNAVAILABLE) => Found::Unavailable(ready.message.clone()),
             (_, ID_TAKEN) => Found::Taken(ready.message.clone()),
             _ => Found::Refused(ready.message.clone()),
         });
         // While a change is looked at, or cannot be, jobs run what was there before.
-        let holds = ready.is_some_and(|ready| ready.status != "False");
-        let digest = status.digest.filter(|_| holds && process.metadata.deletion_timestamp.is_none());
+        let is_runnable = ready.is_some_and(|ready| ready.status != "False");
+        let digest = status.digest.filter(|_| is_runnable && process.metadata.deletion_timestamp.is_none());
         Some(Self {
             name: process.name_any(),
             uid: process.uid().unwrap_or_default(),
@@ -241,7 +240,8 @@ mod tests {
         assert_eq!(process(2, "False").found, Some(Found::Refused("m".to_owned())));
         assert_eq!(process(2, "False").digest, None);
         let unknown = process(2, "Unknown");
-        assert_eq!((unknown.found, unknown.digest.as_deref()), (None, Some("d")), "the store is away");
+        let found = Some(Found::Unavailable("m".to_owned()));
+        assert_eq!((unknown.found, unknown.digest.as_deref()), (found, Some("d")), "the store is away");
         let changing = process(1, "True");
         assert_eq!((changing.found, changing.digest.as_deref()), (None, Some("d")), "the old one still runs");
     }

@@ -26,6 +26,14 @@ use crate::limits::{
     INLINE_INPUTS_BYTES_MAX,
 };
 
+/// A job whose creation was not answered with the job.
+enum Uncreated {
+    /// There is none, and will be none.
+    Surely(BackendError),
+    /// There may be one all the same.
+    InDoubt(BackendError),
+}
+
 impl Cluster {
     pub(super) async fn create_job(&self, tenant: &Tenant, mut new: NewJob) -> Result<Arc<JobRecord>, BackendError> {
         let namespace = self.namespace(tenant)?;
@@ -61,11 +69,15 @@ impl Cluster {
             ),
             retry_after: FACADE_RETRY_AFTER_SECONDS,
         })?;
-        let created = self.create_object(tenant, &namespace, &id, &new, runs).await;
-        if created.is_err() {
-            self.index.release(&namespace, id.as_str());
+        match self.create_object(tenant, &namespace, &id, &new, runs).await {
+            Ok(created) => Ok(self.known(&created)?.record),
+            // It may be there all the same: its place counts until it is seen, or long enough was not.
+            Err(Uncreated::InDoubt(error)) => Err(error),
+            Err(Uncreated::Surely(error)) => {
+                self.index.release(&namespace, id.as_str());
+                Err(error)
+            }
         }
-        Ok(self.known(&created?)?.record)
     }
 
     async fn create_object(
@@ -75,24 +87,21 @@ impl Cluster {
         id: &JobId,
         new: &NewJob,
         runs: Runs,
-    ) -> Result<ProcessJob, BackendError> {
-        let inputs = self.place_inputs(tenant, id, Json::Object(new.inputs.clone())).await?;
+    ) -> Result<ProcessJob, Uncreated> {
+        let inputs =
+            self.place_inputs(tenant, id, Json::Object(new.inputs.clone())).await.map_err(Uncreated::Surely)?;
         let is_stored = matches!(inputs, Inputs::Key(_));
         let object = record::object(namespace, id, new, runs, inputs);
-        let created = self.create_surely(namespace, id, &object).await;
-        if created.is_err() && is_stored {
+        let created = self.create_once(namespace, id, &object).await;
+        // A job that may be there needs them; of one that is not, the sweep finds them.
+        if is_stored && matches!(created, Err(Uncreated::Surely(_))) {
             self.remove_inputs(tenant, id).await;
         }
         created
     }
 
     /// Creates the object once, also when an answer is lost: its name is new, so whatever is there is ours.
-    async fn create_surely(
-        &self,
-        namespace: &str,
-        id: &JobId,
-        object: &ProcessJob,
-    ) -> Result<ProcessJob, BackendError> {
+    async fn create_once(&self, namespace: &str, id: &JobId, object: &ProcessJob) -> Result<ProcessJob, Uncreated> {
         let api = self.job_api(namespace);
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let (mut tries, mut backoff) = (0, Backoff::default());
@@ -102,12 +111,17 @@ impl Cluster {
                 Ok(created) => return Ok(created),
                 Err(error) => error,
             };
-            if is_code(&error, 409) && tries > 1 {
-                let found = in_time(api.get(id.as_str())).await;
-                return found.map_err(|error| refused("read the job", &error));
+            let told = refused("create the job", &error);
+            let is_refused = !is_in_doubt(&error);
+            if is_refused && tries == 1 {
+                return Err(Uncreated::Surely(told));
             }
-            if !is_in_doubt(&error) || tries >= FACADE_CREATE_TRIES {
-                return Err(refused("create the job", &error));
+            if is_refused || tries >= FACADE_CREATE_TRIES {
+                // What an earlier try has done may be the very reason of a refusal: a name that is taken, a quota.
+                return match in_time(api.get_opt(id.as_str())).await {
+                    Ok(Some(created)) => Ok(created),
+                    _ => Err(Uncreated::InDoubt(told)),
+                };
             }
             backoff.wait().await;
         }

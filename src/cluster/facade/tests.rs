@@ -26,10 +26,11 @@ use super::*;
 use crate::data::Results;
 use crate::data::tests::world::Store;
 use crate::intake::fixture;
+use crate::limits::{FACADE_LOOKUP_WAIT, FACADE_LOOKUPS_A_TENANT};
 use crate::metrics::Metrics;
 use crate::process::verdict::{self, Verdict};
 use crate::settings::{FetchSettings, Settings};
-use crate::testing::{FakeApi, Fault};
+use crate::testing::{FakeApi, Fault, Network};
 
 const TOOL: &str = "cwlVersion: v1.2
 class: CommandLineTool
@@ -283,6 +284,67 @@ async fn large_inputs_wait_in_the_store() {
     assert_eq!(serde_json::from_slice::<Json>(&stored).unwrap(), Json::Object(new.inputs.clone()));
     new.inputs.insert("text".to_owned(), "w".repeat(20 << 20).into());
     assert!(matches!(cluster.create(&acme(), new).await, Err(BackendError::TooLarge(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn inputs_of_a_job_that_may_have_been_created_stay() {
+    let world = World::new();
+    let cluster = world.replica().await;
+    let mut new = new_job();
+    new.inputs.insert("text".to_owned(), "w".repeat(100_000).into());
+    let stored = async || -> Vec<Path> {
+        world.services.store.list(None).map_ok(|found| found.location).try_collect().await.unwrap()
+    };
+    let away = |times| Fault::on("create", "processjobs").with(504, "Timeout", "etcd is slow").times(times);
+    let quota = || Fault::on("create", "processjobs").with(403, "Forbidden", "exceeded quota: weir");
+    let unread = || Fault::on("get", "processjobs").with(503, "ServiceUnavailable", "etcd is away");
+
+    world.api.fail(quota());
+    assert!(matches!(cluster.create(&acme(), new.clone()).await, Err(BackendError::Refused(_))));
+    assert_eq!(stored().await, [], "a certain refusal");
+
+    world.api.fail(Fault::on("create", "processjobs").losing_the_answer());
+    world.api.fail(away(2));
+    world.api.fail(unread());
+    assert!(matches!(cluster.create(&acme(), new.clone()).await, Err(BackendError::Unavailable(_))));
+    let job = world.api.list::<ProcessJob>("eo").pop().unwrap();
+    assert_eq!(stored().await, [Path::from(format!("acme/{}", job.spec.inputs_ref.unwrap()))]);
+
+    // The quota is used up by the job itself.
+    world.api.fail(Fault::on("create", "processjobs").losing_the_answer());
+    world.api.fail(quota());
+    cluster.create(&acme(), new).await.unwrap();
+    assert_eq!((world.api.list::<ProcessJob>("eo").len(), stored().await.len()), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_what_is_not_there_asks_the_api_server_in_turn_i9() {
+    let world = World::new();
+    let link = world.api.link();
+    let cluster = Cluster { client: link.client(), ..world.replica().await };
+    link.cut(Network::Silent);
+    let ask = |tenant: Tenant, number: usize| {
+        let (cluster, id) = (cluster.clone(), format!("none-{number}").parse().unwrap());
+        async move { cluster.job(&tenant, &id).await }
+    };
+    let asked: Vec<_> = (0..=FACADE_LOOKUPS_A_TENANT).map(|number| tokio::spawn(ask(acme(), number))).collect();
+    tokio::time::sleep(FACADE_LOOKUP_WAIT + Duration::from_secs(1)).await;
+    let others = tokio::spawn(ask(other(), 0));
+    link.mend();
+    assert_eq!(others.await.unwrap().unwrap(), None, "another tenant has its own turns");
+    let mut refused = 0;
+    for answer in asked {
+        match answer.await.unwrap() {
+            Ok(found) => assert_eq!(found, None),
+            Err(error) => {
+                insta::assert_snapshot!(error, @"the tenant asks for 8 things at the same time that this replica has not seen: ask more slowly");
+                assert!(matches!(error, BackendError::TooMany { retry_after: 1, .. }));
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 1);
+    assert_eq!(world.api.count("get", "processjobs"), FACADE_LOOKUPS_A_TENANT + 1);
 }
 
 #[tokio::test]
