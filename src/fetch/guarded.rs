@@ -54,7 +54,7 @@ pub enum FetchFailure {
     Url(String),
     /// The guard says no, or there is no such host: nobody learns from it which names and addresses there are inside.
     #[error(
-        "`{url}` cannot be fetched: its host is unknown, or is none that may be reached; the operator allows inner ones by its setting fetch.allowed"
+        "`{url}` cannot be fetched: its host is unknown, or is none that may be reached; `weir serve --allow-fetch HOST` lets it reach an inner one, on Kubernetes the chart value network.allowed"
     )]
     Host {
         /// What was asked for.

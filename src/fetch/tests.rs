@@ -50,7 +50,7 @@ async fn nothing_inside_is_fetched_by_default_i9() {
         assert!(!failure.is_transient() && !failure.to_string().contains("secret"), "{failure}");
     }
     let failure = guarded.document("http://169.254.169.254/latest/meta-data/").await.unwrap_err();
-    insta::assert_snapshot!(failure, @"`http://169.254.169.254/latest/meta-data/` cannot be fetched: its host is unknown, or is none that may be reached; the operator allows inner ones by its setting fetch.allowed");
+    insta::assert_snapshot!(failure, @"`http://169.254.169.254/latest/meta-data/` cannot be fetched: its host is unknown, or is none that may be reached; `weir serve --allow-fetch HOST` lets it reach an inner one, on Kubernetes the chart value network.allowed");
     insta::assert_snapshot!(guarded.document("file:///etc/passwd").await.unwrap_err(), @"`file:///etc/passwd` is no http or https URL");
     insta::assert_snapshot!(guarded.document("tool.cwl").await.unwrap_err(), @"`tool.cwl` is no http or https URL");
 }

@@ -133,19 +133,17 @@ fn a_package_is_deployed_run_and_read_and_everything_outlives_kill_9() {
     assert_eq!(status, 201, "{}", String::from_utf8_lossy(&body));
     assert_eq!(location, Some(format!("{}/processes/water-bodies", served.root)));
 
-    let item =
-        |scene: &str| format!("file://{}", repository(&format!("tests/data/olinda/{scene}/{scene}.json")).display());
-    let inputs = json!({"inputs": {
-        "stac_items": [item("L7_OLINDA_NORTH"), item("L7_OLINDA_SOUTH")],
-        "aoi": "-34.905,-8.03,-34.83,-7.96", "epsg": "EPSG:4326", "bands": ["green", "nir"],
-    }});
+    // As the greeting says.
+    workshop.weir_ok(&["demo", "--quiet"]);
+    assert!(served.greeting.contains("-d @weir-demo/execute.json"), "{}", served.greeting);
+    let inputs = fs::read_to_string(workshop.path().join("weir-demo/execute.json")).unwrap();
     let headers = [
         ("content-type", "application/json"),
         ("accept", "application/json"),
         ("prefer", "respond-async;return=representation"),
     ];
     let execution = format!("{}/processes/water-bodies/execution", served.root);
-    let (status, location, body) = Served::request("POST", &execution, &headers, &inputs.to_string());
+    let (status, location, body) = Served::request("POST", &execution, &headers, &inputs);
     assert_eq!(status, 201, "{}", String::from_utf8_lossy(&body));
     let monitor = location.unwrap();
     let id = monitor.rsplit('/').next().unwrap().to_owned();
@@ -304,6 +302,11 @@ fn what_is_in_the_way_of_a_start_is_said() {
     let message = "weir: `FOLDER/weir` is used by another weir; stop that one, or choose another directory\n";
     assert_eq!((refused.code, refused.stderr.as_str()), (Some(1), message));
 
+    let refused = workshop.weir(&["serve", "--local", "other", "--listen", "8080"]);
+    assert!(refused.stderr.contains("write ADDRESS:PORT, e.g. 127.0.0.1:8080"), "{}", refused.stderr);
+    fs::write(workshop.path().join("file"), "").unwrap();
+    let refused = workshop.weir(&["serve", "--local", "file"]);
+    assert_eq!(refused.stderr, "weir: --local file: this is a file, not a directory\n");
     let refused = workshop.weir(&["serve", "--local", "other", "--public-url", "ftp://x"]);
     assert!(refused.stderr.contains("--public-url"), "{}", refused.stderr);
     let refused = workshop.weir(&["serve", "--local", "other", "--tenant", "../x"]);

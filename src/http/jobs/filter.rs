@@ -50,7 +50,13 @@ impl Filter {
                 "datetime" => filter.created = interval(value)?,
                 "minDuration" => filter.duration_min = Some(seconds(name, value)?),
                 "maxDuration" => filter.duration_max = Some(seconds(name, value)?),
-                _ => {}
+                "limit" | "skip" | "f" => {}
+                // A filter that is passed over would show other jobs than were asked for.
+                _ => {
+                    let name: String = name.chars().take(40).collect();
+                    let right = "there are type, processID, status, datetime, minDuration, maxDuration, limit, skip, f";
+                    return Err(Problem::invalid_parameter(&name, "no parameter of the list of jobs", right));
+                }
             }
         }
         Ok(filter)
@@ -222,6 +228,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_with_what_can() {
         let refused = |query: &str| filter(query).unwrap_err().detail;
+        insta::assert_snapshot!(refused("state=running"), @"state: no parameter of the list of jobs; there are type, processID, status, datetime, minDuration, maxDuration, limit, skip, f");
         insta::assert_snapshot!(refused("status=done"), @"status: `done` is no status; write some of accepted, running, successful, failed, dismissed");
         insta::assert_snapshot!(refused("type=workflow"), @"type: `workflow` is no type of jobs; write process");
         insta::assert_snapshot!(refused("datetime=yesterday"), @"datetime: `yesterday`; write a time like 2024-10-22T04:18:54Z, a day, or an interval of them: 2024-10-22/..");

@@ -39,7 +39,7 @@ def shown_as(link):
     """Where a page's link may lead: the page of what the link names, the same in JSON, or a place on a page."""
     href = link["href"]
     if href.endswith("f=html"):
-        href = href[:-len("f=html")].rstrip("?&")
+        href = href[:-len("f=html")].rstrip("?&/")
     in_json = href + ("&" if "?" in href else "?") + "f=json"
     return {link["href"], in_json, "#failure", href.removesuffix("/execution") + "#execute"}
 

@@ -103,7 +103,7 @@ async fn an_import_that_is_away_for_now_is_waited_for_and_one_that_is_forbidden_
     let error = resolved(&text(&workflow("http://169.254.169.254/a.cwl")), None).await.unwrap_err();
     assert_eq!((error.reason(), error.is_transient()), ("PackageUnavailable", false));
     insta::assert_snapshot!(error, @"
-    weir:processes/p/package.cwl:8:10: error: cannot read http://169.254.169.254/a.cwl: `http://169.254.169.254/a.cwl` cannot be fetched: its host is unknown, or is none that may be reached; the operator allows inner ones by its setting fetch.allowed
+    weir:processes/p/package.cwl:8:10: error: cannot read http://169.254.169.254/a.cwl: `http://169.254.169.254/a.cwl` cannot be fetched: its host is unknown, or is none that may be reached; `weir serve --allow-fetch HOST` lets it reach an inner one, on Kubernetes the chart value network.allowed
      8 |     run: http://169.254.169.254/a.cwl
        |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     ");
