@@ -13,6 +13,7 @@ pub use world::World;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -75,6 +76,7 @@ pub struct Memory {
     changed: watch::Sender<u64>,
     /// Said by every method as long as it is set.
     trouble: Mutex<Option<BackendError>>,
+    looked_at: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -98,7 +100,8 @@ impl Memory {
     /// With these tenants, which have nothing yet.
     pub fn new(tenants: &[&str]) -> Arc<Self> {
         let tenants = tenants.iter().map(|name| (tenant(name), Holdings::default())).collect();
-        Arc::new(Self { tenants: Mutex::new(tenants), changed: watch::Sender::new(0), trouble: Mutex::new(None) })
+        let (changed, trouble) = (watch::Sender::new(0), Mutex::new(None));
+        Arc::new(Self { tenants: Mutex::new(tenants), changed, trouble, looked_at: AtomicUsize::new(0) })
     }
 
     /// With one tenant, `acme`, and its process `greet` of [`PACKAGE`].
@@ -172,6 +175,11 @@ impl Memory {
     /// What a job was created with.
     pub fn created(&self, tenant_name: &str, id: &str) -> NewJob {
         self.with_job(tenant_name, id, |job| job.new.clone())
+    }
+
+    /// Jobs that lists have looked at so far.
+    pub fn looked_at(&self) -> usize {
+        self.looked_at.load(Ordering::Relaxed)
     }
 
     /// Ids of all jobs of a tenant, in the order of their creation.
@@ -325,6 +333,7 @@ impl Backend for Memory {
     ) -> Result<(), BackendError> {
         self.ask(tenant, |holdings| {
             for job in holdings.jobs.iter().rev() {
+                self.looked_at.fetch_add(1, Ordering::Relaxed);
                 if visit(&job.record).is_break() {
                     break;
                 }

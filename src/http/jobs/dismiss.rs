@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use serde_json::json;
 
-use super::status::dismissed;
+use super::status::StatusInfo;
 use crate::Facade;
 use crate::backend::BackendError;
 use crate::negotiate::{self, Format};
@@ -32,6 +33,6 @@ pub(super) async fn dismiss(
     } else {
         facade.backend.dismiss(&tenant, &id).await.map_err(gone)?
     };
-    let document = dismissed(&base, &job);
+    let document = json!(StatusInfo::dismissed(&base, &job));
     Ok(negotiate::respond(format, &document, || pages::job(&base, &document, &job)))
 }

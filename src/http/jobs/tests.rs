@@ -331,3 +331,16 @@ async fn tenants_do_not_meet() {
     assert_eq!(delete.status, 404);
     assert_eq!(client.get(&format!("{JOBS}/{}", id(1))).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_page_of_many_jobs_looks_at_no_more_than_it_shows() {
+    let memory = Memory::acme();
+    let client = Client::new(&memory);
+    accept(&client, 300).await;
+    for (query, looked_at) in [("limit=100", 101), ("limit=10&skip=20", 31), ("limit=1000", 300)] {
+        let before = memory.looked_at();
+        let answer = client.get(&format!("{JOBS}?{query}")).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(memory.looked_at() - before, looked_at, "{query}");
+    }
+}
