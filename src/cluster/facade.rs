@@ -6,10 +6,12 @@
 //! Writes go to the API server alone; the leader's controllers do the rest, and the index tells when it is done.
 
 mod cache;
+mod change;
 mod entry;
 mod failure;
 mod index;
 mod jobs;
+mod lookup;
 mod notices;
 mod packages;
 mod processes;
@@ -19,6 +21,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod turns;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -257,6 +260,13 @@ fn key(object: &impl kube::Resource) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
+/// Does what would leave a mess halfway, also when nobody waits for it any more: a request whose client goes away is dropped.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, BackendError>> + Send + 'static,
+) -> Result<T, BackendError> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(BackendError::Internal(error.to_string())))
+}
+
 /// A tenant, as the store names it: both are DNS labels.
 fn store_tenant(tenant: &Tenant) -> Result<weir_store::Tenant, BackendError> {
     tenant.as_str().parse().map_err(|error| BackendError::Internal(format!("{error}")))
@@ -279,24 +289,35 @@ impl Backend for Cluster {
         Err("this replica has not seen all processes and jobs yet".to_owned())
     }
 
-    async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError> {
-        self.all_processes(tenant).await
+    async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, BackendError> {
+        Ok(self.index.process_ids(&self.namespace(tenant)?))
     }
 
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        self.shown_process(tenant, id).await
+    }
+
+    async fn process_to_run(
+        &self,
+        tenant: &Tenant,
+        id: &ProcessId,
+    ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        self.process_as_it_is(tenant, id).await
+    }
+
+    async fn is_mutable(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<bool>, BackendError> {
         let namespace = self.namespace(tenant)?;
-        match self.entry(&namespace, id).await? {
-            Some(entry) => self.record(tenant, &namespace, &entry).await,
-            None => Ok(None),
-        }
+        Ok(self.standing(&namespace, id).await?.map(|entry| entry.mutable))
     }
 
     async fn deploy(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {
-        self.deploy_process(tenant, process).await
+        let (own, tenant) = (self.clone(), tenant.clone());
+        to_its_end(async move { own.deploy_process(&tenant, process).await }).await
     }
 
     async fn replace(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {
-        self.replace_process(tenant, process).await
+        let (own, tenant) = (self.clone(), tenant.clone());
+        to_its_end(async move { own.replace_process(&tenant, process).await }).await
     }
 
     async fn undeploy(&self, tenant: &Tenant, id: &ProcessId) -> Result<(), BackendError> {
@@ -304,7 +325,8 @@ impl Backend for Cluster {
     }
 
     async fn create(&self, tenant: &Tenant, job: NewJob) -> Result<Arc<JobRecord>, BackendError> {
-        self.create_job(tenant, job).await
+        let (own, tenant) = (self.clone(), tenant.clone());
+        to_its_end(async move { own.create_job(&tenant, job).await }).await
     }
 
     async fn job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
@@ -330,7 +352,8 @@ impl Backend for Cluster {
     }
 
     async fn remove(&self, tenant: &Tenant, id: &JobId) -> Result<(), BackendError> {
-        self.remove_job(tenant, id).await
+        let (own, tenant, id) = (self.clone(), tenant.clone(), id.clone());
+        to_its_end(async move { own.remove_job(&tenant, &id).await }).await
     }
 
     async fn results(&self, tenant: &Tenant, id: &JobId) -> Result<Map<String, Json>, BackendError> {

@@ -291,8 +291,16 @@ pub const AGENT_CONNECTIONS_A_PEER: usize = 1024;
 /// How long the façade still takes connections after the replica was asked to stop: until no load balancer knows it.
 pub const FACADE_DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// Bytes of package texts whose processes the façade keeps loaded. A loaded package takes some ten times its text: 80 MiB.
-pub const FACADE_PACKAGES_BYTES: usize = 8 << 20;
+/// Bytes of package texts whose processes the façade keeps loaded: the largest one that a request can bring, or hundreds of
+/// usual ones. A loaded package takes some ten times its text: 160 MiB. Tenants share it equally.
+pub const FACADE_PACKAGES_BYTES: usize = 16 << 20;
+
+/// Packages of one tenant that are read from the store at the same time, of [`FACADE_READERS`]: one that takes long does not
+/// keep its others waiting, nor those of other tenants.
+pub const FACADE_READERS_A_TENANT: usize = 2;
+
+/// Packages of all tenants that are read from the store at the same time: each is held in memory, and keeps a thread busy.
+pub const FACADE_READERS: usize = 8;
 
 /// Bytes that the smallest package counts for: 1,024 of them are kept.
 pub const FACADE_PACKAGE_BYTES_MIN: usize = 8 << 10;
@@ -307,6 +315,10 @@ pub const FACADE_OUTPUTS_BYTES_MAX: usize = 32 << 10;
 /// How long a deployed process may take until the leader has looked at it: the time in which another replica takes over,
 /// twice, and a slow import.
 pub const FACADE_DEPLOY_WAIT: Duration = Duration::from_mins(1);
+
+/// Tries to write one change of a process over what others write at the same time, and to undo one: the leader writes two
+/// statuses for each change.
+pub const FACADE_CHANGE_TRIES: u32 = 8;
 
 /// How long a request waits until this replica sees what the API server has already deleted.
 pub const FACADE_SEEN_WAIT: Duration = Duration::from_secs(2);

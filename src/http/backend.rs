@@ -33,6 +33,8 @@ pub struct ProcessRecord {
     pub package: Arc<Package>,
     /// What was deployed.
     pub deployed: Arc<Deployed>,
+    /// Names exactly this, the package and all else, to the backend that gave it; `None`: it does not tell versions apart.
+    pub version: Option<String>,
 }
 
 /// A package as it was deployed, and as `GET …/package` gives it back.
@@ -85,6 +87,8 @@ pub struct NewProcess {
 pub struct NewJob {
     /// The process.
     pub process: ProcessId,
+    /// The [`ProcessRecord::version`] against which the inputs were checked; `None`: the process as it is now.
+    pub version: Option<String>,
     /// The package of a built-in process; `None`: the deployed process of this id.
     pub package: Option<String>,
     /// CWL input object.
@@ -292,11 +296,27 @@ pub trait Backend: Send + Sync + 'static {
     /// Whether requests can be served now; otherwise why not.
     fn ready(&self) -> Result<(), String>;
 
-    /// Deployed processes that jobs can be started of, ordered by id.
-    async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError>;
+    /// Deployed processes that jobs can be started of, in order. May lag behind by a second.
+    async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, BackendError>;
 
-    /// One of them.
+    /// One of them. May lag behind by a second, but finds what any replica has deployed. [`BackendError::NotFound`] says why
+    /// jobs cannot be started of one that there is.
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError>;
+
+    /// The same, as a job would run it now: never older than what any replica has answered a change with (invariant I4).
+    async fn process_to_run(
+        &self,
+        tenant: &Tenant,
+        id: &ProcessId,
+    ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        self.process(tenant, id).await
+    }
+
+    /// Whether the process of this id may be replaced and undeployed, also if no job can be started of it; `None`: there is
+    /// none. As it is now.
+    async fn is_mutable(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<bool>, BackendError> {
+        Ok(self.process(tenant, id).await?.map(|process| process.mutable))
+    }
 
     /// Deploys a process: durable, and found by everybody, when this returns (invariant I4). [`BackendError::Exists`] if
     /// the id is taken.
@@ -308,7 +328,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Undeploys a process. Jobs go on.
     async fn undeploy(&self, tenant: &Tenant, id: &ProcessId) -> Result<(), BackendError>;
 
-    /// Creates a job: durable when this returns, and found by every later [`Self::job`] on every replica (invariant I4).
+    /// Creates a job of exactly the version of its process that it states: durable when this returns, and found by every
+    /// later [`Self::job`] on every replica (invariant I4).
     async fn create(&self, tenant: &Tenant, job: NewJob) -> Result<Arc<JobRecord>, BackendError>;
 
     /// One job.

@@ -27,7 +27,7 @@ use serde_json::{Map, Value as Json};
 use weir_cwl::source::Source;
 use weir_cwl::uri::split_fragment;
 
-use crate::backend::{BackendError, Deployed, NewProcess, ProcessRecord};
+use crate::backend::{BackendError, Deployed, NewProcess};
 use crate::fetcher::Fetcher;
 use crate::limits::{BODY_BYTES, DEPLOYMENT_WAIT, DEPLOYMENTS_OF_TENANT, RETRY_SECONDS};
 use crate::names::{ProcessId, Tenant};
@@ -64,10 +64,10 @@ async fn deploy(
     let wanted = parameters.get("w").map(String::as_str);
     let process = prepare(&facade.fetcher, sent, Target::New { wanted }).await?;
     let location = scope.base.url(&format!("processes/{}", process.id));
-    match facade.process(&scope.tenant, &process.id).await {
-        Ok(existing) => return Err(taken(&existing, &location)),
-        Err(problem) if problem.status == StatusCode::NOT_FOUND => {}
-        Err(problem) => return Err(problem),
+    match facade.is_mutable(&scope.tenant, &process.id).await? {
+        Some(true) => return Err(Problem::duplicated_process(process.id.as_str(), &location)),
+        Some(false) => return Err(Problem::immutable_process(process.id.as_str())),
+        None => {}
     }
     let (id, description) = (process.id.clone(), process.description.clone());
     match facade.backend.deploy(&scope.tenant, process).await {
@@ -132,15 +132,13 @@ async fn package_of(
     Ok(([(CONTENT_TYPE, media_type), (VARY, "Accept")], text).into_response())
 }
 
-/// The process, which may be replaced and undeployed.
-async fn changeable(facade: &Facade, scope: &Scope, id: &ProcessId) -> Result<Arc<ProcessRecord>, Problem> {
-    let process = facade.process(&scope.tenant, id).await?;
-    if process.mutable { Ok(process) } else { Err(Problem::immutable_process(id.as_str())) }
-}
-
-fn taken(existing: &ProcessRecord, location: &str) -> Problem {
-    let id = existing.id.as_str();
-    if existing.mutable { Problem::duplicated_process(id, location) } else { Problem::immutable_process(id) }
+/// Nothing else is asked of a process that is to be replaced or undeployed: one that does not run is mended like that.
+async fn changeable(facade: &Facade, scope: &Scope, id: &ProcessId) -> Result<(), Problem> {
+    match facade.is_mutable(&scope.tenant, id).await? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Problem::immutable_process(id.as_str())),
+        None => Err(Problem::no_such_process(id.as_str())),
+    }
 }
 
 /// What became of the process between two looks at it.

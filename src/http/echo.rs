@@ -36,6 +36,7 @@ fn record() -> ProcessRecord {
         mutable: false,
         package: Arc::new(package),
         deployed: Arc::new(deployed),
+        version: None,
     }
 }
 

@@ -57,7 +57,7 @@ async fn execute(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let process = facade.process(&tenant, &id).await?;
+    let process = facade.process_to_run(&tenant, &id).await?;
     let prefer = Prefer::parse(&headers);
     let document = document(&headers, &body)?;
     drop(body);
@@ -127,7 +127,8 @@ async fn order(
     // Known now, and not any more when there is something to tell.
     let origin = Some(base.origin().clone());
     let subscriber = request.subscriber.map(|subscriber| Subscriber { origin, ..subscriber });
-    let job = NewJob { process: process.id.clone(), package, inputs, asked, subscriber };
+    let (id, version) = (process.id.clone(), process.version.clone());
+    let job = NewJob { process: id, version, package, inputs, asked, subscriber };
     Ok((job, mode))
 }
 

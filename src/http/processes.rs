@@ -6,7 +6,7 @@ use axum::Router;
 use serde_json::{Map, Value as Json};
 
 use crate::Facade;
-use crate::backend::ProcessRecord;
+use crate::backend::{BackendError, ProcessRecord};
 use crate::links::{Base, rel};
 use crate::names::{ProcessId, Tenant};
 use crate::problem::Problem;
@@ -20,27 +20,74 @@ pub fn routes() -> Router<Arc<Facade>> {
 }
 
 impl Facade {
-    /// All processes that jobs can be started of, ordered by id. A built-in one hides a deployed one of its id.
-    pub async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, Problem> {
-        let mut processes = self.backend.processes(tenant).await?;
-        processes.retain(|process| self.built_in(&process.id).is_none());
-        processes.extend(self.built_ins.iter().cloned());
-        processes.sort_by(|a, b| a.id.cmp(&b.id));
+    /// All processes that jobs can be started of, in order. A built-in one hides a deployed one of its id.
+    pub async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, Problem> {
+        let mut ids = self.backend.process_ids(tenant).await?;
+        ids.extend(self.built_ins.iter().map(|process| process.id.clone()));
+        ids.sort();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    /// Some of them, as far as they are there and can be read: one that cannot harms only itself (invariant I11).
+    pub async fn processes(&self, tenant: &Tenant, ids: &[ProcessId]) -> Result<Vec<Arc<ProcessRecord>>, Problem> {
+        let mut processes = Vec::with_capacity(ids.len());
+        for id in ids {
+            let found = match self.built_in(id) {
+                Some(process) => Ok(Some(Arc::clone(process))),
+                None => self.backend.process(tenant, id).await,
+            };
+            match found {
+                Ok(found) => processes.extend(found),
+                Err(BackendError::NotFound(_)) => {}
+                Err(error @ BackendError::Internal(_)) => tracing::warn!(%tenant, process = %id, %error, "left out"),
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(processes)
     }
 
     /// One of them.
     pub async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Arc<ProcessRecord>, Problem> {
-        if let Some(process) = self.built_in(id) {
-            return Ok(Arc::clone(process));
+        match self.built_in(id) {
+            Some(process) => Ok(Arc::clone(process)),
+            None => found(id, self.backend.process(tenant, id).await),
         }
-        let process = self.backend.process(tenant, id).await?;
-        process.ok_or_else(|| Problem::no_such_process(id.as_str()))
+    }
+
+    /// The same, as a job would run it now.
+    pub async fn process_to_run(&self, tenant: &Tenant, id: &ProcessId) -> Result<Arc<ProcessRecord>, Problem> {
+        match self.built_in(id) {
+            Some(process) => Ok(Arc::clone(process)),
+            None => found(id, self.backend.process_to_run(tenant, id).await),
+        }
+    }
+
+    /// Whether a process, runnable or not, may be replaced and undeployed; `None`: there is none.
+    pub async fn is_mutable(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<bool>, Problem> {
+        match self.built_in(id) {
+            Some(process) => Ok(Some(process.mutable)),
+            None => Ok(self.backend.is_mutable(tenant, id).await?),
+        }
     }
 
     /// The built-in process of an id.
     pub fn built_in(&self, id: &ProcessId) -> Option<&Arc<ProcessRecord>> {
         self.built_ins.iter().find(|process| process.id == *id)
+    }
+}
+
+fn found(
+    id: &ProcessId,
+    found: Result<Option<Arc<ProcessRecord>>, BackendError>,
+) -> Result<Arc<ProcessRecord>, Problem> {
+    match found {
+        Ok(Some(process)) => Ok(process),
+        Ok(None) => Err(Problem::no_such_process(id.as_str())),
+        Err(error @ BackendError::NotFound(_)) => {
+            Err(Problem { detail: error.to_string(), ..Problem::no_such_process(id.as_str()) })
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -242,7 +242,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn record_of(process: NewProcess, mutable: bool) -> Arc<ProcessRecord> {
     let NewProcess { id, deployed, mut description, package } = process;
     description.insert("mutable".into(), mutable.into());
-    Arc::new(ProcessRecord { id, description: Arc::new(description), mutable, package, deployed: Arc::new(deployed) })
+    Arc::new(ProcessRecord {
+        id,
+        description: Arc::new(description),
+        mutable,
+        package,
+        deployed: Arc::new(deployed),
+        version: None,
+    })
 }
 
 fn stream_of(bytes: Bytes) -> ByteStream {
@@ -262,8 +269,8 @@ impl Backend for Memory {
         lock(&self.trouble).as_ref().map_or(Ok(()), |trouble| Err(trouble.to_string()))
     }
 
-    async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError> {
-        self.ask(tenant, |holdings| Ok(holdings.processes.values().cloned().collect()))
+    async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, BackendError> {
+        self.ask(tenant, |holdings| Ok(holdings.processes.keys().cloned().collect()))
     }
 
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError> {

@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use weir_api::Phase;
 use weir_api::kubernetes::ProcessJob;
 use weir_api::kubernetes::names::{RUN, TENANT};
-
 use weir_store::JobKeys;
 
 use super::life::{self, Birth};

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use sha2::{Digest as _, Sha256};
-use weir_api::kubernetes::conditions::{ID_TAKEN, READY};
+use weir_api::kubernetes::conditions::{ID_TAKEN, PACKAGE_UNAVAILABLE, READY, STORE_UNAVAILABLE};
 use weir_api::kubernetes::names::DEPLOYED;
 use weir_api::kubernetes::process::Package;
 use weir_api::kubernetes::{Process, ProcessSpec};
@@ -32,8 +32,6 @@ pub(super) struct Entry {
     pub created: Option<Timestamp>,
     pub id: ProcessId,
     pub mutable: bool,
-    /// Which process of the package.
-    pub workflow: Option<String>,
     /// Of the frozen package that jobs run, if jobs can be started.
     pub digest: Option<String>,
     /// What was found about it as it is now; `None`: nothing yet.
@@ -48,7 +46,10 @@ pub(super) enum Found {
     Ready,
     /// An older Process has the id.
     Taken(String),
+    /// Its package was looked at and cannot be used.
     Refused(String),
+    /// Its package cannot be had for now; it is tried again.
+    Unavailable(String),
 }
 
 impl Entry {
@@ -58,14 +59,15 @@ impl Entry {
         let ready = status.conditions.iter().find(|condition| condition.type_ == READY);
         let is_current = status.observed_generation == process.metadata.generation;
         let found = ready.filter(|_| is_current);
-        let found = found.and_then(|ready| match (ready.status.as_str(), ready.reason.as_str()) {
-            ("True", _) => Some(Found::Ready),
-            ("Unknown", _) => None,
-            (_, ID_TAKEN) => Some(Found::Taken(ready.message.clone())),
-            _ => Some(Found::Refused(ready.message.clone())),
+        let found = found.map(|ready| match (ready.status.as_str(), ready.reason.as_str()) {
+            ("True", _) => Found::Ready,
+            ("Unknown", _) | (_, PACKAGE_UNAVAILABLE | STORE_UNAVAILABLE) => Found::Unavailable(ready.message.clone()),
+            (_, ID_TAKEN) => Found::Taken(ready.message.clone()),
+            _ => Found::Refused(ready.message.clone()),
         });
         // While a change is looked at, or cannot be, jobs run what was there before.
-        let digest = status.digest.filter(|_| ready.is_some_and(|ready| ready.status != "False"));
+        let holds = ready.is_some_and(|ready| ready.status != "False");
+        let digest = status.digest.filter(|_| holds && process.metadata.deletion_timestamp.is_none());
         Some(Self {
             name: process.name_any(),
             uid: process.uid().unwrap_or_default(),
@@ -73,11 +75,25 @@ impl Entry {
             created: process.creation_timestamp().map(|time| time.0),
             id: verdict::id(process).parse().ok()?,
             mutable: process.spec.mutable.unwrap_or(true),
-            workflow: process.spec.workflow.clone(),
             digest,
             found,
             has_more: process.annotations().contains_key(DEPLOYED) || process.spec.defaults.is_some(),
         })
+    }
+
+    /// Names what jobs run, and everything else that its record depends on; `None` if no job can be started.
+    pub fn version(&self) -> Option<String> {
+        let digest = self.digest.as_ref()?;
+        Some(format!("{}/{}/{digest}", self.uid, self.generation))
+    }
+
+    /// Why no job can be started.
+    pub fn trouble(&self) -> &str {
+        match &self.found {
+            None => "its package has not been looked at yet",
+            Some(Found::Ready) => "it is being removed",
+            Some(Found::Taken(message) | Found::Refused(message) | Found::Unavailable(message)) => message,
+        }
     }
 
     /// Older ones first.

@@ -200,13 +200,13 @@ impl Index {
         self.read().homes.get(namespace)?.processes.get(name).cloned()
     }
 
-    /// Processes that jobs can be started of, by id.
-    pub fn processes(&self, namespace: &str) -> Vec<Arc<Entry>> {
+    /// Processes that jobs can be started of, in order.
+    pub fn process_ids(&self, namespace: &str) -> Vec<ProcessId> {
         let state = self.read();
         let entries = state.homes.get(namespace).into_iter().flat_map(|home| home.processes.values());
-        let mut ready: Vec<Arc<Entry>> = entries.filter(|entry| entry.digest.is_some()).cloned().collect();
-        ready.sort_by(|one, other| one.id.cmp(&other.id));
-        ready
+        let ready: BTreeSet<&ProcessId> =
+            entries.filter(|entry| entry.digest.is_some()).map(|entry| &entry.id).collect();
+        ready.into_iter().cloned().collect()
     }
 
     pub fn job(&self, namespace: &str, name: &str) -> Option<Arc<Job>> {

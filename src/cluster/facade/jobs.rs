@@ -17,7 +17,7 @@ use weir_http::backend::{BackendError, JobId, JobRecord, NewJob, Tenant};
 use super::Cluster;
 use super::failure::{is_code, is_in_doubt, refused};
 use super::index::Key;
-use super::processes::no_process;
+use super::processes::not_ready;
 use super::record::{self, Inputs, Job, Runs};
 use crate::intake::OWN_INPUTS;
 use crate::job::{Backoff, in_time};
@@ -39,10 +39,9 @@ impl Cluster {
             }
             Some(package) => Runs::Package(package.clone()),
             None => {
-                let missing = || no_process(&new.process);
-                let entry = self.entry(&namespace, &new.process).await?.ok_or_else(missing)?;
-                let digest = entry.digest.clone().ok_or_else(missing)?;
-                let ready = self.ready_process(tenant, &namespace, &entry).await?.ok_or_else(missing)?;
+                let entry = self.entry_to_run(&namespace, &new.process, new.version.as_deref()).await?;
+                let ready = self.ready_process(tenant, &namespace, &entry).await?;
+                let (Some(digest), Some(ready)) = (entry.digest.clone(), ready) else { return Err(not_ready(&entry)) };
                 // Whatever becomes of the process until the job is accepted, it has what was promised.
                 let given = std::mem::replace(&mut new.inputs, (*ready.defaults).clone());
                 new.inputs.extend(given);
@@ -145,12 +144,8 @@ impl Cluster {
         if let Some(job) = self.index.job(namespace, id.as_str()) {
             return Ok(Some(job));
         }
-        match in_time(self.job_api(namespace).get_opt(id.as_str())).await {
-            Ok(Some(object)) => Ok(Job::of(&object, |name| self.process_id(namespace, name)).map(Arc::new)),
-            // What cannot be read as a job is none for the façade (invariant I11).
-            Ok(None) | Err(kube::Error::SerdeError(_)) => Ok(None),
-            Err(error) => Err(refused("look up the job", &error)),
-        }
+        let object: Option<ProcessJob> = self.look_up(namespace, id.as_str()).await?;
+        Ok(object.and_then(|object| Job::of(&object, |name| self.process_id(namespace, name))).map(Arc::new))
     }
 
     pub(super) async fn the_job(&self, tenant: &Tenant, id: &JobId) -> Result<(String, Arc<Job>), BackendError> {

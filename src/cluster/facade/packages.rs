@@ -4,23 +4,21 @@ use std::sync::Arc;
 
 use kube::Api;
 use serde_json::{Map, Value as Json};
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 use weir_api::kubernetes::Process;
 use weir_cwl::description::process_description;
 use weir_cwl::uri::split_fragment;
 use weir_http::backend::{BackendError, Deployed, ProcessRecord, Tenant};
 
 use super::cache::Cache;
-use super::entry::{Besides, Entry};
+use super::entry::{Besides, Entry, Found};
 use super::failure::refused;
+use super::turns::Turns;
 use super::{Cluster, store_tenant};
 use crate::intake::inputs::{defaults, with_defaults};
 use crate::job::in_time;
-use crate::limits::{FACADE_PACKAGE_BYTES_MIN, FACADE_PACKAGES_BYTES};
+use crate::limits::{FACADE_PACKAGE_BYTES_MIN, FACADE_PACKAGES_BYTES, FACADE_READERS, FACADE_READERS_A_TENANT};
 use crate::process::resolve::{ResolveError, Source, resolve};
-
-/// Uid, generation and digest: everything that a record depends on.
-type Version = (String, i64, String);
 
 /// A process that jobs can be started of.
 #[derive(Debug, Clone)]
@@ -33,14 +31,24 @@ pub(super) struct Ready {
 /// Processes with their packages.
 #[derive(Debug)]
 pub(super) struct Packages {
-    kept: Cache<Version, Ready>,
-    /// One package is read at a time: of many who want the same one, the first reads it.
-    reading: Mutex<()>,
+    /// By version.
+    kept: Cache<String, Ready>,
+    /// By version: of many who want the same one, the first reads it.
+    reading: Turns<String>,
+    /// By tenant.
+    readers: Turns<Tenant>,
+    /// Of all tenants.
+    places: Semaphore,
 }
 
 impl Packages {
     pub fn new() -> Self {
-        Self { kept: Cache::new(FACADE_PACKAGES_BYTES), reading: Mutex::default() }
+        Self {
+            kept: Cache::new(FACADE_PACKAGES_BYTES),
+            reading: Turns::new(1),
+            readers: Turns::new(FACADE_READERS_A_TENANT),
+            places: Semaphore::new(FACADE_READERS),
+        }
     }
 }
 
@@ -62,31 +70,41 @@ impl Cluster {
         namespace: &str,
         entry: &Entry,
     ) -> Result<Option<Ready>, BackendError> {
-        let Some(digest) = entry.digest.clone() else { return Ok(None) };
-        let version = (entry.uid.clone(), entry.generation, digest.clone());
+        let (Some(digest), Some(version)) = (entry.digest.clone(), entry.version()) else { return Ok(None) };
         if let Some(ready) = self.packages.kept.get(&version) {
             return Ok(Some(ready));
         }
-        let _reading = self.packages.reading.lock().await;
+        let _reading = self.packages.reading.take(&version).await;
         if let Some(ready) = self.packages.kept.get(&version) {
             return Ok(Some(ready));
         }
+        let _reader = self.packages.readers.take(tenant).await;
+        let _place = self.packages.places.acquire().await;
         let source = Source::Digest(digest);
         // The frozen package names the process to run: while a change of the object is looked at, that is not the one that
         // the object names.
-        let tenant = store_tenant(tenant)?;
-        let resolved = resolve(&self.guarded, &*self.services.store, &tenant, &source, None);
+        let owner = store_tenant(tenant)?;
+        let resolved = resolve(&self.guarded, &*self.services.store, &owner, &source, None);
         let resolved = resolved.await.map_err(|error| unreadable(entry, &error))?;
         let mut imports = resolved.stored.documents;
-        let url = split_fragment(&resolved.stored.entry).0.to_owned();
+        let (url, workflow) = split_fragment(&resolved.stored.entry);
+        let (url, workflow) = (url.to_owned(), workflow.map(str::to_owned));
         let cwl = imports.remove(&url).unwrap_or_default();
         let object = if entry.has_more { self.object(namespace, entry).await? } else { None };
         let besides = object.as_ref().and_then(|object| Besides::read(object, &cwl));
         let (application_package, stated) =
             besides.map_or((None, None), |besides| (besides.application_package, besides.description));
+        let mut given = object.as_ref().and_then(|object| object.spec.defaults.as_ref()?.as_object().cloned());
         let package = match object.as_ref().and_then(defaults) {
-            Some(defaults) => with_defaults(resolved.package, &defaults).map_err(BackendError::Internal)?,
             None => resolved.package,
+            Some(defaults) if entry.found == Some(Found::Ready) => {
+                with_defaults(resolved.package, &defaults).map_err(BackendError::Internal)?
+            }
+            // While a change is looked at they may be those of the next package.
+            Some(defaults) => with_defaults(resolved.package.clone(), &defaults).unwrap_or_else(|_| {
+                given = None;
+                resolved.package
+            }),
         };
         let mut description = stated.unwrap_or_else(|| described(&package));
         description.insert("id".to_owned(), entry.id.as_str().into());
@@ -95,17 +113,22 @@ impl Cluster {
         let weight = texts + application_package.as_ref().map_or(0, String::len);
         // What was not fetched has a name of weir's own.
         let url = Some(url).filter(|url| !url.starts_with("weir:"));
-        let deployed = Deployed { cwl, url, imports, workflow: entry.workflow.clone(), application_package };
+        let deployed = Deployed { cwl, url, imports, workflow, application_package };
         let record = Arc::new(ProcessRecord {
             id: entry.id.clone(),
             description: description.into(),
             mutable: entry.mutable,
             package: package.into(),
             deployed: deployed.into(),
+            version: Some(version.clone()),
         });
-        let defaults = object.and_then(|object| object.spec.defaults?.as_object().cloned()).unwrap_or_default();
-        let ready = Ready { record, defaults: defaults.into() };
-        self.packages.kept.put(version, ready.clone(), weight.max(FACADE_PACKAGE_BYTES_MIN));
+        let ready = Ready { record, defaults: given.unwrap_or_default().into() };
+        // Of an object that was changed meanwhile the entry names another version.
+        let is_of_version = |object: Process| object.metadata.generation == Some(entry.generation);
+        if !entry.has_more || object.is_some_and(is_of_version) {
+            let weight = weight.max(FACADE_PACKAGE_BYTES_MIN);
+            self.packages.kept.put_of(tenant.as_str(), version, ready.clone(), weight);
+        }
         Ok(Some(ready))
     }
 

@@ -1,67 +1,106 @@
 //! Deploying, replacing and undeploying.
 //!
 //! A process is deployed when its object exists and the controller of Processes has found its package sound: only then
-//! jobs can be started of it, on every replica. One that is refused is taken back.
+//! jobs can be started of it, on every replica. One that is refused is taken back ([`super::change`]).
 
 use std::sync::Arc;
 
-use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use serde_json::json;
-use tokio::time::timeout;
+use kube::api::PostParams;
 use weir_api::kubernetes::Process;
-use weir_api::kubernetes::names::{DEPLOYED, FIELD_MANAGER};
+use weir_api::kubernetes::names::FIELD_MANAGER;
 use weir_api::kubernetes::process::Package;
 use weir_api::kubernetes::schema::INLINE_LENGTH_MAX;
 use weir_http::backend::{BackendError, Deployed, NewProcess, ProcessId, ProcessRecord, Tenant};
 
-use super::entry::{self, Besides, Entry, Found};
+use super::change::Change;
+use super::entry::{self, Besides, Entry};
 use super::failure::{is_code, refused};
-use super::index::Key;
 use super::packages::described;
 use super::{Cluster, store_tenant};
 use crate::job::in_time;
-use crate::limits::{FACADE_BESIDES_BYTES_MAX, FACADE_DEPLOY_WAIT, FACADE_SEEN_WAIT};
+use crate::limits::FACADE_BESIDES_BYTES_MAX;
 use crate::process::stored::StoredPackage;
 
 impl Cluster {
-    /// All that jobs can be started of.
-    pub(super) async fn all_processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError> {
+    /// A process as the watch saw it; one that was not seen ready is asked for: it may have become so.
+    pub(super) async fn shown_process(
+        &self,
+        tenant: &Tenant,
+        id: &ProcessId,
+    ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
         let namespace = self.namespace(tenant)?;
-        let mut records = Vec::new();
-        for entry in self.index.processes(&namespace) {
-            match self.record(tenant, &namespace, &entry).await {
-                Ok(record) => records.extend(record),
-                // One that cannot be read harms only itself (invariant I11).
-                Err(error @ BackendError::Internal(_)) => {
-                    tracing::warn!(namespace, process = %entry.id, %error, "left out");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(records)
+        let seen = self.index.process(&namespace, id).filter(|entry| entry.digest.is_some());
+        let entry = if seen.is_some() { seen } else { self.standing(&namespace, id).await? };
+        self.ready_record(tenant, &namespace, entry).await
     }
 
-    /// What is known of a process: as the watch saw it, else as the API server has it now.
-    pub(super) async fn entry(&self, namespace: &str, id: &ProcessId) -> Result<Option<Arc<Entry>>, BackendError> {
-        if let Some(entry) = self.index.process(namespace, id) {
-            return Ok(Some(entry));
+    /// A process as the API server has it now: whatever a replica has answered about a change is in it.
+    pub(super) async fn process_as_it_is(
+        &self,
+        tenant: &Tenant,
+        id: &ProcessId,
+    ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        let namespace = self.namespace(tenant)?;
+        let entry = self.standing(&namespace, id).await?;
+        self.ready_record(tenant, &namespace, entry).await
+    }
+
+    async fn ready_record(
+        &self,
+        tenant: &Tenant,
+        namespace: &str,
+        entry: Option<Arc<Entry>>,
+    ) -> Result<Option<Arc<ProcessRecord>>, BackendError> {
+        let Some(entry) = entry else { return Ok(None) };
+        let record = self.record(tenant, namespace, &entry).await?;
+        record.map(Some).ok_or_else(|| not_ready(&entry))
+    }
+
+    /// What a job runs: the version of its process that its request was checked against.
+    pub(super) async fn entry_to_run(
+        &self,
+        namespace: &str,
+        id: &ProcessId,
+        version: Option<&str>,
+    ) -> Result<Arc<Entry>, BackendError> {
+        let is_meant = |entry: &Arc<Entry>| entry.version().as_deref() == version;
+        if version.is_some()
+            && let Some(entry) = self.index.process(namespace, id).filter(is_meant)
+        {
+            return Ok(entry);
         }
-        let found = in_time(self.process_api(namespace).get_opt(&entry::name(id))).await;
-        let found = found.map_err(|error| refused("look up the process", &error))?;
-        Ok(found.and_then(|process| Entry::of(&process)).filter(|entry| entry.id == *id).map(Arc::new))
+        let entry = self.standing(namespace, id).await?.ok_or_else(|| no_process(id))?;
+        if entry.digest.is_none() {
+            return Err(not_ready(&entry));
+        }
+        if version.is_some() && !is_meant(&entry) {
+            return Err(BackendError::Unavailable(format!(
+                "the process `{id}` was changed while the request was looked at: send it again"
+            )));
+        }
+        Ok(entry)
+    }
+
+    /// What there is of this id, ready or not, as the API server has it now.
+    pub(super) async fn standing(&self, namespace: &str, id: &ProcessId) -> Result<Option<Arc<Entry>>, BackendError> {
+        let own = entry::name(id);
+        // Whoever applied it may have called it otherwise.
+        let seen = self.index.process(namespace, id).map(|entry| entry.name.clone()).filter(|seen| *seen != own);
+        for name in seen.into_iter().chain([own]) {
+            let found: Option<Process> = self.look_up(namespace, &name).await?;
+            let entry = found.and_then(|process| Entry::of(&process)).filter(|entry| entry.id == *id);
+            if entry.is_some() {
+                return Ok(entry.map(Arc::new));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) async fn deploy_process(&self, tenant: &Tenant, new: NewProcess) -> Result<(), BackendError> {
         let namespace = self.namespace(tenant)?;
         let api = self.process_api(&namespace);
-        if let Some(entry) = self.entry(&namespace, &new.id).await? {
-            // The index may not have seen its end.
-            let found = in_time(api.get_metadata_opt(&entry.name)).await;
-            let found = found.map_err(|error| refused("look up the process", &error))?;
-            if found.is_some_and(|found| found.metadata.uid.as_ref() == Some(&entry.uid)) {
-                return Err(exists(&new.id));
-            }
+        if self.standing(&namespace, &new.id).await?.is_some() {
+            return Err(exists(&new.id));
         }
         let (package, besides) = self.parts(tenant, &new).await?;
         let object = entry::object(&namespace, &new, package, besides.as_ref());
@@ -70,33 +109,23 @@ impl Cluster {
             if is_code(&error, 409) { exists(&new.id) } else { refused("deploy the process", &error) }
         })?;
         let settled = self.settled(&namespace, &created).await;
-        if let Err(error) = settled {
-            self.take_back(&namespace, &created).await;
-            return Err(error);
+        if settled.is_err() {
+            self.undo(&namespace, &created, None).await;
         }
-        Ok(())
+        settled
     }
 
     pub(super) async fn replace_process(&self, tenant: &Tenant, new: NewProcess) -> Result<(), BackendError> {
         let namespace = self.namespace(tenant)?;
         let entry = self.changeable(&namespace, &new.id).await?;
-        let api = self.process_api(&namespace);
         let (package, besides) = self.parts(tenant, &new).await?;
-        let before = in_time(api.get_opt(&entry.name)).await.map_err(|error| refused("read the process", &error))?;
-        let before = before.ok_or_else(|| no_process(&new.id))?;
-        let text = besides.as_ref().map(Besides::text);
-        let changed = self.change(&api, &entry, &package, new.deployed.workflow.as_deref(), text.as_deref()).await?;
+        let besides = besides.as_ref().map(Besides::text);
+        let change = Change { package, workflow: new.deployed.workflow, besides };
+        let (before, changed) = self.change(&namespace, &entry, &change).await?;
         let settled = self.settled(&namespace, &changed).await;
-        if let Err(error @ (BackendError::Refused(_) | BackendError::Exists(_))) = settled {
-            // As it was: a process that works is not lost to one that does not.
-            let text = before.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DEPLOYED));
-            let workflow = before.spec.workflow.as_deref();
-            if let Err(error) =
-                self.change(&api, &entry, &before.spec.package, workflow, text.map(String::as_str)).await
-            {
-                tracing::warn!(namespace, process = %new.id, %error, "the process that was there before cannot be restored");
-            }
-            return Err(error);
+        if settled.is_err() {
+            // A process that works is not lost to one that does not.
+            self.undo(&namespace, &changed, Some(&before)).await;
         }
         settled
     }
@@ -104,7 +133,7 @@ impl Cluster {
     pub(super) async fn undeploy_process(&self, tenant: &Tenant, id: &ProcessId) -> Result<(), BackendError> {
         let namespace = self.namespace(tenant)?;
         let entry = self.changeable(&namespace, id).await?;
-        self.delete(&namespace, &entry.name, &entry.uid).await.map_err(|error| {
+        self.delete(&namespace, &entry.name, &entry.uid, None).await.map_err(|error| {
             if is_code(&error, 404) || is_code(&error, 409) {
                 no_process(id)
             } else {
@@ -113,28 +142,8 @@ impl Cluster {
         })
     }
 
-    /// Deletes exactly this object, and waits until this replica sees that.
-    async fn delete(&self, namespace: &str, name: &str, uid: &str) -> kube::Result<()> {
-        let mut wait = self.index.wait(Key::Process(namespace.to_owned(), name.to_owned()));
-        let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
-        let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
-        in_time(self.process_api(namespace).delete(name, &parameters)).await?;
-        let gone = async {
-            while self.index.process_named(namespace, name).is_some_and(|now| now.uid == uid) {
-                wait.changed().await;
-            }
-        };
-        // The API server has it deleted: that it is seen too is a courtesy.
-        let _ = timeout(FACADE_SEEN_WAIT, gone).await;
-        Ok(())
-    }
-
-    fn process_api(&self, namespace: &str) -> Api<Process> {
-        Api::namespaced(self.client.clone(), namespace)
-    }
-
     async fn changeable(&self, namespace: &str, id: &ProcessId) -> Result<Arc<Entry>, BackendError> {
-        let entry = self.entry(namespace, id).await?.ok_or_else(|| no_process(id))?;
+        let entry = self.standing(namespace, id).await?.ok_or_else(|| no_process(id))?;
         if !entry.mutable {
             return Err(BackendError::Immutable(format!(
                 "the process `{id}` may not be changed: spec.mutable of Process {} is false",
@@ -165,75 +174,14 @@ impl Cluster {
         let digest = stored.map_err(|error| BackendError::Unavailable(error.to_string()))?;
         Ok((Package { digest: Some(digest), ..Package::default() }, besides))
     }
-
-    async fn change(
-        &self,
-        api: &Api<Process>,
-        entry: &Entry,
-        package: &Package,
-        workflow: Option<&str>,
-        besides: Option<&str>,
-    ) -> Result<Process, BackendError> {
-        // What is absent is taken away.
-        let Package { inline, href, sha256, digest } = package;
-        let patch = json!({
-            "metadata": {"uid": entry.uid, "annotations": {DEPLOYED: besides}},
-            "spec": {
-                "package": {"inline": inline, "href": href, "sha256": sha256, "digest": digest},
-                "workflow": workflow,
-            }
-        });
-        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        in_time(api.patch(&entry.name, &parameters, &Patch::Merge(&patch))).await.map_err(|error| {
-            if is_code(&error, 404) || is_code(&error, 409) {
-                no_process(&entry.id)
-            } else {
-                refused("replace the process", &error)
-            }
-        })
-    }
-
-    /// Waits until the controller of Processes has looked at an object as it was written.
-    async fn settled(&self, namespace: &str, written: &Process) -> Result<(), BackendError> {
-        let Some(entry) = Entry::of(written) else {
-            return Err(BackendError::Internal("the API server gives back another process than was sent".to_owned()));
-        };
-        let mut wait = self.index.wait(Key::Process(namespace.to_owned(), entry.name.clone()));
-        let looked_at = async {
-            loop {
-                let now = self.index.process_named(namespace, &entry.name);
-                let now = now.filter(|now| now.uid == entry.uid && now.generation >= entry.generation);
-                if let Some(found) = now.and_then(|now| now.found.clone()) {
-                    return found;
-                }
-                wait.changed().await;
-            }
-        };
-        match timeout(FACADE_DEPLOY_WAIT, looked_at).await {
-            Ok(Found::Ready) => Ok(()),
-            Ok(Found::Taken(_)) => Err(exists(&entry.id)),
-            Ok(Found::Refused(message)) => Err(BackendError::Refused(message)),
-            Err(_) => Err(BackendError::Unavailable(format!(
-                "the package of process `{}` was not looked at within {} s: no replica of the operator leads, or it is very busy",
-                entry.id,
-                FACADE_DEPLOY_WAIT.as_secs()
-            ))),
-        }
-    }
-
-    /// Deletes a process that was just created.
-    async fn take_back(&self, namespace: &str, created: &Process) {
-        let (name, uid) = (created.name_any(), created.uid().unwrap_or_default());
-        if let Err(error) = self.delete(namespace, &name, &uid).await
-            && !is_code(&error, 404)
-        {
-            tracing::warn!(process = name, %error, "a process that was refused cannot be deleted");
-        }
-    }
 }
 
-fn exists(id: &ProcessId) -> BackendError {
+pub(super) fn exists(id: &ProcessId) -> BackendError {
     BackendError::Exists(format!("a process `{id}`"))
+}
+
+pub(super) fn not_ready(entry: &Entry) -> BackendError {
+    BackendError::NotFound(format!("process `{}` that jobs can be started of: {}", entry.id, entry.trouble()))
 }
 
 pub(super) fn no_process(id: &ProcessId) -> BackendError {

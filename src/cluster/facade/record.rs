@@ -260,6 +260,7 @@ mod tests {
         let subscriber = Subscriber { success_uri: Some("https://a/".to_owned()), origin, ..Subscriber::default() };
         let new = NewJob {
             process: "Water".parse().unwrap(),
+            version: None,
             package: None,
             inputs: serde_json::Map::new(),
             asked: asked.clone(),

@@ -6,13 +6,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use weir_api::Phase;
+use weir_api::kubernetes::ProcessSpec;
+use weir_api::kubernetes::conditions::{PACKAGE_INVALID, PACKAGE_UNAVAILABLE};
+use weir_api::kubernetes::process::Package;
 use weir_http::backend::{Asked, Deployed, Subscriber};
 use weir_plan::Recorded;
 use weir_store::Journal;
@@ -22,6 +27,7 @@ use crate::data::Results;
 use crate::data::tests::world::Store;
 use crate::intake::fixture;
 use crate::metrics::Metrics;
+use crate::process::verdict::{self, Verdict};
 use crate::settings::{FetchSettings, Settings};
 use crate::testing::{FakeApi, Fault};
 
@@ -89,6 +95,41 @@ impl World {
         self.tasks.lock().unwrap().spawn(async move { drop(run.await) });
     }
 
+    /// Somebody applies a Process of a text.
+    fn apply(&self, id: &str, cwl: &str, workflow: Option<&str>) {
+        let spec = ProcessSpec {
+            package: Package { inline: Some(cwl.to_owned()), ..Package::default() },
+            workflow: workflow.map(str::to_owned),
+            ..ProcessSpec::default()
+        };
+        if self.api.get::<Process>("eo", id).is_some() {
+            self.api.edit("eo", id, |process: &mut Process| process.spec = spec);
+        } else {
+            let mut process = Process::new(id, spec);
+            process.metadata.namespace = Some("eo".to_owned());
+            self.api.insert(&process);
+        }
+    }
+
+    /// The leader finds it sound as it is now.
+    async fn judge(&self, id: &str) {
+        let process: Process = self.api.get("eo", id).unwrap();
+        let source = verdict::source(&process).unwrap();
+        let guarded = Guarded::new(&FetchSettings::default()).unwrap();
+        let (store, tenant) = (&*self.services.store, "acme".parse().unwrap());
+        let workflow = process.spec.workflow.as_deref();
+        let resolved = crate::process::resolve::resolve(&guarded, store, &tenant, &source, workflow).await.unwrap();
+        resolved.stored.put(store, &tenant).await.unwrap();
+        self.tell(id, &Verdict::ready(&resolved));
+    }
+
+    /// The leader says what it found of a Process as it is now.
+    fn tell(&self, id: &str, verdict: &Verdict) {
+        self.api.edit("eo", id, |process: &mut Process| {
+            process.status = Some(verdict::status(process, verdict, Time(jiff::Timestamp::UNIX_EPOCH)));
+        });
+    }
+
     /// The leader writes a status.
     fn status(&self, id: &JobId, status: Json) {
         self.api.edit("eo", id.as_str(), |job: &mut ProcessJob| {
@@ -108,7 +149,7 @@ fn other() -> Tenant {
 fn new_job() -> NewJob {
     let inputs = json!({"text": "water"}).as_object().cloned().unwrap();
     let (process, package) = ("echo".parse().unwrap(), Some(TOOL.to_owned()));
-    NewJob { process, package, inputs, asked: Asked::default(), subscriber: None }
+    NewJob { process, version: None, package, inputs, asked: Asked::default(), subscriber: None }
 }
 
 fn new_process(id: &str, cwl: &str) -> NewProcess {
@@ -309,10 +350,11 @@ async fn a_deployed_process_is_found_by_every_replica_and_described_as_it_was_de
         assert_eq!(*record.deployed, new.deployed);
         assert!(replica.process(&other(), &id).await.unwrap().is_none(), "not theirs (I9)");
     }
-    assert_eq!(one.processes(&acme()).await.unwrap().len(), 1);
+    assert_eq!(one.process_ids(&acme()).await.unwrap(), std::slice::from_ref(&id));
     assert!(matches!(one.deploy(&acme(), new).await, Err(BackendError::Exists(_))));
     let mut job = new_job();
     (job.process, job.package) = (id.clone(), None);
+    job.version = two.process(&acme(), &id).await.unwrap().unwrap().version.clone();
     let made = two.create(&acme(), job.clone()).await.unwrap();
     assert_eq!(made.process, id);
     let object: ProcessJob = world.api.get("eo", made.id.as_str()).unwrap();
@@ -335,9 +377,9 @@ async fn what_a_process_gives_by_itself_a_request_may_leave_out() {
     let id = "water".parse().unwrap();
     let found = async {
         loop {
-            match cluster.process(&acme(), &id).await.unwrap() {
-                Some(record) => return record,
-                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            match cluster.process(&acme(), &id).await {
+                Ok(Some(record)) => return record,
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         }
     };
@@ -348,6 +390,92 @@ async fn what_a_process_gives_by_itself_a_request_may_leave_out() {
     let text = &record.description["inputs"]["text"];
     assert_eq!((&text["minOccurs"], &text["schema"]["default"]), (&json!(0), &json!("water")));
     assert_eq!(record.deployed.cwl, package, "the package itself is as it was");
+}
+
+/// Waits until a replica has seen a Process of acme.
+async fn process_seen(cluster: &Cluster, name: &str) {
+    let seen = async {
+        while cluster.index.process_named("eo", name).is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), seen).await.expect("the replica sees the process");
+}
+
+fn job_of(process: &ProcessRecord) -> NewJob {
+    NewJob { process: process.id.clone(), version: process.version.clone(), package: None, ..new_job() }
+}
+
+#[tokio::test]
+async fn what_one_replica_has_answered_about_a_process_every_other_one_goes_by_i4() {
+    let world = World::new();
+    let behind = world.replica().await;
+    let id: ProcessId = "water".parse().unwrap();
+    let runs = async || behind.process_to_run(&acme(), &id).await;
+    world.apply("water", TOOL, None);
+    process_seen(&behind, "water").await;
+    let told = behind.process(&acme(), &id).await.unwrap_err();
+    insta::assert_snapshot!(told, @"there is no process `water` that jobs can be started of: its package has not been looked at yet");
+    world.api.hold_watches("processes");
+
+    // Deployed: 201.
+    world.judge("water").await;
+    assert!(behind.process(&acme(), &id).await.unwrap().is_some());
+    let first = runs().await.unwrap().unwrap();
+    let job = behind.create(&acme(), job_of(&first)).await.unwrap();
+    assert_eq!(job.process, id);
+
+    // Replaced: 204.
+    let newer = TOOL.replace("Finds water", "Finds more water");
+    world.apply("water", &newer, None);
+    world.judge("water").await;
+    let second = runs().await.unwrap().unwrap();
+    assert_eq!(second.deployed.cwl, newer);
+    behind.create(&acme(), job_of(&second)).await.unwrap();
+    let refusal = behind.create(&acme(), job_of(&first)).await.unwrap_err();
+    insta::assert_snapshot!(refusal, @"the process `water` was changed while the request was looked at: send it again");
+
+    // Undeployed: 204.
+    world.api.remove::<Process>("eo", "water");
+    assert!(runs().await.unwrap().is_none());
+    assert!(matches!(behind.create(&acme(), job_of(&second)).await, Err(BackendError::NotFound(_))));
+    assert_eq!(world.api.list::<ProcessJob>("eo").len(), 2);
+}
+
+#[tokio::test]
+async fn a_job_asks_once_for_its_process() {
+    let world = World::new();
+    world.lead_processes();
+    let cluster = world.replica().await;
+    cluster.deploy(&acme(), new_process("water", TOOL)).await.unwrap();
+    let asked = world.api.count("get", "processes");
+    let record = cluster.process_to_run(&acme(), &"water".parse().unwrap()).await.unwrap().unwrap();
+    cluster.create(&acme(), job_of(&record)).await.unwrap();
+    assert_eq!(world.api.count("get", "processes") - asked, 1);
+}
+
+#[tokio::test]
+async fn while_a_replacement_with_another_entry_is_looked_at_the_old_one_is_served() {
+    let world = World::new();
+    let cluster = world.replica().await;
+    let id: ProcessId = "water".parse().unwrap();
+    let graph = |entry: &str| {
+        format!(
+            "cwlVersion: v1.2\n$graph:\n- {}",
+            TOOL.replace("cwlVersion: v1.2\n", "").replace("id: tool", &format!("id: {entry}")).replace('\n', "\n  ")
+        )
+    };
+    world.apply("water", &graph("old"), Some("old"));
+    world.judge("water").await;
+    world.apply("water", &graph("new"), Some("new"));
+    let entry = async |wanted: &str| {
+        let record = cluster.process_to_run(&acme(), &id).await.unwrap().unwrap();
+        assert_eq!(record.deployed.workflow.as_deref(), Some(wanted));
+        assert_eq!(record.package.processes[record.package.entry.0].header().id, wanted);
+    };
+    entry("old").await;
+    world.judge("water").await;
+    entry("new").await;
 }
 
 #[tokio::test]
@@ -449,6 +577,205 @@ async fn without_a_leader_nothing_is_deployed() {
     let refusal = cluster.deploy(&acme(), new_process("water", TOOL)).await.unwrap_err();
     assert!(matches!(refusal, BackendError::Unavailable(_)), "{refusal:?}");
     assert_eq!(world.api.list::<Process>("eo").len(), 0);
+}
+
+fn water(text: &str) -> NewProcess {
+    new_process("water", &TOOL.replace("Finds water", text))
+}
+
+fn invalid() -> Verdict {
+    Verdict::Refused { reason: PACKAGE_INVALID, message: "water.cwl:1:1: error: no".to_owned() }
+}
+
+/// Waits until the Process `water` has this label in its package.
+async fn says(api: &FakeApi, text: &str) -> Process {
+    let says = |api: &FakeApi| {
+        let process: Process = api.get("eo", "water")?;
+        process.spec.package.inline.as_ref()?.contains(&format!("label: {text}\n")).then_some(process)
+    };
+    api.until(says).await
+}
+
+fn replacing(cluster: &Cluster, text: &str) -> tokio::task::JoinHandle<Result<(), BackendError>> {
+    let (cluster, new) = (cluster.clone(), water(text));
+    tokio::spawn(async move { cluster.replace(&acme(), new).await })
+}
+
+fn deploying(cluster: &Cluster, text: &str) -> tokio::task::JoinHandle<Result<(), BackendError>> {
+    let (cluster, new) = (cluster.clone(), water(text));
+    tokio::spawn(async move { cluster.deploy(&acme(), new).await })
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_is_replaced_and_undeployed_all_the_same() {
+    let world = World::new();
+    let cluster = world.replica().await;
+    let id: ProcessId = "water".parse().unwrap();
+    world.apply("water", TOOL, None);
+    world.tell("water", &invalid());
+    let told = cluster.process(&acme(), &id).await.unwrap_err();
+    insta::assert_snapshot!(told, @"there is no process `water` that jobs can be started of: water.cwl:1:1: error: no");
+    assert_eq!(cluster.is_mutable(&acme(), &id).await.unwrap(), Some(true));
+    assert!(matches!(cluster.deploy(&acme(), water("A")).await, Err(BackendError::Exists(_))));
+    let replaced = replacing(&cluster, "A");
+    says(&world.api, "A").await;
+    world.judge("water").await;
+    replaced.await.unwrap().unwrap();
+    // Its package is lost.
+    let stored: Vec<_> = world.services.store.list(None).map_ok(|found| found.location).try_collect().await.unwrap();
+    for path in stored {
+        world.services.store.delete(&path).await.unwrap();
+    }
+    assert!(matches!(cluster.process(&acme(), &id).await, Err(BackendError::Internal(_))));
+    assert_eq!(cluster.is_mutable(&acme(), &id).await.unwrap(), Some(true));
+    cluster.undeploy(&acme(), &id).await.unwrap();
+    assert_eq!(cluster.is_mutable(&acme(), &id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_replacement_waits_for_the_one_before_it_to_be_undone() {
+    let world = World::new();
+    let (one, two) = (world.replica().await, world.replica().await);
+    world.apply("water", &TOOL.replace("Finds water", "old"), None);
+    world.judge("water").await;
+    let broken = replacing(&one, "broken");
+    says(&world.api, "broken").await;
+    let sound = replacing(&two, "sound");
+    world.tell("water", &invalid());
+    says(&world.api, "old").await;
+    world.judge("water").await;
+    assert!(matches!(broken.await.unwrap(), Err(BackendError::Refused(_))));
+    says(&world.api, "sound").await;
+    // A refusal of this one leads back to what works.
+    world.tell("water", &invalid());
+    says(&world.api, "old").await;
+    world.judge("water").await;
+    assert!(matches!(sound.await.unwrap(), Err(BackendError::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_verdict_on_somebody_elses_change_is_not_ones_own() {
+    let world = World::new();
+    let cluster = world.replica().await;
+    world.apply("water", TOOL, None);
+    world.judge("water").await;
+    let mine = replacing(&cluster, "mine");
+    says(&world.api, "mine").await;
+    world.apply("water", &TOOL.replace("Finds water", "theirs"), None);
+    world.judge("water").await;
+    let told = mine.await.unwrap().unwrap_err();
+    assert!(matches!(&told, BackendError::Unavailable(text) if text.contains("changed by somebody else")), "{told:?}");
+    says(&world.api, "theirs").await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_was_promised_is_never_undone() {
+    let world = World::new();
+    let cluster = world.replica().await;
+    let theirs = async || {
+        world.tell("water", &invalid());
+        world.apply("water", &TOOL.replace("Finds water", "theirs"), None);
+        world.judge("water").await;
+        world.api.release_watches("processes");
+    };
+    let deployed = deploying(&cluster, "mine");
+    says(&world.api, "mine").await;
+    world.api.hold_watches("processes");
+    theirs().await;
+    assert!(deployed.await.unwrap().is_err());
+    says(&world.api, "theirs").await;
+    let replaced = replacing(&cluster, "mine");
+    says(&world.api, "mine").await;
+    world.api.hold_watches("processes");
+    theirs().await;
+    assert!(replaced.await.unwrap().is_err());
+    says(&world.api, "theirs").await;
+}
+
+#[tokio::test]
+async fn a_status_written_in_between_does_not_fail_a_replacement() {
+    let world = World::new();
+    let cluster = world.replica().await;
+    world.apply("water", TOOL, None);
+    world.judge("water").await;
+    let conflict = "Operation cannot be fulfilled: the object has been modified";
+    world.api.fail(Fault::on("patch", "processes").with(409, "Conflict", conflict).times(2));
+    let replaced = replacing(&cluster, "new");
+    says(&world.api, "new").await;
+    world.judge("water").await;
+    replaced.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_package_that_cannot_be_had_for_now_is_waited_for() {
+    let world = World::new();
+    let cluster = world.replica().await;
+    let unavailable = Verdict::Refused { reason: PACKAGE_UNAVAILABLE, message: "the server answers 502".to_owned() };
+    let deployed = deploying(&cluster, "A");
+    says(&world.api, "A").await;
+    world.tell("water", &unavailable);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.judge("water").await;
+    deployed.await.unwrap().unwrap();
+    let replaced = replacing(&cluster, "B");
+    says(&world.api, "B").await;
+    world.tell("water", &unavailable);
+    assert_eq!(replaced.await.unwrap(), Err(BackendError::Unavailable("the server answers 502".to_owned())));
+    says(&world.api, "A").await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_nothing_half_done() {
+    let world = World::new();
+    let cluster = world.replica().await;
+    let deployed = deploying(&cluster, "A");
+    says(&world.api, "A").await;
+    deployed.abort();
+    assert!(deployed.await.unwrap_err().is_cancelled());
+    world.tell("water", &invalid());
+    world.api.until(|api| api.list::<Process>("eo").is_empty().then_some(())).await;
+    world.api.fail(Fault::on("create", "processjobs").with(503, "ServiceUnavailable", "etcd is away").times(1));
+    let created = {
+        let cluster = cluster.clone();
+        tokio::spawn(async move { cluster.create(&acme(), new_job()).await.map(drop) })
+    };
+    world.api.until(|api| (api.count("create", "processjobs") == 1).then_some(())).await;
+    created.abort();
+    world.api.until(|api| api.list::<ProcessJob>("eo").pop()).await;
+}
+
+#[tokio::test]
+async fn a_list_of_processes_reads_no_package() {
+    let world = World::new();
+    for name in ["b", "a"] {
+        world.apply(name, TOOL, None);
+        world.tell(name, &Verdict::Ready { digest: "0".repeat(64), version: None, title: None });
+    }
+    world.apply("c", TOOL, None);
+    let cluster = world.replica().await;
+    let ids = cluster.process_ids(&acme()).await.unwrap();
+    assert_eq!(ids.iter().map(ProcessId::as_str).collect::<Vec<_>>(), ["a", "b"], "c is not ready");
+    assert!(cluster.process_ids(&other()).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_who_want_one_package_the_first_reads_it_and_others_are_not_kept_waiting_i9() {
+    let throttle = ThrottleConfig { wait_get_per_call: Duration::from_secs(1), ..ThrottleConfig::default() };
+    let store = ThrottledStore::new(InMemory::new(), throttle);
+    let world = World::over(Arc::new(store), fixture::settings());
+    for name in ["a", "b"] {
+        world.apply(name, &TOOL.replace("Finds water", name), None);
+        world.judge(name).await;
+    }
+    let cluster = world.replica().await;
+    let began = tokio::time::Instant::now();
+    let tenant = acme();
+    let ids: Vec<ProcessId> = ["a", "b", "a", "b", "a", "b"].map(|id| id.parse().unwrap()).into();
+    let reads = ids.iter().map(|id| cluster.process(&tenant, id));
+    for record in futures_util::future::join_all(reads).await {
+        assert!(record.unwrap().is_some());
+    }
+    assert_eq!(began.elapsed().as_secs(), 1, "each once, and both at the same time");
 }
 
 fn event(event: Json) -> Recorded {

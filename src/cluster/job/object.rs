@@ -62,7 +62,7 @@ pub fn run_id(job: &ProcessJob) -> String {
 }
 
 /// The tenant with which the job was accepted, if it says so. Whoever relies on it must see from the journal that the run is
-/// the job's own: [`super::open`], [`super::belongs`].
+/// the job's own: [`super::open()`], [`super::belongs()`].
 pub fn accepted_tenant(job: &ProcessJob) -> Option<String> {
     let annotations = job.annotations();
     annotations.get(TENANT).filter(|_| annotations.contains_key(RUN_ID)).cloned()

@@ -5,6 +5,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::Settings;
+use crate::backend::ProcessRecord;
 use crate::fetcher::{FetchError, Fetched};
 use crate::problem::types;
 use crate::testing::{Memory, PACKAGE, new_process};

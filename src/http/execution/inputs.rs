@@ -424,6 +424,7 @@ mod tests {
             mutable: true,
             package: new.package,
             deployed: Arc::new(Deployed::default()),
+            version: None,
         }
     }
 

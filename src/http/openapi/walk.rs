@@ -29,6 +29,7 @@ async fn site() -> Site {
     memory.put("acme", new_process("fixed", PACKAGE), false);
     let job = || NewJob {
         process: "greet".parse().unwrap(),
+        version: None,
         package: None,
         inputs: json!({"message": "hello"}).as_object().unwrap().clone(),
         asked: Asked::default(),

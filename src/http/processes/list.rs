@@ -25,7 +25,8 @@ async fn list(
     window: Window,
     format: Format,
 ) -> Result<Response, Problem> {
-    let (processes, has_more) = window.cut(facade.processes(&tenant).await?);
+    let (ids, has_more) = window.cut(facade.process_ids(&tenant).await?);
+    let processes = facade.processes(&tenant, &ids).await?;
     let summaries: Vec<Json> =
         processes.iter().map(|process| summary(&process.id, &process.description, process.mutable, &base)).collect();
     let document = json!({"processes": summaries, "links": window.links(&base, "processes", has_more)});

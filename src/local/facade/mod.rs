@@ -354,9 +354,9 @@ impl Backend for Embedded {
         if *self.stopped.borrow() { Err("weir is stopping".to_owned()) } else { Ok(()) }
     }
 
-    async fn processes(&self, tenant: &Tenant) -> Result<Vec<Arc<ProcessRecord>>, BackendError> {
+    async fn process_ids(&self, tenant: &Tenant) -> Result<Vec<ProcessId>, BackendError> {
         let known = self.known(tenant).filter(|_| self.allows(tenant));
-        Ok(known.map(|known| known.processes.all()).unwrap_or_default())
+        Ok(known.map(|known| known.processes.ids()).unwrap_or_default())
     }
 
     async fn process(&self, tenant: &Tenant, id: &ProcessId) -> Result<Option<Arc<ProcessRecord>>, BackendError> {

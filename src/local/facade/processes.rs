@@ -67,9 +67,9 @@ impl Processes {
         Self { folder, fsync, by_id: RwLock::new(by_id), changing: tokio::sync::Mutex::default() }
     }
 
-    /// All of them by id.
-    pub fn all(&self) -> Vec<Arc<ProcessRecord>> {
-        self.read().values().cloned().collect()
+    /// All of them, in order.
+    pub fn ids(&self) -> Vec<ProcessId> {
+        self.read().keys().cloned().collect()
     }
 
     /// One of them.
@@ -159,7 +159,7 @@ fn read(path: &Path) -> Result<Arc<ProcessRecord>, StoredError> {
 fn deployed_process(stored: Stored, package: Arc<Package>) -> Arc<ProcessRecord> {
     let Stored { id, deployed, description, .. } = stored;
     let (description, deployed) = (Arc::new(description), Arc::new(deployed));
-    Arc::new(ProcessRecord { id, description, mutable: true, package, deployed })
+    Arc::new(ProcessRecord { id, description, mutable: true, package, deployed, version: None })
 }
 
 fn named(id: &ProcessId) -> String {

