@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use weir_fetch::Rules;
-use weir_local::reach::{Beyond, VARIABLE};
+use weir_local::reach::{NOWHERE, VARIABLE};
 
 use super::exit;
 
@@ -11,10 +11,10 @@ use super::exit;
 pub fn main() -> ExitCode {
     if let Some(text) = std::env::var_os(VARIABLE) {
         match Rules::parse(&text.to_string_lossy()) {
-            Ok(rules) => weir_raster::source::http::judge_by(move |host, address| {
-                let is_allowed = rules.allow_host(host) || rules.allow_address(address);
-                if is_allowed { Ok(()) } else { Err(Beyond(address).to_string()) }
-            }),
+            Ok(rules) => {
+                let allows = move |host: &str, address| rules.allow_host(host) || rules.allow_address(address);
+                weir_raster::source::http::judge_by(allows, NOWHERE);
+            }
             Err(error) => {
                 eprintln!("weir-eo: {VARIABLE}: {error}");
                 return ExitCode::from(exit::FAILURE);

@@ -2,6 +2,7 @@
 //!
 //! From the setting `publicUrl`; else from the headers of a trusted proxy; else from `Host`.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -154,6 +155,20 @@ impl Base {
             self.link(&format!("{path}{sign}f=html"), "alternate", "text/html", "This document as HTML"),
         ]
     }
+}
+
+/// A link of the standard's `link.yaml`, to be written.
+#[derive(Debug, Clone, Serialize)]
+pub struct Link<'a> {
+    /// Where it leads.
+    pub href: String,
+    /// How the two are related.
+    pub rel: &'a str,
+    /// What is there.
+    #[serde(rename = "type")]
+    pub media_type: &'a str,
+    /// For people.
+    pub title: Cow<'a, str>,
 }
 
 /// A link of the standard's `link.yaml`.

@@ -5,7 +5,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value as Json;
+use serde::Serialize;
 
 use crate::pages::Page;
 use crate::problem::{PROBLEM_JSON, Problem};
@@ -87,10 +87,13 @@ fn query_value(uri: &Uri, name: &str) -> Option<String> {
 }
 
 /// A document in the form that was asked for, status 200.
-pub fn respond(format: Format, json: &Json, page: impl FnOnce() -> Page) -> Response {
-    match format {
-        Format::Html => page().into_response(),
-        Format::Json => ([(CONTENT_TYPE, JSON)], json.to_string()).into_response(),
+pub fn respond(format: Format, document: &impl Serialize, page: impl FnOnce() -> Page) -> Response {
+    if format == Format::Html {
+        return page().into_response();
+    }
+    match serde_json::to_string(document) {
+        Ok(text) => ([(CONTENT_TYPE, JSON)], text).into_response(),
+        Err(error) => Problem::internal(error).into_response(),
     }
 }
 

@@ -13,7 +13,7 @@ pub use world::World;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -81,6 +81,7 @@ pub struct Memory {
     /// With which the next job that is dismissed is successful just before.
     just_before: Mutex<Option<Json>>,
     live_looks: AtomicU32,
+    looked_at: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -111,6 +112,7 @@ impl Memory {
             lost: Mutex::default(),
             just_before: Mutex::default(),
             live_looks: AtomicU32::new(0),
+            looked_at: AtomicUsize::new(0),
         })
     }
 
@@ -200,6 +202,11 @@ impl Memory {
     /// What a job was created with.
     pub fn created(&self, tenant_name: &str, id: &str) -> NewJob {
         self.with_job(tenant_name, id, |job| job.new.clone())
+    }
+
+    /// Jobs that lists have looked at so far.
+    pub fn looked_at(&self) -> usize {
+        self.looked_at.load(Ordering::Relaxed)
     }
 
     /// Ids of all jobs of a tenant, in the order of their creation.
@@ -368,6 +375,7 @@ impl Backend for Memory {
     ) -> Result<(), BackendError> {
         self.ask(tenant, |holdings| {
             for job in holdings.jobs.iter().rev() {
+                self.looked_at.fetch_add(1, Ordering::Relaxed);
                 if visit(&job.record).is_break() {
                     break;
                 }

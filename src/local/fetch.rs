@@ -14,7 +14,7 @@ use weir_api::data_url::{self, is_data_url};
 use weir_fetch::{REDIRECTS_MAX, Rules};
 use weir_store::blob::Sha256Hex;
 
-use crate::reach::{Beyond, Names};
+use crate::reach::{Beyond, NOWHERE, Names};
 
 /// Tries of one URL.
 const TRIES: u32 = 4;
@@ -40,14 +40,9 @@ pub enum FetchError {
         /// HTTP status, 4xx.
         status: u16,
     },
-    /// The rules do not allow it.
-    #[error("input `{url}` cannot be fetched: {reason}")]
-    Beyond {
-        /// Which.
-        url: String,
-        /// Where it leads.
-        reason: Beyond,
-    },
+    /// The rules do not allow it, or there is no such host.
+    #[error("input `{0}` cannot be fetched: {NOWHERE}")]
+    Nowhere(String),
     /// Every try failed.
     #[error("input `{url}` cannot be fetched after {TRIES} tries: {last}")]
     GaveUp {
@@ -118,17 +113,15 @@ impl Fetched {
             let bytes = data_url::decode(url).ok_or(FetchError::Malformed)?;
             return self.keep(&path, &bytes).map(|()| path);
         }
-        let mut last = String::new();
-        for attempt in 0..TRIES {
-            if attempt > 0 {
-                std::thread::sleep(BACKOFF * 2_u32.pow(attempt - 1));
-            }
+        let mut tries = 1;
+        loop {
             match self.fetch(url, &path)? {
                 None => return Ok(path),
-                Some(reason) => last = reason,
+                Some(failure) if tries == TRIES => return Err(failure),
+                Some(_) => std::thread::sleep(BACKOFF * 2_u32.pow(tries - 1)),
             }
+            tries += 1;
         }
-        Err(FetchError::GaveUp { url: url.to_owned(), last })
     }
 
     /// Writes what stands in the URL itself.
@@ -142,22 +135,28 @@ impl Fetched {
         })
     }
 
-    /// One try; `Some` is why another may help.
-    fn fetch(&self, url: &str, path: &Path) -> Result<Option<String>, FetchError> {
+    /// One try; `Some` is what another may help against.
+    fn fetch(&self, url: &str, path: &Path) -> Result<Option<FetchError>, FetchError> {
+        let gave_up = |last: String| Ok(Some(FetchError::GaveUp { url: url.to_owned(), last }));
         let write = |source| FetchError::Write { url: url.to_owned(), path: path.to_owned(), source };
         let mut response = match self.agent.get(url).call() {
             Ok(response) => response,
             Err(error) => {
                 return match Beyond::of(&error) {
-                    Some(reason) => Err(FetchError::Beyond { url: url.to_owned(), reason }),
-                    None => Ok(Some(error.to_string())),
+                    Some(beyond) => {
+                        // Where it leads is for the owner of this machine alone.
+                        tracing::info!(%beyond, "an input is not fetched");
+                        let nowhere = FetchError::Nowhere(url.to_owned());
+                        if matches!(beyond, Beyond::Inner(_)) { Err(nowhere) } else { Ok(Some(nowhere)) }
+                    }
+                    None => gave_up(error.to_string()),
                 };
             }
         };
         let status = response.status().as_u16();
         match status {
             200 => {}
-            408 | 425 | 429 | 500.. => return Ok(Some(format!("the server answers {status}"))),
+            408 | 425 | 429 | 500.. => return gave_up(format!("the server answers {status}")),
             _ => return Err(FetchError::Refused { url: url.to_owned(), status }),
         }
         fs::create_dir_all(&self.folder).map_err(write)?;
@@ -170,7 +169,7 @@ impl Fetched {
             match io::Read::read(&mut body, &mut buffer) {
                 Ok(0) => break,
                 Ok(length) => io::Write::write_all(&mut file, &buffer[..length]).map_err(write)?,
-                Err(error) => return Ok(Some(error.to_string())),
+                Err(error) => return gave_up(error.to_string()),
             }
         }
         fs::rename(&part, path).map_err(write)?;

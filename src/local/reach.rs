@@ -1,7 +1,6 @@
 //! Which addresses weir itself connects to for a job's inputs: the rules of the guarded client, kept where names become
 //! addresses, so that redirects and names that change their mind are judged too.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use ureq::config::Config;
@@ -13,28 +12,31 @@ use weir_fetch::Rules;
 /// The variable that tells a staging step the rules, as the operator's option for the same is called.
 pub const VARIABLE: &str = "WEIR_FETCH_ALLOWED";
 
-/// An address that the rules do not allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beyond(pub IpAddr);
+/// What whoever made the job is told of a host that the rules do not allow, and of one that there is not: nobody learns from
+/// it which names and addresses there are inside.
+pub const NOWHERE: &str =
+    "its host is unknown, or is none that may be reached; `weir serve --allow-fetch HOST` allows inner ones";
+
+/// Why a name leads nowhere that the rules allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Beyond {
+    /// It leads inside.
+    #[error("{0} is no public address, and none that --allow-fetch allows")]
+    Inner(IpAddr),
+    /// There is no such name, as far as can be known now.
+    #[error("{0}")]
+    Unknown(String),
+}
 
 impl Beyond {
     /// Whether a request failed for this.
-    pub fn of(error: &ureq::Error) -> Option<Self> {
+    pub fn of(error: &ureq::Error) -> Option<&Self> {
         match error {
-            ureq::Error::Other(other) => other.downcast_ref().copied(),
+            ureq::Error::Other(other) => other.downcast_ref(),
             _ => None,
         }
     }
 }
-
-impl fmt::Display for Beyond {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(address) = self;
-        write!(f, "it leads to {address}, which is no public address; `--allow-fetch {address}` would allow it")
-    }
-}
-
-impl std::error::Error for Beyond {}
 
 /// Resolves names, and gives those addresses that may be reached.
 #[derive(Debug)]
@@ -52,8 +54,10 @@ impl Names {
 
 impl Resolver for Names {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let found = self.system.resolve(uri, config, timeout)?;
-        let Some(rules) = &self.rules else { return Ok(found) };
+        let found = self.system.resolve(uri, config, timeout);
+        let Some(rules) = &self.rules else { return found };
+        let beyond = |beyond: Beyond| ureq::Error::Other(Box::new(beyond));
+        let found = found.map_err(|error| beyond(Beyond::Unknown(error.to_string())))?;
         if uri.host().is_some_and(|host| rules.allow_host(host)) {
             return Ok(found);
         }
@@ -62,7 +66,7 @@ impl Resolver for Names {
             allowed.push(*address);
         }
         match found.first() {
-            Some(first) if allowed.is_empty() => Err(ureq::Error::Other(Box::new(Beyond(first.ip())))),
+            Some(first) if allowed.is_empty() => Err(beyond(Beyond::Inner(first.ip()))),
             _ => Ok(allowed),
         }
     }

@@ -245,15 +245,15 @@ fn inputs_of_requests_are_fetched_from_public_addresses_and_allowed_ones_only_i9
         served.deploy(LOOKS);
         let (refused, _) = served.execute("reads", &file("127.0.0.1", ""));
         assert_eq!(refused["status"], "failed");
-        insta::assert_snapshot!(told(&refused), @"StageIn: step `reads`: input `file`: input `http://127.0.0.1:PORT/` cannot be fetched: it leads to 127.0.0.1, which is no public address; `--allow-fetch 127.0.0.1` would allow it");
-        insta::assert_snapshot!(told(&served.execute("reads", &file("localhost", "moved")).0), @"StageIn: step `reads`: input `file`: input `http://localhost:PORT/moved` cannot be fetched: it leads to 127.0.0.1, which is no public address; `--allow-fetch 127.0.0.1` would allow it");
+        insta::assert_snapshot!(told(&refused), @"StageIn: step `reads`: input `file`: input `http://127.0.0.1:PORT/` cannot be fetched: its host is unknown, or is none that may be reached; `weir serve --allow-fetch HOST` allows inner ones");
+        insta::assert_snapshot!(told(&served.execute("reads", &file("localhost", "moved")).0), @"StageIn: step `reads`: input `file`: input `http://localhost:PORT/moved` cannot be fetched: its host is unknown, or is none that may be reached; `weir serve --allow-fetch HOST` allows inner ones");
         let scene = json!({"scene": {"href": format!("http://127.0.0.1:{port}/item.json")}});
         let (refused, monitor) = served.execute("looks", &scene);
         assert_eq!(refused["status"], "failed");
         let log = monitor.replace("/ogc-api/jobs/", "/temp/looks-") + "/node_stage_in.log";
         let (_, _, log) = Served::request("GET", &log, &[], "");
         let log = String::from_utf8(log).unwrap().replace(&port.to_string(), "PORT");
-        insta::assert_snapshot!(log, @"weir-eo: cannot read http://127.0.0.1:PORT/item.json: it leads to 127.0.0.1, which is no public address; `--allow-fetch 127.0.0.1` would allow it");
+        insta::assert_snapshot!(log, @"weir-eo: cannot read http://127.0.0.1:PORT/item.json: its host is unknown, or is none that may be reached; `weir serve --allow-fetch HOST` allows inner ones");
         assert_eq!(served.execute("reads", &file("localhost", "")).0["status"], "successful");
     }
     let served = Served::start_with(&workshop, &["--allow-fetch", "127.0.0.0/8"]);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 use weir_api::Phase;
 
-use super::status::{End, dismissed};
+use super::status::{End, StatusInfo};
 use crate::Facade;
 use crate::backend::BackendError;
 use crate::negotiate::{self, Format};
@@ -40,7 +40,7 @@ pub(super) async fn dismiss(
         let has_ended = job.phase.is_final() && job.phase != Phase::Dismissed;
         (job, if has_ended { End::Before } else { End::Dismissed })
     };
-    let document = dismissed(&base, &job, &end);
+    let document = json!(StatusInfo::ended(&base, &job, &end));
     Ok(negotiate::respond(format, &document, || pages::job(&base, &document, &job)))
 }
 
@@ -68,7 +68,6 @@ fn place_in(output: &Json, folder: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn the_results_of_a_removed_job_are_named_if_it_has_some() {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use jiff::Timestamp;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use super::filter::Filter;
-use super::status::status_info;
+use super::status::StatusInfo;
 use crate::Facade;
 use crate::limits::LISTED_JOB_MEMORY;
 use crate::negotiate::{self, Format};
@@ -18,6 +19,13 @@ use crate::paging::Window;
 use crate::problem::Problem;
 use crate::results::reading::Reading;
 use crate::tenant::Scope;
+
+/// `jobList.yaml`. Written as it stands: a page has up to ten thousand jobs, and nobody looks into it.
+#[derive(Serialize)]
+struct JobList<'a> {
+    jobs: Vec<StatusInfo<'a>>,
+    links: Vec<Json>,
+}
 
 /// `GET /jobs`. The logs of a job are linked by its own state: here they would be asked for a thousand times.
 pub(super) async fn list(
@@ -47,7 +55,7 @@ pub(super) async fn list(
         .await?;
     let reading = Reading::new(&facade, &tenant);
     reading.take(jobs.len() * LISTED_JOB_MEMORY)?;
-    let jobs: Vec<_> = jobs.iter().map(|job| status_info(&base, job, &[])).collect();
-    let document = json!({"jobs": jobs, "links": window.links(&base, "jobs", has_more)});
-    Ok(reading.answer(negotiate::respond(format, &document, || pages::jobs(&base, &document))))
+    let jobs = jobs.iter().map(|job| StatusInfo::of(&base, job, &[])).collect();
+    let list = JobList { jobs, links: window.links(&base, "jobs", has_more) };
+    Ok(reading.answer(negotiate::respond(format, &list, || pages::jobs(&base, &json!(list)))))
 }

@@ -1,16 +1,18 @@
 //! The state of a job (18-062r2, §7.12, `statusInfo.yaml`).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
-use serde_json::{Map, Value as Json, json};
+use serde::Serialize;
+use serde_json::{Value as Json, json};
 use weir_api::Phase;
 
 use crate::Facade;
 use crate::backend::{JobFailure, JobRecord, TextRecord};
-use crate::links::{Base, link, rel};
+use crate::links::{Base, Link, rel};
 use crate::negotiate::{self, Format, JSON};
 use crate::pages;
 use crate::problem::Problem;
@@ -32,30 +34,72 @@ pub(super) async fn status(
 
 /// `statusInfo.yaml`, with the id in both spellings, `jobID` (1.0) and `id` (2.0).
 pub fn status_info(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Json {
-    let mut info = Map::new();
-    if matches!(job.phase, Phase::Running | Phase::Failed) {
-        info.insert("progress".into(), job.progress.min(100).into());
-    }
-    describe(&mut info, job, job.phase);
-    info.insert("message".into(), message(job).into());
-    info.insert("links".into(), links(base, job, texts).into());
-    Json::Object(info)
+    json!(StatusInfo::of(base, job, texts))
 }
 
-/// What every account of a job has.
-pub(super) fn describe(info: &mut Map<String, Json>, job: &JobRecord, phase: Phase) {
-    info.insert("jobID".into(), job.id.as_str().into());
-    info.insert("id".into(), job.id.as_str().into());
-    info.insert("type".into(), "process".into());
-    info.insert("processID".into(), job.process.as_str().into());
-    info.insert("created".into(), time(job.created).into());
-    for (name, moment) in [("started", started(job)), ("finished", job.finished)] {
-        if let Some(moment) = moment {
-            info.insert(name.into(), time(moment).into());
+/// `statusInfo.yaml`, to be written.
+#[derive(Debug, Serialize)]
+pub(super) struct StatusInfo<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<u8>,
+    #[serde(rename = "jobID")]
+    job_id: &'a str,
+    id: &'a str,
+    #[serde(rename = "type")]
+    type_: &'static str,
+    #[serde(rename = "processID")]
+    process_id: &'a str,
+    created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished: Option<String>,
+    updated: String,
+    status: String,
+    message: Cow<'a, str>,
+    links: Vec<Link<'static>>,
+}
+
+impl<'a> StatusInfo<'a> {
+    /// Of a job with these texts.
+    pub(super) fn of(base: &Base, job: &'a JobRecord, texts: &[TextRecord]) -> Self {
+        Self {
+            progress: matches!(job.phase, Phase::Running | Phase::Failed).then(|| job.progress.min(100)),
+            job_id: job.id.as_str(),
+            id: job.id.as_str(),
+            type_: "process",
+            process_id: job.process.as_str(),
+            created: time(job.created),
+            started: started(job).map(time),
+            finished: job.finished.map(time),
+            updated: time(job.updated),
+            status: job.phase.to_string(),
+            message: message(job),
+            links: links(base, job, texts),
         }
     }
-    info.insert("updated".into(), time(job.updated).into());
-    info.insert("status".into(), phase.to_string().into());
+
+    /// What the operation DELETE answers: the job, dismissed, and where the others are (water-bodies: the reference's body,
+    /// whose title of the link stays although the list is of all processes). Of one that had ended before it could be
+    /// dismissed, how it ended.
+    pub(super) fn ended(base: &Base, job: &'a JobRecord, end: &End) -> Self {
+        let (phase, message) = match end {
+            End::Dismissed => (Phase::Dismissed, plain_message(Phase::Dismissed).into()),
+            End::Before => (job.phase, message(job)),
+            End::Removed { results: Some(place) } => {
+                (Phase::Dismissed, format!("The job is removed; its results stay at {place}").into())
+            }
+            End::Removed { results: None } => (Phase::Dismissed, "The job is removed".into()),
+        };
+        let (href, title) = (base.url("jobs"), "The job list for the current process".into());
+        Self {
+            progress: None,
+            status: phase.to_string(),
+            message,
+            links: vec![Link { href, rel: "parent", media_type: JSON, title }],
+            ..Self::of(base, job, &[])
+        }
+    }
 }
 
 /// A workflow without steps is successful without any start: it has run all the same.
@@ -68,11 +112,13 @@ pub fn time(moment: Timestamp) -> String {
     format!("{moment:.3}")
 }
 
-fn message(job: &JobRecord) -> String {
-    let failure = job.failure.as_ref().map(|JobFailure { class, message, .. }| {
-        if message.contains(class.as_str()) { message.clone() } else { format!("{class}: {message}") }
-    });
-    failure.or_else(|| job.message.clone()).unwrap_or_else(|| plain_message(job.phase).to_owned())
+fn message(job: &JobRecord) -> Cow<'_, str> {
+    match (&job.failure, &job.message) {
+        (Some(JobFailure { class, message, .. }), _) if message.contains(class.as_str()) => message.into(),
+        (Some(JobFailure { class, message, .. }), _) => format!("{class}: {message}").into(),
+        (None, Some(message)) => message.into(),
+        (None, None) => plain_message(job.phase).into(),
+    }
 }
 
 /// What is said of a job of which nothing more is known.
@@ -86,19 +132,24 @@ const fn plain_message(phase: Phase) -> &'static str {
     }
 }
 
-fn links(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Vec<Json> {
+fn links(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Vec<Link<'static>> {
     let path = format!("jobs/{}", job.id);
-    let results = format!("{path}/results");
-    let mut links = vec![base.link(&path, "monitor", JSON, "Status location")];
+    let link = |path: &str, rel, title: &'static str| Link {
+        href: base.url(path),
+        rel,
+        media_type: JSON,
+        title: title.into(),
+    };
+    let mut links = vec![link(&path, "monitor", "Status location")];
     match job.phase {
-        Phase::Successful => links.push(base.link(&results, rel::RESULTS, JSON, "Result location")),
-        Phase::Failed => links.push(base.link(&results, rel::EXCEPTIONS, JSON, "Why it failed")),
+        Phase::Successful => links.push(link(&format!("{path}/results"), rel::RESULTS, "Result location")),
+        Phase::Failed => links.push(link(&format!("{path}/results"), rel::EXCEPTIONS, "Why it failed")),
         Phase::Accepted | Phase::Running | Phase::Dismissed => {}
     }
     links.extend(texts.iter().map(|text| {
         let what = if text.media_type == JSON { "Report" } else { "Tool log" };
         let href = base.outside(&format!("temp/{}-{}/{}", job.process, job.id, text.name));
-        link(&href, "related", text.media_type, &format!("{what} {}", text.name))
+        Link { href, rel: "related", media_type: text.media_type, title: format!("{what} {}", text.name).into() }
     }));
     links
 }
@@ -114,23 +165,4 @@ pub(super) enum End {
         /// Where the store has what it published, if it did.
         results: Option<String>,
     },
-}
-
-/// What the operation DELETE answers: the job, dismissed, and where the others are (water-bodies: the reference's body, whose
-/// title of the link stays although the list is of all processes). Of one that had ended before it could be dismissed, how it
-/// ended.
-pub(super) fn dismissed(base: &Base, job: &JobRecord, end: &End) -> Json {
-    let mut info = Map::new();
-    let (phase, message) = match end {
-        End::Dismissed => (Phase::Dismissed, plain_message(Phase::Dismissed).to_owned()),
-        End::Before => (job.phase, message(job)),
-        End::Removed { results: Some(place) } => {
-            (Phase::Dismissed, format!("The job is removed; its results stay at {place}"))
-        }
-        End::Removed { results: None } => (Phase::Dismissed, "The job is removed".to_owned()),
-    };
-    describe(&mut info, job, phase);
-    info.insert("message".into(), message.into());
-    info.insert("links".into(), json!([base.link("jobs", "parent", JSON, "The job list for the current process")]));
-    Json::Object(info)
 }

@@ -390,3 +390,16 @@ async fn a_made_up_folder_is_looked_for_once() {
     let path = "/acme/temp/a-a-a-a-a-a-a-a-a-a-a-a-a-a-a-a/x.log";
     assert_eq!((client.get(path).await.status, memory.live_looks()), (404, 1));
 }
+
+#[tokio::test]
+async fn a_page_of_many_jobs_looks_at_no_more_than_it_shows() {
+    let memory = Memory::acme();
+    let client = Client::new(&memory);
+    accept(&client, 300).await;
+    for (query, looked_at) in [("limit=100", 101), ("limit=10&skip=20", 31), ("limit=1000", 300)] {
+        let before = memory.looked_at();
+        let answer = client.get(&format!("{JOBS}?{query}")).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(memory.looked_at() - before, looked_at, "{query}");
+    }
+}

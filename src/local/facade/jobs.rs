@@ -1,6 +1,6 @@
 //! The jobs of one tenant: those that run or wait, and small records of those that are over.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -79,8 +79,8 @@ pub struct Jobs(RwLock<Table>);
 #[derive(Debug, Default)]
 struct Table {
     by_id: HashMap<JobId, Job>,
-    /// By creation, then id.
-    order: BTreeSet<(Timestamp, JobId)>,
+    /// By creation, then id: a list looks at no more of them than it shows.
+    by_age: BTreeMap<(Timestamp, JobId), Job>,
 }
 
 impl Jobs {
@@ -88,7 +88,7 @@ impl Jobs {
     pub fn put(&self, job: Job) {
         let record = job.record();
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        table.order.insert((record.created, record.id.clone()));
+        table.by_age.insert((record.created, record.id.clone()), job.clone());
         table.by_id.insert(record.id.clone(), job);
     }
 
@@ -104,7 +104,7 @@ impl Jobs {
             Some(Job::Over(past)) => {
                 let past = past.clone();
                 table.by_id.remove(id);
-                table.order.remove(&(past.record.created, id.clone()));
+                table.by_age.remove(&(past.record.created, id.clone()));
                 Some(past)
             }
             _ => None,
@@ -114,21 +114,19 @@ impl Jobs {
     /// Shows them newest first until the visitor breaks.
     pub fn visit(&self, visit: &mut (dyn for<'a> FnMut(&'a Arc<JobRecord>) -> ControlFlow<()> + Send)) {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let newest_first = table.order.iter().rev().filter_map(|(_, id)| table.by_id.get(id));
-        for job in newest_first {
-            if visit(&job.record()).is_break() {
-                break;
-            }
-        }
+        let _stopped = table.by_age.values().rev().try_for_each(|job| match job {
+            Job::Live(live) => visit(&live.record()),
+            Job::Over(past) => visit(&past.record),
+        });
     }
 
     /// Finished jobs to be removed: those that ended before `oldest`, and the oldest of those that are too many.
     pub fn outdated(&self, oldest: Timestamp, finished_max: usize) -> Vec<JobId> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut kept = 0;
-        let newest_first = table.order.iter().rev().filter_map(|(_, id)| match table.by_id.get(id) {
-            Some(Job::Over(past)) => Some(past),
-            _ => None,
+        let newest_first = table.by_age.values().rev().filter_map(|job| match job {
+            Job::Over(past) => Some(past),
+            Job::Live(_) => None,
         });
         let mut outdated = Vec::new();
         for Past { record, .. } in newest_first {

