@@ -210,10 +210,11 @@ impl Actor {
                 return Ok(End::Gone);
             }
             self.answer();
-            self.show();
+            // An end is shown once its reports are written: whoever sees it reads them.
             if self.state.finished().is_some() {
                 return Ok(End::Finished);
             }
+            self.show();
             for action in actions {
                 self.perform(action);
             }

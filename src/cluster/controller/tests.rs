@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::ResourceExt;
-use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use object_store::throttle::{ThrottleConfig, ThrottledStore};
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -321,6 +322,24 @@ async fn a_job_of_two_steps_runs_to_its_end() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(!leader.is_finished());
+}
+
+/// Whoever sees the end by the API reads the outputs at once: in the status there is no null.
+#[tokio::test]
+async fn an_end_is_shown_when_its_reports_are_written() {
+    let world = World::new();
+    world.submit(&json!({}));
+    let mut services = Arc::into_inner(world.services()).unwrap();
+    let slow = ThrottleConfig { wait_put_per_call: Duration::from_millis(20), ..ThrottleConfig::default() };
+    services.store = Arc::new(ThrottledStore::new(Arc::clone(&world.store), slow));
+    let (synced, _) = watch::channel(false);
+    let leader = run(Arc::new(services), world.api.client(), world.registry.clone(), "PEM".to_owned(), synced);
+    let leader = tokio::spawn(leader);
+    world.over().await;
+    for key in [world.keys().results(), world.keys().usage()] {
+        world.store.head(&key).await.unwrap();
+    }
+    leader.abort();
 }
 
 #[tokio::test]

@@ -46,7 +46,8 @@ impl<'a> Given<'a> {
                 })
             }
             (None, Some(href)) if no_link(members).is_none() => {
-                Self::Link { href, media_type: members.get("type").and_then(Json::as_str) }
+                let media_type = members.get("type").and_then(Json::as_str).or_else(|| stated(members, "mediaType"));
+                Self::Link { href, media_type }
             }
             _ => Self::Plain(json),
         }
@@ -62,9 +63,23 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Members of links: `link.yaml`, those of later versions of the standard, and the `class` of the eoap schemas.
-const LINK: [&str; 11] =
-    ["href", "rel", "type", "hreflang", "title", "length", "class", "method", "schema", "templated", "profile"];
+/// Members of links: `link.yaml`, those of later versions of the standard, the `class` of the eoap schemas, and the `format`
+/// with which the official suite states the type.
+const LINK: [&str; 13] = [
+    "href",
+    "rel",
+    "type",
+    "hreflang",
+    "title",
+    "length",
+    "class",
+    "method",
+    "schema",
+    "templated",
+    "profile",
+    "format",
+    "mediaType",
+];
 
 /// The member by which an object is no link that can be followed, and what would be right; `None`: it is one, if it has an
 /// `href`.
@@ -109,6 +124,8 @@ mod tests {
     #[test]
     fn links_are_told_from_objects_that_only_look_alike() {
         let link = json!({"href": "https://a", "type": "image/tiff"});
+        assert_eq!(Given::of(&link), Given::Link { href: "https://a", media_type: Some("image/tiff") });
+        let link = json!({"href": "https://a", "format": {"mediaType": "image/tiff"}});
         assert_eq!(Given::of(&link), Given::Link { href: "https://a", media_type: Some("image/tiff") });
         let whole = json!({"href": "https://a", "method": "get", "schema": {}, "templated": false, "profile": "p",
             "title": "A", "hreflang": "en", "rel": "item"});

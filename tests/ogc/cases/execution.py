@@ -134,7 +134,10 @@ class Inputs(Case):
 
     def test_a_reference_that_echo_cannot_reach_is_passed_through(self):
         """The official suite gives `echo` an image on the web."""
-        self.ok(self.api.execute("echo", {"echoInput": "x", "imageInput": {"href": "https://no-such-host.invalid/a.tif", "type": TIFF}}))
+        for stated in [{"type": TIFF}, {"format": {"mediaType": TIFF}}, {}]:
+            with each(self, stated=stated):
+                link = {"href": "https://no-such-host.invalid/a.tif"} | stated
+                self.ok(self.api.execute("echo", {"echoInput": "x", "imageInput": link}))
 
 
 class Modes(Case):
