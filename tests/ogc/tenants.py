@@ -231,7 +231,7 @@ class Limits(Case):
         parts = urllib.parse.urlsplit(target.base())
         slow = []
         for _ in range(200):
-            connection = socket.create_connection((parts.hostname, parts.port), timeout=10)
+            connection = socket.create_connection((parts.hostname, parts.port or 80), timeout=10)
             connection.sendall(b"POST /acme/ogc-api/processes/echo/execution HTTP/1.1\r\nHost: x\r\nContent-Length: 100")
             slow.append(connection)
         started = time.monotonic()
@@ -278,7 +278,7 @@ class Raw:
 def raw_get(origin, path):
     """GET of a path that no library may tidy up."""
     parts = urllib.parse.urlsplit(origin)
-    with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=20) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     return Raw(int(answer.split()[1]), answer.partition(b"\r\n\r\n")[2], f"GET {path}")
