@@ -158,6 +158,9 @@ pub const AGENT_SILENT_SECONDS_MAX: u64 = 300;
 /// Seconds that a node may prepare a pod without an error: images of 10 GiB exist, and slow links to their registries.
 pub const POD_START_SECONDS_MAX: u64 = 1800;
 
+/// Seconds that a pod may stay as its node's restart left it: longer than the kubelet takes for a first look.
+pub const POD_ABANDONED_SECONDS_MAX: u64 = 60;
+
 /// Calls of agents that wait for one actor. Each pod has one call under way; whoever finds the mailbox full asks again.
 pub const MAILBOX_CALLS: usize = 1024;
 

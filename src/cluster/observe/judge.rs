@@ -9,7 +9,7 @@ use super::ending::{Ending, disruption, ended, never_started};
 use super::quote::{of_scheduler, quote};
 use super::sight::{self, ContainerState};
 use crate::build::pod::INSTALL_CONTAINER;
-use crate::limits::{AGENT_SILENT_SECONDS_MAX, POD_QUIET_SECONDS, POD_START_SECONDS_MAX};
+use crate::limits::{AGENT_SILENT_SECONDS_MAX, POD_ABANDONED_SECONDS_MAX, POD_QUIET_SECONDS, POD_START_SECONDS_MAX};
 use crate::settings::PodSettings;
 
 /// What the operator knows of the incarnation besides its pod.
@@ -51,6 +51,8 @@ pub enum Want {
     Container,
     /// A node's preparations.
     Preparation,
+    /// A node that has restarted to go on with its preparations.
+    Restart,
     /// The last report of a pod that was deleted.
     Report,
     /// A word of the agent.
@@ -109,7 +111,7 @@ pub fn judge(pod: &Pod, about: &About<'_>, now: Timestamp) -> Judgement {
         }
     }
     if !sight::started(pod) && sight::state(pod, TOOL_CONTAINER) != ContainerState::Running {
-        return preparing(pod, about, now);
+        return if sight::is_abandoned(pod) { abandoned(pod, about, now) } else { preparing(pod, about, now) };
     }
     match about.silent_since {
         Some(since) if !about.claimed => silent(since, now),
@@ -186,6 +188,14 @@ fn preparing(pod: &Pod, about: &About<'_>, now: Timestamp) -> Judgement {
     );
     let wait = Wait { want: Want::Preparation, class: FailureClass::Platform, message, since };
     wait.until(POD_START_SECONDS_MAX, now)
+}
+
+/// Its node has restarted half way. The kubelet starts no pod again that is never to be restarted, and says nothing more.
+fn abandoned(pod: &Pod, about: &About<'_>, now: Timestamp) -> Judgement {
+    let node = sight::node(pod).unwrap_or_default();
+    let message = format!("the node `{node}` restarted while it prepared the pod, and does not go on with it");
+    let since = since_before(about, Want::Restart, now);
+    Wait { want: Want::Restart, class: FailureClass::Disrupted, message, since }.until(POD_ABANDONED_SECONDS_MAX, now)
 }
 
 /// Since when the same thing is waited for.

@@ -64,6 +64,16 @@ pub fn started(pod: &Pod) -> bool {
     }
 }
 
+/// Whether a container was made, none has started, and the sandbox that it was made for is gone: what a restart of the node
+/// leaves (seen with Kubernetes 1.34; the condition is there since 1.29).
+pub fn is_abandoned(pod: &Pod) -> bool {
+    let is_made = |name| container_status(pod, name).is_some_and(|status| status.container_id.is_some());
+    let waits = |name| matches!(state(pod, name), ContainerState::Waiting { .. } | ContainerState::Unknown);
+    condition(pod, "PodReadyToStartContainers").is_some_and(|condition| condition.status == "False")
+        && [names::AGENT_CONTAINER, names::TOOL_CONTAINER].into_iter().all(waits)
+        && [names::AGENT_CONTAINER, names::TOOL_CONTAINER].into_iter().any(is_made)
+}
+
 /// Whether the kubelet says how the tool's container ended.
 pub fn is_tool_over(pod: &Pod) -> bool {
     matches!(state(pod, names::TOOL_CONTAINER), ContainerState::Terminated(_))

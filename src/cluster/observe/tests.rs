@@ -290,6 +290,24 @@ fn a_wait_that_goes_on_keeps_its_beginning_and_another_one_begins_anew() {
     assert_eq!(third.since, at(&pod, 400));
 }
 
+#[test]
+fn a_pod_that_its_restarted_node_forgot_is_given_up_soon_i6() {
+    let pod = pod("abandoned by a restarted node");
+    let first = with_about(false, |about| judge(&pod, about, at(&pod, 90)));
+    let Judgement::Waiting(waiting) = first.clone() else { panic!("{first:?}") };
+    insta::assert_snapshot!(said(&pod, first), @"waiting Restart Disrupted 90 s..150 s: the node `n2` restarted while it prepared the pod, and does not go on with it");
+    let later = with_about(false, |about| judge(&pod, &About { before: Some(&waiting), ..*about }, at(&pod, 150)));
+    insta::assert_snapshot!(said(&pod, later), @"over Disrupted: the node `n2` restarted while it prepared the pod, and does not go on with it (waited 60 s)");
+    // A sandbox that is there, and a container that is not made yet, are every start's.
+    for (condition, id) in [("True", Some("containerd://a")), ("False", None)] {
+        let mut pod = pod.clone();
+        let status = pod.status.as_mut().unwrap();
+        status.conditions.as_mut().unwrap()[0].status = condition.to_owned();
+        status.container_statuses.as_mut().unwrap()[0].container_id = id.map(str::to_owned);
+        assert_eq!(with_about(false, |about| judge(&pod, about, at(&pod, 10))), Judgement::Fine);
+    }
+}
+
 /// What an agent that lost the tool's container is told by the pod's status (invariant I3).
 #[test]
 fn the_kernels_kill_explains_a_lost_tool() {
