@@ -5,8 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::schema::{
-    HTTP_URL, ID_LENGTH_MAX, INLINE_LENGTH_MAX, PROCESS_ID, PROCESS_ID_LENGTH_MAX, Plain, SHA256, URL_LENGTH_MAX,
-    WORD_LENGTH_MAX,
+    HTTP_URL, INLINE_LENGTH_MAX, PROCESS_ID, PROCESS_ID_LENGTH_MAX, Plain, SHA256, URL_LENGTH_MAX, WORD_LENGTH_MAX,
 };
 
 /// What is to be deployed.
@@ -47,7 +46,7 @@ pub struct ProcessSpec {
     pub package: Package,
     /// Which process of the package to run, by its id. Needed only if the package holds several that could be meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = ID_LENGTH_MAX))]
+    #[schemars(length(min = 1, max = PROCESS_ID_LENGTH_MAX))]
     pub workflow: Option<String>,
     /// Whether the HTTP API may replace and undeploy the process. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]

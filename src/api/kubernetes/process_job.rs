@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema::{
-    HTTP_URL, ID_LENGTH_MAX, INLINE_LENGTH_MAX, LABEL_KEY_LENGTH_MAX, LABEL_LENGTH_MAX, MESSAGE_LENGTH_MAX, NAME,
-    NAME_LENGTH_MAX, POD_LIST_MAX, Plain, SHA256, STEPS_MAX, URL_LENGTH_MAX, WORD_LENGTH_MAX,
+    HTTP_URL, INLINE_LENGTH_MAX, LABEL_KEY_LENGTH_MAX, LABEL_LENGTH_MAX, MESSAGE_LENGTH_MAX, NAME, NAME_LENGTH_MAX,
+    POD_LIST_MAX, PROCESS_ID_LENGTH_MAX, Plain, SHA256, STEPS_MAX, URL_LENGTH_MAX, WORD_LENGTH_MAX,
 };
 use crate::Phase;
 
@@ -121,7 +121,7 @@ pub struct InlineProcess {
     pub inline: String,
     /// Which process of the package to run, by its id. Needed only if the package holds several that could be meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = ID_LENGTH_MAX))]
+    #[schemars(length(min = 1, max = PROCESS_ID_LENGTH_MAX))]
     pub workflow: Option<String>,
 }
 

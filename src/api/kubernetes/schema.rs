@@ -12,10 +12,8 @@ pub const NAME_LENGTH_MAX: u32 = 253;
 
 /// An id of an OGC process: it stands in a URL's path as it is.
 pub const PROCESS_ID: &str = "^[A-Za-z0-9][A-Za-z0-9._:-]*$";
-/// Characters of such an id.
+/// Characters of such an id, also of a process in a package: one becomes the other.
 pub const PROCESS_ID_LENGTH_MAX: u32 = 253;
-/// Characters of an id of a process in a package.
-pub const ID_LENGTH_MAX: u32 = 128;
 
 /// SHA-256 in lower-case hexadecimal digits.
 pub const SHA256: &str = "^[0-9a-f]{64}$";
