@@ -65,7 +65,7 @@ impl Cluster {
     ) -> Result<(Process, Process), BackendError> {
         let api = self.process_api(namespace);
         for _ in 0..FACADE_CHANGE_TRIES {
-            let before = self.at_rest(&api, namespace, entry).await?;
+            let before = self.at_rest(namespace, entry).await?;
             match change.over(&api, &before).await {
                 Ok(changed) => return Ok((before, changed)),
                 // Somebody was faster; the leader writes its statuses too.
@@ -82,14 +82,11 @@ impl Cluster {
 
     /// The object once no other change of it is under way: what this one would be undone to must not be what another one
     /// is about to undo.
-    async fn at_rest(&self, api: &Api<Process>, namespace: &str, entry: &Entry) -> Result<Process, BackendError> {
+    async fn at_rest(&self, namespace: &str, entry: &Entry) -> Result<Process, BackendError> {
         let mut wait = self.index.wait(Key::Process(namespace.to_owned(), entry.name.clone()));
         let began = Instant::now();
         loop {
-            let object =
-                in_time(api.get_opt(&entry.name)).await.map_err(|error| refused("read the process", &error))?;
-            let object = object.filter(|object| object.metadata.uid.as_ref() == Some(&entry.uid));
-            let object = object.ok_or_else(|| no_process(&entry.id))?;
+            let object = self.object(namespace, entry).await?.ok_or_else(|| no_process(&entry.id))?;
             let left = FACADE_DEPLOY_WAIT.saturating_sub(began.elapsed());
             match Entry::of(&object).and_then(|now| now.found) {
                 Some(Found::Ready | Found::Taken(_)) => return Ok(object),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use kube::Api;
 use serde_json::{Map, Value as Json};
 use tokio::sync::Semaphore;
 use weir_api::kubernetes::Process;
@@ -132,10 +131,10 @@ impl Cluster {
         Ok(Some(ready))
     }
 
-    /// The object, for what is not remembered of it.
-    async fn object(&self, namespace: &str, entry: &Entry) -> Result<Option<Process>, BackendError> {
-        let api: Api<Process> = Api::namespaced(self.client.clone(), namespace);
-        let found = in_time(api.get_opt(&entry.name)).await.map_err(|error| refused("read the process", &error))?;
+    /// The object as it is now, for what is not remembered of it; `None` if there is none any more.
+    pub(super) async fn object(&self, namespace: &str, entry: &Entry) -> Result<Option<Process>, BackendError> {
+        let found = in_time(self.process_api(namespace).get_opt(&entry.name)).await;
+        let found = found.map_err(|error| refused("read the process", &error))?;
         Ok(found.filter(|process| process.metadata.uid.as_ref() == Some(&entry.uid)))
     }
 }
