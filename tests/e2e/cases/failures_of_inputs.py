@@ -6,8 +6,7 @@ from harness.api import is_own_cluster
 from harness.case import Skipped, case, expect
 from harness.failures import attempts, fails, tool
 from harness.namespace import Namespace
-
-from .water_bodies import DATA_URL
+from harness.scenes import DATA_URL
 
 PACKAGE = tool("wc -c <\"$0\"", inputs={"file": {"type": "File", "inputBinding": {"position": 1}}})
 

@@ -5,14 +5,12 @@ import os
 import pathlib
 import tempfile
 
-from harness import jobs
-from harness.api import collection, is_own_cluster
-from harness.case import FIRST, Skipped, case, expect
+from harness import jobs, scenes
+from harness.api import collection
+from harness.case import FIRST, case, expect
 from harness.namespace import Namespace
 from harness.program import ROOT, kubectl, run
 from harness.s3 import Store
-
-DATA_URL = "http://data.weir-test.svc.cluster.local"
 
 LOGS = {
     "node_crop.log", "node_crop_2.log", "node_crop_3.log", "node_crop_4.log", "node_normalized_difference.log",
@@ -24,12 +22,10 @@ SCENES = ("L7_OLINDA_NORTH", "L7_OLINDA_SOUTH")
 
 def olinda():
     """manifests/water-bodies/job.yaml, with the address at which this cluster finds the scenes."""
-    if not is_own_cluster() and "WEIR_DATA_URL" not in os.environ:
-        raise Skipped("WEIR_DATA_URL does not say where tests/data is served")
+    address = scenes.url()
     job = jobs.manifest("water-bodies/job.yaml")
-    address = os.environ.get("WEIR_DATA_URL", DATA_URL)
     items = job["spec"]["inputs"]["stac_items"]
-    job["spec"]["inputs"]["stac_items"] = [item.replace(DATA_URL, address) for item in items]
+    job["spec"]["inputs"]["stac_items"] = [item.replace(scenes.DATA_URL, address) for item in items]
     return job
 
 

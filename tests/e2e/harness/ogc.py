@@ -3,19 +3,19 @@ import base64
 import contextlib
 import os
 import subprocess
-import time
 import urllib.request
 
+from . import scenes
 from .api import is_own_cluster
-from .case import Skipped
 from .forward import Forward
 from .program import ROOT
 from .release import NAME, NAMESPACE
+from .wait import until
 
 TENANT, OTHER_TENANT = "acme", "globex"
 
-# Where pods of the own cluster reach this machine, and the scenes.
-REACHED_AT, DATA_URL = "172.31.0.1", "http://data.weir-test.svc.cluster.local"
+# Where pods of the own cluster reach this machine.
+REACHED_AT = "172.31.0.1"
 
 # Seconds that one of the programs may run.
 SECONDS = 900
@@ -31,13 +31,11 @@ def python():
 @contextlib.contextmanager
 def target(api):
     """Base URL of the tenant, and what the programs are told of the cluster (tests/ogc/harness/target.py)."""
-    data = os.environ.get("WEIR_DATA_URL", DATA_URL if is_own_cluster() else None)
-    if not data:
-        raise Skipped("WEIR_DATA_URL does not say where tests/data is served")
     key = api.get(f"/api/v1/namespaces/{TENANT}/secrets/weir-results")["data"]
     key = {name: base64.b64decode(value).decode() for name, value in key.items()}
     environment = {
-        "WEIR_DATA_URL": data, "WEIR_OTHER_TENANT": OTHER_TENANT, "WEIR_REACHED_AT": os.environ.get("WEIR_REACHED_AT", REACHED_AT),
+        "WEIR_DATA_URL": scenes.url(), "WEIR_REACHED_AT": os.environ.get("WEIR_REACHED_AT", REACHED_AT),
+        "WEIR_OTHER_TENANT": OTHER_TENANT,
         "AWS_ACCESS_KEY_ID": key["access-key"], "AWS_SECRET_ACCESS_KEY": key["secret-key"], "AWS_DEFAULT_REGION": key["region"],
         "PYTHON": python(),
     }
@@ -54,7 +52,7 @@ def target(api):
 def perform(api, name, *arguments):
     """Runs a program of tests/ogc to its end; what it printed."""
     with target(api) as (base, environment):
-        wait(base)
+        until(f"the tenant {TENANT}", 30, lambda: is_known(base))
         program = ROOT / "tests" / "ogc" / name
         command = [environment["PYTHON"], program] if name.endswith(".py") else [program]
         done = subprocess.run([*command, base, *arguments], env=os.environ | environment, text=True, timeout=SECONDS,
@@ -64,13 +62,9 @@ def perform(api, name, *arguments):
         return done.stdout
 
 
-def wait(base, seconds=30):
-    """Until the tenant is known; its namespace may be new."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return urllib.request.urlopen(f"{base}/conformance", timeout=5).read()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+def is_known(base):
+    """Whether the tenant is; its namespace may be new."""
+    try:
+        return urllib.request.urlopen(f"{base}/conformance", timeout=5).status == 200
+    except OSError:
+        return False
