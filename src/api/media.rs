@@ -29,9 +29,13 @@ pub fn type_of(name: &str) -> Option<&'static str> {
     TYPES.iter().find(|(known, _)| *known == ending).map(|(_, media_type)| *media_type)
 }
 
+/// `type/subtype` of a media type, in lower case, without parameters.
+pub fn essence(media_type: &str) -> String {
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// The ending of names of files of a media type, with its dot; empty where none is known.
 pub fn ending(media_type: &str) -> String {
-    let essence = |text: &str| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let known = TYPES.iter().find(|(_, known)| essence(known) == essence(media_type));
     known.map_or_else(String::new, |(ending, _)| format!(".{ending}"))
 }

@@ -15,6 +15,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use serde_json::Value as Json;
 use tokio::time::timeout;
+use weir_api::media::essence;
 
 use crate::Facade;
 use crate::backend::{Asked, BackendError, JobRecord, NewJob, ProcessRecord, ResponseForm, Subscriber};
@@ -116,7 +117,7 @@ async fn waited(
 fn document(headers: &HeaderMap, body: &[u8]) -> Result<Json, Problem> {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if let Some(media_type) = media_type {
-        let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let essence = essence(media_type);
         if essence != JSON && !(essence.starts_with("application/") && essence.ends_with("+json")) {
             return Err(Problem::unsupported_media_type(Some(media_type), &[JSON]));
         }

@@ -6,11 +6,12 @@
 
 use serde_json::{Map, Value as Json};
 
+use weir_api::media::essence;
 use weir_cwl::Diagnostic;
 use weir_cwl::json::{self, JsonError};
 use weir_cwl::source::{Source, Span};
 
-use super::content::{CWL, Content, essence, is_cwl};
+use super::content::{CWL, Content, is_cwl};
 use super::package;
 use crate::problem::Problem;
 

@@ -2,6 +2,7 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use weir_api::media::essence;
 
 use crate::problem::Problem;
 
@@ -43,11 +44,6 @@ impl Content {
             _ => Err(Problem::unsupported_media_type(sent.as_deref(), &UNDERSTOOD)),
         }
     }
-}
-
-/// `type/subtype` of a media type, in lower case, without parameters.
-pub fn essence(media_type: &str) -> String {
-    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Whether a media type, in lower case and without parameters, means CWL.

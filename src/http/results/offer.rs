@@ -1,6 +1,7 @@
 //! The media types in which an output can be had (18-062r2, `output.yaml`: `format`), by its schema.
 
 use serde_json::Value as Json;
+use weir_api::media::essence;
 
 use super::output::GEOJSON;
 use crate::negotiate::JSON;
@@ -90,19 +91,18 @@ pub fn asked(output: &Json) -> Option<(&'static str, &Json)> {
 pub fn is_same(one: &str, other: &str) -> bool {
     let bare = |text: &str| text.to_ascii_lowercase().replace([' ', '"'], "");
     let (one, other) = (bare(one), bare(other));
-    let essence = |text: &str| text.split(';').next().unwrap_or_default().to_owned();
     one == other || (essence(&one) == essence(&other) && (!one.contains(';') || !other.contains(';')))
 }
 
 /// Whether documents of the type are JSON (RFC 6839, §3.1).
 pub fn is_json(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = essence(media_type);
     essence == JSON || essence.ends_with("+json")
 }
 
 /// Whether documents of the type are texts as they stand; JSON holds others in base64.
 pub fn is_text(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = essence(media_type);
     essence.starts_with("text/") || essence.ends_with("+xml") || essence == "application/xml" || is_json(&essence)
 }
 
