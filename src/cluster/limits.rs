@@ -182,6 +182,9 @@ pub const REPORT_WAIT: Duration = Duration::from_secs(2);
 /// Between the order to stop and the moment from which a pod's silence is taken for its end. Longer than the grace.
 pub const STOP_WAIT: Duration = Duration::from_mins(1);
 
+/// How long the end of a failed job waits until the kubelet tells of its pod's too; it looks once a second.
+pub const FAILED_POD_WAIT: Duration = Duration::from_secs(10);
+
 /// Failed pods that one job keeps for people to look at.
 pub const FAILED_PODS_KEPT: usize = 20;
 

@@ -462,7 +462,7 @@ async fn a_pod_that_is_refused_for_good_fails_the_job_with_the_words_of_admissio
 }
 
 #[tokio::test]
-async fn a_tool_that_fails_fails_the_job_and_its_pod_is_kept() {
+async fn a_tool_that_fails_fails_the_job_and_its_pod_is_kept_and_can_be_read() {
     let world = World::new();
     world.script.send_replace(Script::Ends(3));
     world.submit(&json!({}));
@@ -472,11 +472,9 @@ async fn a_tool_that_fails_fails_the_job_and_its_pod_is_kept() {
     let failure = status.failure.unwrap();
     assert_eq!((failure.exit_code, failure.log.as_deref()), (Some(3), Some("one.1.log")));
     assert_eq!(failure.stderr.as_deref(), Some("tail"));
-    // The kubelet tells the end of a pod later than its agent.
-    let is_over = |pod: &Pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Failed");
-    let kept =
-        world.api.until(|api| Some(api.list::<Pod>("").pop()).filter(|pod| pod.as_ref().is_none_or(is_over))).await;
-    let kept = kept.expect("the pod is kept");
+    // The kubelet tells the end of a pod later than its agent; `kubectl logs` is refused before.
+    let kept = world.api.list::<Pod>("").pop().expect("the pod is kept");
+    assert!(crate::observe::sight::is_tool_over(&kept), "{:?}", kept.status);
     assert_eq!(failure.pod, Some(kept.name_any()));
     assert!(kept.metadata.deletion_timestamp.is_none());
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use weir_api::Phase;
 use weir_api::kubernetes::conditions::STORE_UNAVAILABLE;
 use weir_plan::state::Finished;
@@ -10,6 +11,8 @@ use weir_plan::{Action, Incarnation};
 
 use super::{Actor, Backoff, End, JobError};
 use crate::data;
+use crate::limits::FAILED_POD_WAIT;
+use crate::observe::sight;
 use crate::status::Waiting;
 
 impl Actor {
@@ -20,6 +23,7 @@ impl Actor {
             return Ok(End::Gone);
         }
         self.observe()?;
+        self.until_the_log_is_readable().await?;
         self.shown.is_stale = true;
         self.show();
         let leftovers: Vec<Incarnation> = self.works.keys().copied().collect();
@@ -33,6 +37,28 @@ impl Actor {
         }
         tracing::info!(job = %self.object, %phase, "the job is over");
         Ok(End::Finished)
+    }
+
+    /// The agent's word of an end is quicker than the kubelet's, and until that one has told of it too `kubectl logs` of the
+    /// pod that the status names is refused. Who sees the failure reads its log.
+    async fn until_the_log_is_readable(&mut self) -> Result<(), JobError> {
+        let deadline = Instant::now() + FAILED_POD_WAIT;
+        while self.is_log_unreadable() {
+            tokio::select! {
+                () = self.inbox.changed() => self.observe()?,
+                () = tokio::time::sleep_until(deadline) => return Ok(()),
+            }
+            if self.inbox.is_gone() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn is_log_unreadable(&self) -> bool {
+        let fatal = self.ledger.fatal.as_ref().and_then(|(incarnation, _)| self.works.get(incarnation));
+        let pod = fatal.filter(|work| work.ended.is_some()).and_then(|work| work.seen());
+        pod.is_some_and(|pod| !sight::is_terminating(pod) && !sight::is_finished(pod) && !sight::is_tool_over(pod))
     }
 
     /// Writes the reports, however long the store is away.

@@ -32,6 +32,9 @@ def objects():
 @case(LAST)
 def uninstall(api):
     """`helm uninstall` with a job in flight leaves what it promises to keep and nothing else; no namespace hangs."""
+    if not release.is_installed():
+        # It is tried once more.
+        release.install()
     with Namespace(api, "weir-e2e-uninstall") as namespace:
         jobs.create(api, namespace, jobs.of_package("sleeper", PACKAGE, {}))
         jobs.wait(api, namespace, "sleeper", phases=("Running",))
