@@ -21,18 +21,21 @@ pub struct Observed {
     pub lookahead: Option<Lookahead>,
 }
 
-/// What a spare may ask for: it must never crowd out what runs.
+/// What may be created ahead: it must never crowd out what runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lookahead {
     /// Cores at most.
     pub cores_max: f64,
     /// Mebibytes of memory at most.
     pub ram_mib_max: u64,
+    /// Whether a step that was started still waits for its place: then those that stand by stay, and no more are created,
+    /// or they would take the room that it waits for.
+    pub is_held: bool,
 }
 
 impl Default for Lookahead {
     fn default() -> Self {
-        Self { cores_max: SPARE_CORES_MAX, ram_mib_max: SPARE_RAM_MIB_MAX }
+        Self { cores_max: SPARE_CORES_MAX, ram_mib_max: SPARE_RAM_MIB_MAX, is_held: false }
     }
 }
 

@@ -13,7 +13,7 @@
 //! | `finish N …` | claims the incarnations and ends them well, each output being `OUTPUT of INSTANCE` |
 //! | `lose N …` or `lose all` | the incarnations are gone |
 //! | `evaluated INSTANCE SLOT JSON` | the answer to an evaluation; `SLOT` as `plan` shows it |
-//! | `lookahead on` or `off` | whether spares may be created |
+//! | `lookahead on`, `held` or `off` | spares may be created, may only stand by, are given up |
 //! | `forget` | the executor was started again: nothing that exists is launched |
 //! | `release N …` | the executor gives spares up |
 //! | `stop CLASS`, `suspend`, `resume` | somebody asks |
@@ -197,7 +197,10 @@ impl Stage {
                 self.record(Event::Evaluated { instance, slot, result });
             }
             "forget" => self.observed.unlaunched.clone_from(&self.observed.present),
-            "lookahead" => self.observed.lookahead = (rest == "on").then(Lookahead::default),
+            "lookahead" => {
+                let is_held = rest == "held";
+                self.observed.lookahead = (rest != "off").then(|| Lookahead { is_held, ..Lookahead::default() });
+            }
             "release" => {
                 for incarnation in numbers(rest) {
                     self.record(Event::Released { incarnation });

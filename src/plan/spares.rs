@@ -86,7 +86,7 @@ impl Planning<'_> {
         last: &mut Incarnation,
     ) {
         let state = self.state;
-        let Some(lookahead) = self.observed.lookahead else { return };
+        let Some(lookahead) = self.observed.lookahead.filter(|lookahead| !lookahead.is_held) else { return };
         let mut standing: BTreeMap<usize, usize> = BTreeMap::new();
         for spare in spares.values() {
             *standing.entry(spare.place).or_default() += 1;

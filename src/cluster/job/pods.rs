@@ -273,14 +273,19 @@ impl Actor {
         }
     }
 
-    /// How much may be created ahead now: nothing while a step that could run finds no place.
+    /// How much may be created ahead now: nothing while a step that could run finds no place, and no more until the
+    /// scheduler has given each of them its node.
     pub(super) fn lookahead(&self) -> Option<Lookahead> {
         let is_short = |class| matches!(class, FailureClass::Unschedulable | FailureClass::QuotaExceeded);
-        let is_short = self.ledger.live.keys().filter_map(|incarnation| self.works.get(incarnation)).any(|work| {
+        let works = || self.ledger.live.keys().map(|incarnation| self.works.get(incarnation));
+        let has_node = |work: &super::Work| work.seen().is_some_and(|pod| sight::node(pod).is_some());
+        let is_short = works().flatten().any(|work| {
             work.waiting.as_ref().is_some_and(|waiting| is_short(waiting.class))
                 || work.delayed.as_ref().is_some_and(|(class, _)| is_short(*class))
         });
-        (self.context.services.settings.lookahead && !is_short).then(Lookahead::default)
+        let is_held = !works().all(|work| work.is_some_and(has_node));
+        let is_on = self.context.services.settings.lookahead && !is_short;
+        is_on.then(|| Lookahead { is_held, ..Lookahead::default() })
     }
 
     /// Where the failure that ends the job happened, for people.

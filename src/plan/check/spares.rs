@@ -48,7 +48,8 @@ pub(super) fn check(
                 }
                 last = last.max(*incarnation);
                 let is_small = observed.lookahead.is_some_and(|lookahead| lookahead.allows(*resources));
-                if is_to_rest || !is_small {
+                let is_held = observed.lookahead.is_some_and(|lookahead| lookahead.is_held);
+                if is_to_rest || is_held || !is_small {
                     say(format!("a spare of `{place}` is created though none may"));
                 }
                 match intent.graph.find(place) {

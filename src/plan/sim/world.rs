@@ -56,7 +56,8 @@ pub fn tell(seed: u64, planner: Planner, is_loud: bool) -> Story {
     };
     let (cores, parallelism) = (*random.pick(&[2.0, 4.0, 8.0]), case.policy.parallelism);
     let capacity = Capacity { cores: Some(cores), ram_mib: None, incarnations: None };
-    let lookaheads = [None, Some(Lookahead::default()), Some(Lookahead { cores_max: 4.0, ram_mib_max: 4096 })];
+    let lookaheads =
+        [None, Some(Lookahead::default()), Some(Lookahead { cores_max: 4.0, ram_mib_max: 4096, is_held: false })];
     let mut world = World {
         lookahead: *random.pick(&lookaheads),
         // Some leaders die after every single event.

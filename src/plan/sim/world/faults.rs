@@ -67,7 +67,11 @@ impl World {
                 Ok(())
             }
             12 => {
-                self.lookahead = if self.lookahead.is_some() { None } else { Some(Lookahead::default()) };
+                self.lookahead = match self.lookahead {
+                    None => Some(Lookahead::default()),
+                    Some(Lookahead { is_held: true, .. }) => None,
+                    Some(lookahead) => Some(Lookahead { is_held: true, ..lookahead }),
+                };
                 let lookahead = self.lookahead;
                 self.say(|| format!("from now on {lookahead:?}"));
                 Ok(())
