@@ -24,6 +24,8 @@ pub struct Requirements {
     pub initial_work_dir: Option<InitialWorkDir>,
     /// `ResourceRequirement`
     pub resource: Option<Resource>,
+    /// `CUDARequirement` of cwltool's namespace.
+    pub cuda: Option<Cuda>,
     /// `ShellCommandRequirement`
     pub shell_command: Option<()>,
     /// `LoadListingRequirement`
@@ -143,6 +145,16 @@ pub struct Resource {
     pub outdir_max: Option<Computed<f64>>,
 }
 
+/// `CUDARequirement`, an extension of cwltool: GPUs of NVIDIA. At least one of the two is there. The driver's version and
+/// the devices' abilities, which it states too, are nothing that weir could ask for or check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cuda {
+    /// `cudaDeviceCountMin`
+    pub device_count_min: Option<Computed<f64>>,
+    /// `cudaDeviceCountMax`
+    pub device_count_max: Option<Computed<f64>>,
+}
+
 /// Requirements and hints of a tool at its place in the workflow, inheritance applied (CWL v1.2 Workflow Description,
 /// §4.6 "Requirements and hints": step over workflow over tool hints).
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -183,6 +195,13 @@ impl Effective {
     /// `ResourceRequirement`
     pub fn resource(&self) -> Option<&Resource> {
         self.find(|level| level.resource.as_ref())
+    }
+
+    /// `CUDARequirement`. A hint asks like a requirement, as in cwltool, whose extension it is, in calrissian, and as
+    /// weir reads a `ResourceRequirement`: a container sees no GPU that was not asked for, so that a hint that is not
+    /// passed on could never be met. Where no node has a GPU, a job states a count of 0 in its `cwl:requirements`.
+    pub fn cuda(&self) -> Option<&Cuda> {
+        self.find(|level| level.cuda.as_ref())
     }
 
     /// `EnvVarRequirement`, in written order.
@@ -238,6 +257,7 @@ impl Requirements {
             env_var: self.env_var.or_else(|| outer.env_var.clone()),
             initial_work_dir: self.initial_work_dir.or_else(|| outer.initial_work_dir.clone()),
             resource: self.resource.or_else(|| outer.resource.clone()),
+            cuda: self.cuda.or_else(|| outer.cuda.clone()),
             shell_command: self.shell_command.or(outer.shell_command),
             load_listing: self.load_listing.or(outer.load_listing),
             time_limit: self.time_limit.or_else(|| outer.time_limit.clone()),

@@ -1,10 +1,10 @@
 //! `runtime` as expressions see it, and what a step asks for (CWL v1.2 Command Line Tool Description, §4.4 "Runtime
-//! environment" and "`ResourceRequirement`").
+//! environment" and "`ResourceRequirement`"; `CUDARequirement` of cwltool's extensions).
 
 use weir_api::limits::{DEFAULT_CORES, DEFAULT_DISK_MIB, DEFAULT_RAM_MIB};
 
 use crate::expression::{Computed, Context, Evaluate, EvaluationError};
-use crate::requirement::{Effective, Resource};
+use crate::requirement::{Cuda, Effective, Resource};
 use crate::value::{Number, Record, Value};
 
 /// Where and with what a tool runs.
@@ -57,13 +57,15 @@ pub struct ResourceRequest {
     pub tmpdir_mib: u64,
     /// Mebibytes of output space.
     pub outdir_mib: u64,
+    /// GPUs. A cluster gives out a number and no range of them, so that it is the least that the tool can do with.
+    pub gpus: u64,
 }
 
-/// A `ResourceRequirement` that asks for nothing possible.
+/// A `ResourceRequirement` or `CUDARequirement` that asks for nothing possible.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ResourceError {
     /// An expression failed.
-    #[error("ResourceRequirement `{field}`: {source}")]
+    #[error("`{field}`: {source}")]
     Expression {
         /// The field.
         field: &'static str,
@@ -71,7 +73,7 @@ pub enum ResourceError {
         source: Box<EvaluationError>,
     },
     /// A negative, infinite or absurdly large number.
-    #[error("ResourceRequirement `{field}` is {value}; it must be a number from 0 to 10^15")]
+    #[error("`{field}` is {value}; it must be a number from 0 to 10^15")]
     OutOfRange {
         /// The field.
         field: &'static str,
@@ -79,7 +81,7 @@ pub enum ResourceError {
         value: f64,
     },
     /// Minimum above maximum.
-    #[error("ResourceRequirement: `{minimum}` is greater than `{maximum}`")]
+    #[error("`{minimum}` is greater than `{maximum}`")]
     Contradiction {
         /// `ramMin` and the like.
         minimum: &'static str,
@@ -106,9 +108,26 @@ impl Resource {
     }
 }
 
+impl Cuda {
+    /// The stated fields by their CWL names.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &Computed<f64>)> {
+        [("cudaDeviceCountMin", &self.device_count_min), ("cudaDeviceCountMax", &self.device_count_max)]
+            .into_iter()
+            .filter_map(|(name, field)| Some((name, field.as_ref()?)))
+    }
+}
+
+impl Effective {
+    /// All amounts that the step states, of `ResourceRequirement` and `CUDARequirement`, by their CWL names.
+    pub fn amounts(&self) -> impl Iterator<Item = (&'static str, &Computed<f64>)> {
+        let devices = self.cuda().into_iter().flat_map(Cuda::fields);
+        self.resource().into_iter().flat_map(Resource::fields).chain(devices)
+    }
+}
+
 impl ResourceRequest {
     /// From the values of the fields: the minimum, else the maximum, else the default of [`weir_api::limits`]. Mebibytes
-    /// are rounded up.
+    /// and devices are rounded up.
     pub fn from_fields(stated: impl Fn(&str) -> Option<f64>) -> Result<Self, ResourceError> {
         let checked = |field: &'static str| match stated(field) {
             Some(value) if !(0.0..=1e15).contains(&value) => Err(ResourceError::OutOfRange { field, value }),
@@ -119,18 +138,19 @@ impl ResourceRequest {
             (low, high) => Ok(low.or(high)),
         };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be 0 to 10^15")]
-        let mebibytes = |value: f64| value.ceil() as u64;
+        let whole = |value: f64| value.ceil() as u64;
         Ok(Self {
             cores: pick("coresMin", "coresMax")?.unwrap_or(DEFAULT_CORES),
-            ram_mib: pick("ramMin", "ramMax")?.map_or(DEFAULT_RAM_MIB, mebibytes),
-            ram_max_mib: checked("ramMax")?.map(mebibytes),
-            tmpdir_mib: pick("tmpdirMin", "tmpdirMax")?.map_or(DEFAULT_DISK_MIB, mebibytes),
-            outdir_mib: pick("outdirMin", "outdirMax")?.map_or(DEFAULT_DISK_MIB, mebibytes),
+            ram_mib: pick("ramMin", "ramMax")?.map_or(DEFAULT_RAM_MIB, whole),
+            ram_max_mib: checked("ramMax")?.map(whole),
+            tmpdir_mib: pick("tmpdirMin", "tmpdirMax")?.map_or(DEFAULT_DISK_MIB, whole),
+            outdir_mib: pick("outdirMin", "outdirMax")?.map_or(DEFAULT_DISK_MIB, whole),
+            gpus: pick("cudaDeviceCountMin", "cudaDeviceCountMax")?.map_or(0, whole),
         })
     }
 }
 
-/// Evaluates the effective `ResourceRequirement` for an input object.
+/// Evaluates the effective `ResourceRequirement` and `CUDARequirement` for an input object.
 pub fn resources(
     effective: &Effective,
     inputs: &Record,
@@ -144,7 +164,7 @@ pub fn resources(
         library: effective.javascript_library(),
     };
     let mut stated = Vec::new();
-    for (field, computed) in effective.resource().into_iter().flat_map(Resource::fields) {
+    for (field, computed) in effective.amounts() {
         let value = computed
             .evaluate(&context, scripts)
             .map_err(|source| ResourceError::Expression { field, source: source.into() })?;

@@ -127,7 +127,7 @@ pub enum Slot {
     ValueFrom(String),
     /// `loadContents` or `loadListing` of an input of an ExpressionTool or Workflow, by id.
     InputLoad(String),
-    /// One field of the ResourceRequirement, by its CWL name.
+    /// One field of the ResourceRequirement or the CUDARequirement, by its CWL name.
     Resource(String),
     /// The `expression` of an ExpressionTool.
     Expression,
@@ -145,6 +145,14 @@ pub struct Resources {
     pub tmpdir_mib: u64,
     /// Mebibytes of output space.
     pub outdir_mib: u64,
+    /// GPUs. Journals from before GPUs could be asked for do not have it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gpus: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The immutable record of an incarnation's end.
@@ -253,14 +261,22 @@ mod tests {
             instance: instance(),
             attempt: 1,
             incarnation: Incarnation(3),
-            resources: Resources { cores: 0.5, ram_mib: 256, tmpdir_mib: 1, outdir_mib: 2 },
+            resources: Resources { cores: 0.5, ram_mib: 256, tmpdir_mib: 1, outdir_mib: 2, gpus: 0 },
             log: "b".to_owned(),
         });
         round_trip(Event::Prepared {
             incarnation: Incarnation(2),
             place: "a/b".to_owned(),
-            resources: Resources { cores: 0.5, ram_mib: 256, tmpdir_mib: 1, outdir_mib: 2 },
+            resources: Resources { cores: 0.5, ram_mib: 256, tmpdir_mib: 1, outdir_mib: 2, gpus: 0 },
         });
+        round_trip(Event::Prepared {
+            incarnation: Incarnation(2),
+            place: "a/b".to_owned(),
+            resources: Resources { cores: 0.5, ram_mib: 256, tmpdir_mib: 1, outdir_mib: 2, gpus: 3 },
+        });
+        let of_before: Resources =
+            serde_json::from_str(r#"{"cores":1.0,"ramMib":1,"tmpdirMib":1,"outdirMib":1}"#).unwrap();
+        assert_eq!(of_before.gpus, 0, "journals from before GPUs could be asked for");
         round_trip(Event::Released { incarnation: Incarnation(2) });
         round_trip(Event::Claimed { incarnation: Incarnation(3), uid: "u".to_owned() });
         let good = Outcome { outputs: Some(object()), failure: None, exit_code: Some(0), usage };

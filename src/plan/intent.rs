@@ -134,6 +134,7 @@ impl Default for Policy {
                 ram_mib: limits::DEFAULT_RAM_MIB,
                 tmpdir_mib: limits::DEFAULT_DISK_MIB,
                 outdir_mib: limits::DEFAULT_DISK_MIB,
+                gpus: 0,
             },
             on_failure: OnFailure::default(),
         }

@@ -42,8 +42,7 @@ impl What {
                 Self { sizes: asks_sizes(&tool.expression), contents, listing }
             }
             Process::CommandLineTool(tool) => {
-                let fields = place.effective.resource().into_iter().flat_map(weir_cwl::requirement::Resource::fields);
-                let mut expressions = fields.filter_map(|(_, field)| match field {
+                let mut expressions = place.effective.amounts().filter_map(|(_, field)| match field {
                     Computed::Expression(template) => Some(template),
                     Computed::Literal(_) => None,
                 });

@@ -40,9 +40,9 @@ impl Default for Lookahead {
 }
 
 impl Lookahead {
-    /// Whether a spare may ask for that much.
+    /// Whether a spare may ask for that much: never for a GPU, which nobody else could use while it stands by.
     pub(crate) fn allows(self, resources: Resources) -> bool {
-        resources.cores <= self.cores_max && resources.ram_mib <= self.ram_mib_max
+        resources.cores <= self.cores_max && resources.ram_mib <= self.ram_mib_max && resources.gpus == 0
     }
 }
 

@@ -203,13 +203,9 @@ impl Flow<'_> {
     fn size(&mut self, instance: usize, object: &Record) -> Prepared {
         let intent = self.intent;
         let place = &intent.graph.places[self.state.instances[instance].place];
-        let Some(stated) = place.effective.resource() else {
-            self.make_ready(instance, intent.policy.default_resources);
-            return Ok(());
-        };
         let mut amounts = BTreeMap::new();
         let mut inputs = None;
-        for (name, computed) in stated.fields() {
+        for (name, computed) in place.effective.amounts() {
             let amount = match computed {
                 Computed::Literal(amount) => *amount,
                 Computed::Expression(template) => {
@@ -278,16 +274,15 @@ impl Flow<'_> {
 
 /// What an incarnation at this place asks for at first, if no expression decides it.
 pub(crate) fn fixed_resources(place: &Place, default: &Resources) -> Option<Resources> {
-    let Some(stated) = place.effective.resource() else { return Some(*default) };
     let mut amounts = BTreeMap::new();
-    for (name, computed) in stated.fields() {
+    for (name, computed) in place.effective.amounts() {
         let Computed::Literal(amount) = computed else { return None };
         amounts.insert(name, *amount);
     }
     request(&amounts, default).ok()
 }
 
-/// The fields of a ResourceRequirement; what it does not state is the job's default.
+/// What the stated amounts ask for; what they do not state is the job's default.
 fn request(amounts: &BTreeMap<&str, f64>, default: &Resources) -> Result<Resources, ResourceError> {
     let states = |field: &str| amounts.contains_key(field);
     let mut request = ResourceRequest::from_fields(|field| amounts.get(field).copied())?;
@@ -303,8 +298,8 @@ fn request(amounts: &BTreeMap<&str, f64>, default: &Resources) -> Result<Resourc
     if !states("outdirMin") && !states("outdirMax") {
         request.outdir_mib = default.outdir_mib;
     }
-    let ResourceRequest { cores, ram_mib, tmpdir_mib, outdir_mib, .. } = request;
-    Ok(Resources { cores, ram_mib, tmpdir_mib, outdir_mib })
+    let ResourceRequest { cores, ram_mib, tmpdir_mib, outdir_mib, gpus, .. } = request;
+    Ok(Resources { cores, ram_mib, tmpdir_mib, outdir_mib, gpus })
 }
 
 /// The action that finds out what an instance wants.
@@ -358,8 +353,7 @@ pub(crate) fn ask(intent: &Intent, state: &State, instance: usize, slot: &Slot) 
             Some(Action::Load(Load { instance: path, slot: slot.clone(), value, contents, listing, version }))
         }
         Slot::Resource(name) => {
-            let mut fields = place.effective.resource()?.fields();
-            let (_, computed) = fields.find(|(field, _)| field == name)?;
+            let (_, computed) = place.effective.amounts().find(|(field, _)| field == name)?;
             let Computed::Expression(template) = computed else { return None };
             Some(evaluation(template, object()?, Arc::default(), &place.process_library))
         }

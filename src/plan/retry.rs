@@ -65,7 +65,7 @@ mod tests {
 
     fn judged(class: FailureClass, attempt: u32, uncounted: u32) -> String {
         let policy = Policy { memory_cap_mib: 1500, ..Policy::default() };
-        let resources = Resources { cores: 1.0, ram_mib: 1000, tmpdir_mib: 10, outdir_mib: 20 };
+        let resources = Resources { cores: 1.0, ram_mib: 1000, tmpdir_mib: 10, outdir_mib: 20, gpus: 0 };
         match judge(&policy, class, attempt, uncounted, resources) {
             Verdict::Again { attempt, uncounted, resources, wait_ms } => {
                 let Resources { ram_mib, tmpdir_mib, outdir_mib, .. } = resources;

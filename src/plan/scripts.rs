@@ -30,7 +30,7 @@ use weir_cwl::load::NoFetch;
 use weir_cwl::{Process, Record, Value, json};
 
 use crate::action::{Action, Plan};
-use crate::event::{Event, Failure, Incarnation, Outcome, Recorded, Slot, Timestamp, Usage};
+use crate::event::{Event, Failure, Incarnation, Outcome, Recorded, Resources, Slot, Timestamp, Usage};
 use crate::intent::OnFailure;
 use crate::observed::Lookahead;
 use crate::{InstancePath, Intent, Observed, Policy, Progress, State, fold, plan};
@@ -381,14 +381,20 @@ fn show_record(record: &Record) -> String {
     json::compact(&Value::Record(record.clone()))
 }
 
+fn show_resources(resources: &Resources) -> String {
+    let gpus = if resources.gpus > 0 { format!(", {} GPUs", resources.gpus) } else { String::new() };
+    format!("{} cores, {} MiB{gpus}", resources.cores, resources.ram_mib)
+}
+
 fn line(action: &Action) -> String {
     match action {
         Action::Record(Event::StartAttempt { instance, attempt, incarnation, resources, log }) => format!(
-            "record StartAttempt {} {instance}, attempt {attempt}, {} cores, {} MiB, log {log}",
-            incarnation.0, resources.cores, resources.ram_mib
+            "record StartAttempt {} {instance}, attempt {attempt}, {}, log {log}",
+            incarnation.0,
+            show_resources(resources)
         ),
         Action::Record(Event::Prepared { incarnation, place, resources }) => {
-            format!("record Prepared {} {place}, {} cores, {} MiB", incarnation.0, resources.cores, resources.ram_mib)
+            format!("record Prepared {} {place}, {}", incarnation.0, show_resources(resources))
         }
         Action::Record(Event::Released { incarnation }) => format!("record Released {}", incarnation.0),
         Action::Record(Event::Ended { incarnation, outcome }) => match &outcome.failure {

@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn parallel_peaks_and_totals_come_from_the_events() {
-        let resources = Resources { cores: 2.0, ram_mib: 1000, tmpdir_mib: 0, outdir_mib: 0 };
+        let resources = Resources { cores: 2.0, ram_mib: 1000, tmpdir_mib: 0, outdir_mib: 0, gpus: 0 };
         let start = |n: u64, at: u64| Recorded {
             at: Timestamp(at),
             event: Event::StartAttempt {

@@ -265,7 +265,14 @@ fn tolerations(request: &PodRequest<'_>) -> Vec<Toleration> {
         Toleration { key, operator, value, effect, toleration_seconds: None }
     });
     let own = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map(lost);
-    own.into_iter().chain(stated).collect()
+    // What the admission plugin ExtendedResourceToleration adds, where a cluster has it.
+    let gpu = (request.resources.gpus > 0).then(|| Toleration {
+        key: Some(resources::GPU.to_owned()),
+        operator: Some("Exists".to_owned()),
+        effect: Some("NoSchedule".to_owned()),
+        ..Toleration::default()
+    });
+    own.into_iter().chain(gpu).chain(stated).collect()
 }
 
 /// Seconds after which the kubelet ends the pod, whatever has become of the operator. A time limit that is computed may

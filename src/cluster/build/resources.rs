@@ -11,6 +11,10 @@ use weir_plan::event::Resources;
 use crate::limits::{AGENT_CPU_MILLICORES, AGENT_MEMORY_LIMIT_MIB, AGENT_MEMORY_MIB, TOOL_MEMORY_LIMIT_MIB_MIN};
 use crate::settings::PodSettings;
 
+/// What the device plugin of NVIDIA calls its GPUs. Nodes that are kept free for those who need one have a taint of the
+/// same name.
+pub const GPU: &str = "nvidia.com/gpu";
+
 /// A step that asks for more than any step may have.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ResourcesError {
@@ -59,7 +63,11 @@ pub fn of_tool(resources: &Resources, requirements: &Effective, settings: &PodSe
     }
     let most = resources.ram_mib.max(ram_max_mib(resources, requirements).unwrap_or(0));
     let limit = scaled(most, settings.memory_headroom.max(1.0)).max(TOOL_MEMORY_LIMIT_MIB_MIN);
-    let limits = BTreeMap::from([("memory".to_owned(), mebibytes(limit))]);
+    let mut limits = BTreeMap::from([("memory".to_owned(), mebibytes(limit))]);
+    if resources.gpus > 0 {
+        // What is requested of such a resource is always its limit.
+        limits.insert(GPU.to_owned(), Quantity(resources.gpus.to_string()));
+    }
     ResourceRequirements { requests: Some(requests), limits: Some(limits), ..ResourceRequirements::default() }
 }
 
@@ -125,7 +133,7 @@ mod tests {
     use super::*;
     use crate::build::pod::tests::settings;
 
-    const SMALL: Resources = Resources { cores: 0.25, ram_mib: 100, tmpdir_mib: 10, outdir_mib: 5 };
+    const SMALL: Resources = Resources { cores: 0.25, ram_mib: 100, tmpdir_mib: 10, outdir_mib: 5, gpus: 0 };
 
     fn states(resource: Resource) -> Effective {
         let requirements = Requirements { resource: Some(resource), ..Requirements::default() };
@@ -169,8 +177,16 @@ mod tests {
 
     #[test]
     fn a_tool_that_states_no_memory_still_has_room_for_the_shim() {
-        let nothing = Resources { cores: 0.0, ram_mib: 0, tmpdir_mib: 0, outdir_mib: 0 };
+        let nothing = Resources { cores: 0.0, ram_mib: 0, tmpdir_mib: 0, outdir_mib: 0, gpus: 0 };
         insta::assert_snapshot!(shown(&of_tool(&nothing, &Effective::default(), &settings().pods)), @"cpu=0m memory=0Mi | memory=32Mi");
+    }
+
+    #[test]
+    fn a_gpu_is_a_limit_of_the_tool_where_one_is_asked_for_and_nothing_else() {
+        let settings = settings().pods;
+        let two = Resources { gpus: 2, ..SMALL };
+        insta::assert_snapshot!(shown(&of_tool(&two, &Effective::default(), &settings)), @"cpu=250m memory=100Mi | memory=200Mi nvidia.com/gpu=2");
+        assert!(!shown(&of_tool(&SMALL, &Effective::default(), &settings)).contains("gpu"));
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub fn judge(
 mod tests {
     use super::*;
 
-    const RESOURCES: Resources = Resources { cores: 1.0, ram_mib: 512, tmpdir_mib: 10, outdir_mib: 20 };
+    const RESOURCES: Resources = Resources { cores: 1.0, ram_mib: 512, tmpdir_mib: 10, outdir_mib: 20, gpus: 0 };
 
     #[expect(clippy::needless_pass_by_value, reason = "calls read better")]
     fn judged(ending: Ending, hints: Hints) -> String {

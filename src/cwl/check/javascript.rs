@@ -4,7 +4,7 @@
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{CommandLineTool, Package, Process, Step};
 use crate::expression::{Computed, Template};
-use crate::requirement::{InitialWorkDir, Requirements, WorkDirEntry};
+use crate::requirement::{Cuda, InitialWorkDir, Requirements, Resource, WorkDirEntry};
 use crate::schema::{CommandLineBinding, FileTreatment, OutputBinding, OutputParameter, Type};
 
 /// Warns of each process and step that has such expressions.
@@ -167,11 +167,9 @@ impl<'p> Templates<'p> {
         self.computed(requirements.time_limit.as_ref());
         self.computed(requirements.work_reuse.as_ref());
         self.computed(requirements.network_access.as_ref());
-        if let Some(resource) = &requirements.resource {
-            let amounts = [&resource.cores_min, &resource.cores_max, &resource.ram_min, &resource.ram_max];
-            let disks = [&resource.tmpdir_min, &resource.tmpdir_max, &resource.outdir_min, &resource.outdir_max];
-            amounts.into_iter().chain(disks).for_each(|amount| self.computed(amount.as_ref()));
-        }
+        let amounts = requirements.resource.iter().flat_map(Resource::fields);
+        let devices = requirements.cuda.iter().flat_map(Cuda::fields);
+        amounts.chain(devices).for_each(|(_, amount)| self.computed(Some(amount)));
         match &requirements.initial_work_dir {
             Some(InitialWorkDir::Expression(template)) => self.add([template]),
             Some(InitialWorkDir::Listing(entries)) => {

@@ -526,3 +526,28 @@ fn the_innermost_requirement_wins_and_any_requirement_beats_a_hint() {
     let tool_requirement = Effective { requirements: level(1.0), hints: none() };
     assert_eq!(cores(&tool_requirement.inherit(&level(2.0), &none())), "1", "tool over step");
 }
+
+#[test]
+fn the_least_number_of_gpus_is_asked_for_whoever_states_it() {
+    use crate::requirement::Cuda;
+    let counts = |least: Option<f64>, most: Option<f64>| {
+        let literal = |count: Option<f64>| count.map(Computed::Literal);
+        let cuda = Cuda { device_count_min: literal(least), device_count_max: literal(most) };
+        Requirements { cuda: Some(cuda), ..Requirements::default() }
+    };
+    let none = Requirements::default;
+    let gpus = |effective: &Effective| {
+        crate::runtime::resources(effective, &Record::new(), &mut Scripts::default()).map(|request| request.gpus)
+    };
+    assert_eq!(gpus(&Effective::default()), Ok(0));
+    let hinted = Effective { requirements: none(), hints: counts(Some(2.0), Some(4.0)) };
+    assert_eq!(gpus(&hinted), Ok(2), "a hint asks, and for no more than it needs");
+    assert_eq!(gpus(&hinted.clone().inherit(&none(), &counts(Some(3.0), None))), Ok(2), "inner hint over outer hint");
+    assert_eq!(gpus(&hinted.inherit(&counts(Some(0.0), None), &none())), Ok(0), "a job can do without what is hinted");
+    let of_workflow = Effective::default().inherit(&none(), &none()).inherit(&counts(None, Some(3.0)), &none());
+    assert_eq!(gpus(&of_workflow), Ok(3), "from the workflow through the step to the tool");
+    let of_tool = Effective { requirements: counts(Some(1.0), None), hints: none() };
+    assert_eq!(gpus(&of_tool.inherit(&counts(Some(2.0), None), &none())), Ok(1), "tool over step");
+    let contradiction = Effective { requirements: counts(Some(2.0), Some(1.0)), hints: none() };
+    insta::assert_snapshot!(gpus(&contradiction).unwrap_err(), @"`cudaDeviceCountMin` is greater than `cudaDeviceCountMax`");
+}

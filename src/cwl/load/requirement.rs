@@ -7,7 +7,7 @@ use crate::document::CwlVersion;
 use crate::expression::Computed;
 use crate::load::suggestion::nearest;
 use crate::requirement::{
-    Docker, EnvironmentDef, InitialWorkDir, InlineJavascript, Requirements, Resource, Unsupported, WorkDirEntry,
+    Cuda, Docker, EnvironmentDef, InitialWorkDir, InlineJavascript, Requirements, Resource, Unsupported, WorkDirEntry,
 };
 use crate::schema::LoadListing;
 use crate::value::{Entry, Number, Value};
@@ -19,6 +19,9 @@ pub(super) enum Strictness {
     Requirements,
     Hints,
 }
+
+/// The namespace of cwltool's extensions.
+const CWLTOOL: &str = "http://commonwl.org/cwltool#";
 
 /// Classes that a name might have been meant for.
 const CLASSES: [&str; 17] = [
@@ -58,7 +61,7 @@ impl Loader<'_> {
         let empty = Node { data: Data::Map(Map::new()), span: item.node.span.clone() };
         let node = if item.node.data == Data::Null { &empty } else { item.node };
         let expanded = expand_prefix(&item.id, &scope.namespaces);
-        let class = ["cwl:", "https://w3id.org/cwl/cwl#", "http://commonwl.org/cwltool#"]
+        let class = ["cwl:", "https://w3id.org/cwl/cwl#", CWLTOOL]
             .iter()
             .find_map(|prefix| expanded.strip_prefix(prefix))
             .unwrap_or(&expanded);
@@ -86,6 +89,8 @@ impl Loader<'_> {
             "EnvVarRequirement" => read.env_var = self.env_var(fields.get("envDef"), item, scope),
             "InitialWorkDirRequirement" => read.initial_work_dir = self.work_dir(fields.get("listing"), item, scope),
             "ResourceRequirement" => read.resource = Some(self.resource(&mut fields, scope)),
+            // Without its namespace other engines refuse it.
+            "CUDARequirement" if expanded.starts_with(CWLTOOL) => read.cuda = Some(self.cuda(&mut fields, item, scope)),
             "ShellCommandRequirement" => read.shell_command = Some(()),
             "LoadListingRequirement" => {
                 read.load_listing = fields.get("loadListing").and_then(|node| self.load_listing(node));
@@ -119,10 +124,11 @@ impl Loader<'_> {
     }
 
     fn note_unsupported(&mut self, item: &Item<'_>, strictness: Strictness) {
-        if fields::is_extension(&item.id) && strictness == Strictness::Hints {
+        let meant = meant(&item.id);
+        if fields::is_extension(&item.id) && strictness == Strictness::Hints && meant.is_none() {
             return;
         }
-        let help = if strictness == Strictness::Requirements || nearest(&item.id, CLASSES).is_some() {
+        let help = if strictness == Strictness::Requirements || meant.is_some() {
             what_is_right(&item.id)
         } else {
             "it is ignored".to_owned()
@@ -173,20 +179,45 @@ impl Loader<'_> {
             outdir_min: amount("outdirMin"),
             outdir_max: amount("outdirMax"),
         };
+        self.in_order(fields, &resource.fields().collect::<Vec<_>>());
+        resource
+    }
+
+    fn cuda(&mut self, fields: &mut fields::Fields<'_>, item: &Item<'_>, scope: &Scope) -> Cuda {
+        let unchecked = ["cudaVersionMin", "cudaComputeCapability"].into_iter();
+        let unchecked = unchecked.filter_map(|key| self.strings(fields.get(key)?, key).map(|_| key));
+        let unchecked = unchecked.collect::<Vec<_>>().join(" and ");
+        if !unchecked.is_empty() {
+            let message = format!("weir asks for the number of GPUs; it cannot check {unchecked}");
+            let help = "where nodes differ, a job chooses among them with `podTemplate.nodeSelector`";
+            self.report(Diagnostic::warning(item.span, message).help(help));
+        }
+        let mut count = |key: &'static str| self.computed(fields.get(key), key, scope, count_literal);
+        let mut cuda =
+            Cuda { device_count_min: count("cudaDeviceCountMin"), device_count_max: count("cudaDeviceCountMax") };
+        if cuda.fields().next().is_none() {
+            cuda.device_count_min = Some(Computed::Literal(1.0));
+        }
+        self.in_order(fields, &cuda.fields().collect::<Vec<_>>());
+        cuda
+    }
+
+    /// Reports a least amount above the most of the same.
+    fn in_order(&mut self, fields: &mut fields::Fields<'_>, stated: &[(&'static str, &Computed<f64>)]) {
+        let literal = |name| {
+            stated.iter().find(|(field, _)| *field == name).and_then(|(_, amount)| match amount {
+                Computed::Literal(amount) => Some(*amount),
+                Computed::Expression(_) => None,
+            })
+        };
         for (minimum, maximum) in AMOUNTS {
-            let literal = |name| {
-                resource.fields().find(|(field, _)| *field == name).and_then(|(_, amount)| match amount {
-                    Computed::Literal(amount) => Some(*amount),
-                    Computed::Expression(_) => None,
-                })
-            };
-            if let (Some(low), Some(high), Some(node)) = (literal(minimum), literal(maximum), fields.get(minimum))
+            if let (Some(low), Some(high)) = (literal(minimum), literal(maximum))
                 && low > high
+                && let Some(node) = fields.get(minimum)
             {
                 self.error(&node.span, format!("{minimum} is {low}, more than the {high} of {maximum}"));
             }
         }
-        resource
     }
 
     fn work_dir(&mut self, node: Option<&Node>, item: &Item<'_>, scope: &Scope) -> Option<InitialWorkDir> {
@@ -243,15 +274,29 @@ impl Loader<'_> {
 
 /// What to do about a requirement whose class is not supported.
 pub(crate) fn what_is_right(class: &str) -> String {
-    match nearest(class, CLASSES) {
-        Some(class) => format!("did you mean '{class}'?"),
-        None => "weir cannot promise what it asks for; as a hint it would be ignored".to_owned(),
+    meant(class).unwrap_or_else(|| "weir cannot promise what it asks for; as a hint it would be ignored".to_owned())
+}
+
+/// What a class that is not supported was most likely meant to be.
+fn meant(class: &str) -> Option<String> {
+    if let Some(class) = nearest(class, CLASSES) {
+        return Some(format!("did you mean '{class}'?"));
     }
+    let plain = class.rsplit([':', '#']).next()?.to_ascii_uppercase();
+    nearest(&plain, ["CUDAREQUIREMENT"])?;
+    Some(format!(
+        "write `{CWLTOOL}CUDARequirement`, or `cwltool:CUDARequirement` with `$namespaces: {{cwltool: '{CWLTOOL}'}}`"
+    ))
 }
 
 /// Least and most of each resource.
-const AMOUNTS: [(&str, &str); 4] =
-    [("coresMin", "coresMax"), ("ramMin", "ramMax"), ("tmpdirMin", "tmpdirMax"), ("outdirMin", "outdirMax")];
+const AMOUNTS: [(&str, &str); 5] = [
+    ("coresMin", "coresMax"),
+    ("ramMin", "ramMax"),
+    ("tmpdirMin", "tmpdirMax"),
+    ("outdirMin", "outdirMax"),
+    ("cudaDeviceCountMin", "cudaDeviceCountMax"),
+];
 
 /// An amount of a resource: not negative.
 fn amount_literal(data: &Data) -> Result<f64, String> {
@@ -262,6 +307,12 @@ fn amount_literal(data: &Data) -> Result<f64, String> {
         _ => None,
     };
     amount.filter(|amount| *amount >= 0.0).ok_or_else(|| "a number of 0 or more".to_owned())
+}
+
+/// A number of devices.
+fn count_literal(data: &Data) -> Result<f64, String> {
+    let count = amount_literal(data).ok().filter(|count| count.fract() == 0.0);
+    count.ok_or_else(|| "an integer of 0 or more".to_owned())
 }
 
 /// The version differences that are filled in where a process states nothing (CWL v1.1, "Changelog": network access and
@@ -275,14 +326,16 @@ pub(super) fn fill_v1_0(requirements: &Requirements, hints: &mut Requirements) {
     }
 }
 
-/// Reads a list of requirements outside of a document, such as `cwl:requirements` of an input object.
+/// Reads a list of requirements outside of a document, such as `cwl:requirements` of an input object. No prefixes are
+/// declared there: cwltool's is known by its usual name.
 pub(crate) fn standalone(
     node: &Node,
     version: CwlVersion,
     diagnostics: &mut crate::diagnostic::Diagnostics,
 ) -> Requirements {
     let mut loader = Loader::new(&super::NoFetch);
-    let scope = Scope { version, types: std::collections::HashMap::new(), namespaces: std::rc::Rc::default() };
+    let namespaces = std::rc::Rc::new([("cwltool".to_owned(), CWLTOOL.to_owned())].into());
+    let scope = Scope { version, types: std::collections::HashMap::new(), namespaces };
     let read = loader.requirements(Some(node), &scope, Strictness::Requirements);
     loader.diagnostics.0.into_iter().for_each(|diagnostic| diagnostics.push(diagnostic));
     read

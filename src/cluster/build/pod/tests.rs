@@ -90,7 +90,7 @@ fn request<'a>(job: &'a ClusterJob, requirements: &'a Effective) -> PodRequest<'
         step: "node_crop",
         instance: None,
         requirements,
-        resources: Resources { cores: 0.5, ram_mib: 512, tmpdir_mib: 1024, outdir_mib: 512 },
+        resources: Resources { cores: 0.5, ram_mib: 512, tmpdir_mib: 1024, outdir_mib: 512, gpus: 0 },
         start: PodStart::Hook,
         agents_ca: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
     }
@@ -376,6 +376,22 @@ fn what_the_job_may_ask_for_is_in_the_pod() {
     assert_eq!(secrets, ["registry", "mine"]);
     assert_eq!(spec.priority_class_name.as_deref(), Some("low"));
     assert_eq!(spec.tolerations.unwrap()[2].key.as_deref(), Some("gpu"));
+}
+
+#[test]
+fn a_step_with_a_gpu_may_go_where_nodes_are_kept_for_such_steps_and_its_agent_has_none() {
+    let limits = |pod: &Pod, name: &str| container(pod, name).resources.clone().unwrap().limits.unwrap();
+    let kept = |pod: &Pod| {
+        let tolerations = pod.spec.as_ref().unwrap().tolerations.iter().flatten();
+        let mut keys = tolerations.filter(|toleration| toleration.effect.as_deref() == Some("NoSchedule"));
+        keys.next().and_then(|toleration| toleration.key.clone())
+    };
+    let (plain, with_gpu) = (built(|_| {}), built(|request| request.resources.gpus = 1));
+    assert_eq!(limits(&with_gpu, "tool")["nvidia.com/gpu"].0, "1");
+    assert_eq!(kept(&with_gpu).as_deref(), Some("nvidia.com/gpu"));
+    assert!(!limits(&with_gpu, "agent").contains_key("nvidia.com/gpu"));
+    assert!(!limits(&plain, "tool").contains_key("nvidia.com/gpu"));
+    assert_eq!(kept(&plain), None);
 }
 
 #[test]
