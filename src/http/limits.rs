@@ -155,6 +155,10 @@ pub const RESULT_BYTE_MEMORY: usize = 6;
 /// Bytes of memory that a value, or a name, in an output object stands for besides its text.
 pub const RESULT_VALUE_MEMORY: usize = 100;
 
+/// Bytes of the end of a tool's standard error in the message of its failed job: a dozen lines, which clients show beside
+/// its state. Its results' problem has all that was kept, [`weir_api::limits::STDERR_TAIL_BYTES`].
+pub const MESSAGE_STDERR_BYTES: usize = 1 << 10;
+
 /// Bytes of memory that a job in a list stands for: its links and times, and their text.
 pub const LISTED_JOB_MEMORY: usize = 5 << 10;
 

@@ -12,6 +12,7 @@ use weir_api::Phase;
 
 use crate::Facade;
 use crate::backend::{JobFailure, JobRecord, TextRecord};
+use crate::limits::MESSAGE_STDERR_BYTES;
 use crate::links::{Base, Link, rel};
 use crate::negotiate::{self, Format, JSON};
 use crate::pages;
@@ -32,9 +33,9 @@ pub(super) async fn status(
     Ok(negotiate::respond(format, &document, || pages::job(&base, &document, &job)))
 }
 
-/// `statusInfo.yaml`, with the id in both spellings, `jobID` (1.0) and `id` (2.0).
+/// `statusInfo.yaml` of one job, with the id in both spellings, `jobID` (1.0) and `id` (2.0).
 pub fn status_info(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Json {
-    json!(StatusInfo::of(base, job, texts))
+    json!(StatusInfo { message: whole_message(job), ..StatusInfo::of(base, job, texts) })
 }
 
 /// `statusInfo.yaml`, to be written.
@@ -61,7 +62,7 @@ pub(super) struct StatusInfo<'a> {
 }
 
 impl<'a> StatusInfo<'a> {
-    /// Of a job with these texts.
+    /// Of a job with these texts, as a list shows it: why it failed, without what its tool wrote.
     pub(super) fn of(base: &Base, job: &'a JobRecord, texts: &[TextRecord]) -> Self {
         Self {
             progress: matches!(job.phase, Phase::Running | Phase::Failed).then(|| job.progress.min(100)),
@@ -85,7 +86,7 @@ impl<'a> StatusInfo<'a> {
     pub(super) fn ended(base: &Base, job: &'a JobRecord, end: &End) -> Self {
         let (phase, message) = match end {
             End::Dismissed => (Phase::Dismissed, plain_message(Phase::Dismissed).into()),
-            End::Before => (job.phase, message(job)),
+            End::Before => (job.phase, whole_message(job)),
             End::Removed { results: Some(place) } => {
                 (Phase::Dismissed, format!("The job is removed; its results stay at {place}").into())
             }
@@ -118,6 +119,29 @@ fn message(job: &JobRecord) -> Cow<'_, str> {
         (Some(JobFailure { class, message, .. }), _) => format!("{class}: {message}").into(),
         (None, Some(message)) => message.into(),
         (None, None) => plain_message(job.phase).into(),
+    }
+}
+
+/// The message, and below it the last lines that the tool of a failed job wrote to its standard error.
+fn whole_message(job: &JobRecord) -> Cow<'_, str> {
+    let message = message(job);
+    let stderr = job.failure.as_ref().and_then(|failure| failure.stderr.as_deref()).unwrap_or_default();
+    match last_lines(stderr.trim_end(), MESSAGE_STDERR_BYTES) {
+        "" => message,
+        lines => format!("{message}\n{lines}").into(),
+    }
+}
+
+/// The whole lines at the end of a text that so many bytes hold; of a longer last line its end.
+fn last_lines(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let cut = text.len() - bytes;
+    // The byte before may be the end of a line.
+    match text.as_bytes()[cut - 1..].iter().position(|byte| *byte == b'\n') {
+        Some(end) => &text[cut + end..],
+        None => &text[text.ceil_char_boundary(cut)..],
     }
 }
 
@@ -165,4 +189,19 @@ pub(super) enum End {
         /// Where the store has what it published, if it did.
         results: Option<String>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_lines_are_whole_and_of_a_long_line_its_end_is_kept() {
+        assert_eq!(last_lines("one\ntwo", 7), "one\ntwo");
+        assert_eq!(last_lines("one\ntwo", 6), "two");
+        assert_eq!(last_lines("one\ntwo", 3), "two");
+        assert_eq!(last_lines("one\ntwo", 2), "wo");
+        assert_eq!(last_lines("dürr", 3), "rr", "no half letters");
+        assert_eq!(last_lines("", 3), "");
+    }
 }

@@ -119,6 +119,29 @@ async fn results_come_when_the_job_is_successful() {
     assert_eq!(client.get(&path(3)).await.json()["type"], crate::problem::types::NO_SUCH_JOB);
 }
 
+#[tokio::test]
+async fn the_message_of_a_failed_job_ends_with_the_last_lines_of_stderr_save_in_the_list() {
+    let memory = Memory::acme();
+    let client = Client::new(&memory);
+    accept(&client, 1).await;
+    memory.change("acme", &id(1), |job| {
+        job.failure = Some(crate::backend::JobFailure {
+            class: "ToolFailed".into(),
+            message: "step `node_crop[0]` ended with exit code 7".into(),
+            step: Some("node_crop[0]".into()),
+            exit_code: Some(7),
+            stderr: Some(format!("{}\nthe river is dry\n", "x".repeat(4000))),
+        });
+    });
+    memory.end("acme", &id(1), Phase::Failed);
+    let path = format!("{JOBS}/{}", id(1));
+    let short = "ToolFailed: step `node_crop[0]` ended with exit code 7";
+    assert_eq!(client.get(&path).await.json()["message"], format!("{short}\nthe river is dry"));
+    assert_eq!(client.get(JOBS).await.json()["jobs"][0]["message"], short);
+    let page = client.send("GET", &path, &[("accept", "text/html")], "").await.text();
+    assert_eq!(page.matches("the river is dry").count(), 1);
+}
+
 /// A published catalog as `weir-eo stage_out` lays it out.
 fn publish(memory: &Memory, job: &str) {
     let root = format!("s3://results/{job}");

@@ -205,7 +205,10 @@ fn jobs() -> Json {
                 "processID": string(),
                 "type": {"type": "string", "enum": ["process"]},
                 "status": states(),
-                "message": string(),
+                "message": {
+                    "type": "string",
+                    "description": "Of a failed job why it failed, and below that, save in lists, the last lines of its tool's standard error",
+                },
                 "progress": {"type": "integer", "minimum": 0, "maximum": 100},
                 "created": time(),
                 "started": time(),

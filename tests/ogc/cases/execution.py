@@ -218,6 +218,7 @@ class Modes(Case):
         self.valid(status, "statusInfo")
         self.assertNotIn(RESULTS, rels(status))
         self.assertIn("ToolFailed", status["message"])
+        self.assertIn("the river is dry", status["message"])
         answer = self.api.get(f"/jobs/{job}/results")
         self.assertGreaterEqual(answer.status, 400)
         document = self.problem(answer, answer.status, None, "exit code 7")

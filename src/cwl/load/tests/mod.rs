@@ -1,0 +1,6 @@
+//! Documents of our own, one for each trap.
+
+mod documents;
+mod gpus;
+mod meaning;
+mod refusals;
