@@ -85,6 +85,36 @@ def schedulable_later(api):
         expect(failures.retries(job) == 0, f"steps: {job['status']['steps']}")
 
 
+@case(breaks=True)
+def gpu_advertised_later(api):
+    """A tool that asks for a GPU waits while no node has one, and runs where one is; its agent asks for none."""
+    gpus = {"cwltool:CUDARequirement": {"cudaDeviceCountMin": 1}}
+    package = tool("echo done", requirements=gpus, **{"$namespaces": {"cwltool": "http://commonwl.org/cwltool#"}})
+    node = next(one for one in api.get("/api/v1/nodes")["items"] if not one["spec"].get("taints"))["metadata"]["name"]
+    with Namespace(api, "weir-e2e-gpu") as namespace, jobs.PodRecorder(api, namespace) as recorder:
+        jobs.create(api, namespace, jobs.of_package("gpu", package, {}))
+        waits(api, namespace, "gpu", "Unschedulable", "Insufficient nvidia.com/gpu")
+        with advertised(api, node, "nvidia.com/gpu", "1"):
+            job = jobs.succeed(api, namespace, "gpu", 90)
+        expect(failures.retries(job) == 0, f"steps: {job['status']['steps']}")
+        [pod] = recorder.of_job("gpu")
+        asked = {one["name"]: one["resources"].get("limits", {}) for one in pod["spec"]["containers"]}
+        expect([name for name, limits in asked.items() if "nvidia.com/gpu" in limits] == ["tool"], f"limits: {asked}")
+        expect(pod["spec"]["nodeName"] == node, f"it ran on {pod['spec']['nodeName']}")
+
+
+@contextlib.contextmanager
+def advertised(api, node, resource, amount):
+    """An extended resource of a node, as an administrator advertises one without a device plugin."""
+    def state(amount):
+        api.merge(f"/api/v1/nodes/{node}/status", {"status": {"capacity": {resource: amount}}})
+    state(amount)
+    try:
+        yield
+    finally:
+        state(None)
+
+
 def cores(quantity):
     return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use weir_api::kubernetes::ProcessJob;
 use weir_api::{FailureClass, Phase};
-use weir_plan::Event;
+use weir_plan::{Event, Recorded};
 
 use super::world::{NAME, NAMESPACE, Script, World};
 use crate::controller::{ControllerError, run};
@@ -68,6 +68,23 @@ async fn with_lookahead_the_second_pod_waits_for_its_step() {
     assert_eq!(status.phase, Some(Phase::Successful));
     assert_eq!(world.api.count("create", "pods"), 2, "the spare is taken over and used");
     world.check_claims().await;
+}
+
+/// A spare beside a step that waits for its node could take the room that it waits for.
+#[tokio::test]
+async fn nothing_is_created_ahead_of_a_step_that_has_no_node_yet() {
+    let world = World::with_lookahead(true);
+    world.kubelets.abort();
+    world.script.send_replace(Script::Runs);
+    world.submit(&json!({}));
+    let _leader = world.lead();
+    let first = world.api.until(|api| api.list::<Pod>("").pop()).await;
+    // What was decided together with it is in the journal already.
+    let is_ahead = |recorded: &Recorded| matches!(recorded.event, Event::Prepared { .. });
+    assert!(!world.journal().await.iter().any(is_ahead));
+    world.api.kubelet().schedule(NAMESPACE, &first.name_any());
+    world.api.until(|api| (api.list::<Pod>("").len() == 2).then_some(())).await;
+    assert!(world.journal().await.iter().any(is_ahead));
 }
 
 #[tokio::test]

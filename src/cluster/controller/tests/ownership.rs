@@ -43,8 +43,8 @@ async fn a_copy_of_an_object_with_its_annotation_harms_neither_the_run_nor_its_j
 
 #[tokio::test]
 async fn a_pod_of_another_namespace_gets_no_order_i9() {
-    let mut world = World::new();
-    world.tasks.pop().unwrap().abort();
+    let world = World::new();
+    world.agents.abort();
     world.submit(&json!({}));
     let leader = world.lead();
     let mut pod = world.api.until(|api| api.list::<Pod>("").pop()).await;

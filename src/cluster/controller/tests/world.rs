@@ -69,7 +69,10 @@ pub struct World {
     /// Orders given, by pod uid and incarnation.
     pub orders: Arc<Mutex<BTreeMap<(u64, String), u32>>>,
     pub script: watch::Sender<Script>,
-    pub tasks: Vec<JoinHandle<()>>,
+    /// Starts every pod; a test that starts them itself ends it.
+    pub kubelets: JoinHandle<()>,
+    /// Plays every pod's agent; a test that plays them itself ends it.
+    pub agents: JoinHandle<()>,
 }
 
 pub type Leader = JoinHandle<Result<(), ControllerError>>;
@@ -86,18 +89,18 @@ impl World {
             serde_json::from_value(json!({"metadata": {"name": NAMESPACE, "labels": {"weir.dev/tenant": "acme"}}}))
                 .unwrap();
         api.insert(&namespace);
-        let mut world = Self {
+        let (registry, orders) = (Registry::default(), Arc::default());
+        let (script, reader) = watch::channel(Script::Ends(0));
+        Self {
+            kubelets: api.kubelet().run_everything(),
+            agents: agents(api.clone(), registry.clone(), Arc::clone(&orders), reader),
             api,
             store: Arc::new(InMemory::new()),
-            registry: Registry::default(),
+            registry,
             settings: Settings { lookahead, ..fixture::settings() },
-            orders: Arc::default(),
-            script: watch::channel(Script::Ends(0)).0,
-            tasks: Vec::new(),
-        };
-        world.tasks.push(world.api.kubelet().run_everything());
-        world.tasks.push(world.agents());
-        world
+            orders,
+            script,
+        }
     }
 
     pub fn submit(&self, spec: &Value) {
@@ -133,34 +136,6 @@ impl World {
             settings: Arc::new(self.settings.clone()),
         };
         Arc::new(services)
-    }
-
-    /// One agent for each pod, as the agents' server passes their words on.
-    fn agents(&self) -> JoinHandle<()> {
-        let (api, registry) = (self.api.clone(), self.registry.clone());
-        let (orders, script) = (Arc::clone(&self.orders), self.script.subscribe());
-        tokio::spawn(async move {
-            let mut known = std::collections::BTreeSet::new();
-            loop {
-                let new = api
-                    .until(|api| api.list::<Pod>("").into_iter().find(|pod| !known.contains(&pod.uid().unwrap())))
-                    .await;
-                known.insert(new.uid().unwrap());
-                let agent = Agent {
-                    claimant: Claimant {
-                        run_id: new.labels()[RUN].clone(),
-                        incarnation: new.labels()[INCARNATION].parse().unwrap(),
-                        pod_uid: new.uid().unwrap(),
-                    },
-                    pod: new.name_any(),
-                    api: api.clone(),
-                    registry: registry.clone(),
-                    orders: Arc::clone(&orders),
-                    script: script.clone(),
-                };
-                tokio::spawn(agent.run());
-            }
-        })
     }
 
     pub async fn status(&self, is_it: impl Fn(&ProcessJobStatus) -> bool) -> ProcessJobStatus {
@@ -218,8 +193,39 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.kubelets.abort();
+        self.agents.abort();
     }
+}
+
+/// One agent for each pod, as the agents' server passes their words on.
+fn agents(
+    api: FakeApi,
+    registry: Registry,
+    orders: Arc<Mutex<BTreeMap<(u64, String), u32>>>,
+    script: watch::Receiver<Script>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut known = std::collections::BTreeSet::new();
+        loop {
+            let new =
+                api.until(|api| api.list::<Pod>("").into_iter().find(|pod| !known.contains(&pod.uid().unwrap()))).await;
+            known.insert(new.uid().unwrap());
+            let agent = Agent {
+                claimant: Claimant {
+                    run_id: new.labels()[RUN].clone(),
+                    incarnation: new.labels()[INCARNATION].parse().unwrap(),
+                    pod_uid: new.uid().unwrap(),
+                },
+                pod: new.name_any(),
+                api: api.clone(),
+                registry: registry.clone(),
+                orders: Arc::clone(&orders),
+                script: script.clone(),
+            };
+            tokio::spawn(agent.run());
+        }
+    })
 }
 
 struct Agent {
