@@ -127,7 +127,9 @@ def hog(api, namespace, node):
                  "securityContext": RESTRICTED}
     pod = api.create(collection("pods", namespace), {
         "metadata": {"name": f"hog-{name}"},
-        "spec": {"nodeName": name, "containers": [container], "terminationGracePeriodSeconds": 0}})
+        # By the scheduler, which waits for what other tests leave; the kubelet would refuse the pod for good.
+        "spec": {"nodeSelector": {"kubernetes.io/hostname": node["metadata"]["labels"]["kubernetes.io/hostname"]},
+                 "containers": [container], "terminationGracePeriodSeconds": 0}})
     until(f"{pod['metadata']['name']} to run", 60,
           lambda: api.get(f"{collection('pods', namespace)}/hog-{name}")["status"]["phase"] == "Running")
 
