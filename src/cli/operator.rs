@@ -135,6 +135,9 @@ pub struct JobArgs {
     /// Whether the pod of the next step is created while the one before it runs
     #[arg(long, value_name = "BOOL", env = "WEIR_LOOKAHEAD", default_value_t = true, action = clap::ArgAction::Set)]
     pub lookahead: bool,
+    /// Whether tools get the GPUs that they only hint at (cwltool:CUDARequirement); those that require them always do
+    #[arg(long, value_name = "BOOL", env = "WEIR_HINTED_GPUS", default_value_t = false, action = clap::ArgAction::Set)]
+    pub hinted_gpus: bool,
     /// Seconds that a finished job, its journal and its logs stay
     #[arg(long, value_name = "SECONDS", env = "WEIR_TTL_SECONDS", default_value_t = 2_592_000)]
     pub ttl_seconds: u64,
@@ -340,6 +343,7 @@ fn settings(args: &OperatorArgs) -> Result<Settings> {
         parallelism: jobs.parallelism,
         tenant_parallelism: jobs.tenant_parallelism,
         lookahead: jobs.lookahead,
+        hinted_gpus: jobs.hinted_gpus,
         ttl_seconds: jobs.ttl_seconds,
     })
 }

@@ -119,6 +119,7 @@ pub fn pin(settings: &Settings, request: Request<'_>, gathered: Gathered) -> Res
             .map(|steps| within("parallelism", steps.into(), 1, i32::MAX.into()))
             .transpose()?
             .map(|steps| u32::try_from(steps).unwrap_or(u32::MAX)),
+        hinted_gpus: settings.hinted_gpus,
         ..PinnedJob::new(stored.entry, stored.documents, inputs.values)
     };
     let pod_template = spec.pod_template.clone().unwrap_or_default();

@@ -46,6 +46,8 @@ pub struct Settings {
     pub tenant_parallelism: u32,
     /// Whether the next step's pod is created ahead.
     pub lookahead: bool,
+    /// Whether tools get the GPUs that they only hint at: where no node has one, such a step would never run.
+    pub hinted_gpus: bool,
     /// Seconds that a finished ProcessJob stays, unless it says otherwise.
     pub ttl_seconds: u64,
 }

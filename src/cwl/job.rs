@@ -599,15 +599,4 @@ d: {class: Directory, location: 'A%3AGln2Cys', listing: [{class: File, basename:
         assert_eq!(env_var.unwrap()[0].name, "A");
         assert_eq!(inputs.warnings, Diagnostics::default());
     }
-
-    #[test]
-    fn a_job_does_without_the_gpus_that_its_package_hints_at() {
-        let given = "cwl:requirements: {'cwltool:CUDARequirement': {cudaDeviceCountMin: 0}}\na: x";
-        let (object, package) = (InputObject::parse("file:///jobs/job.yml", given).unwrap(), package("  a: string"));
-        let inputs = object.inputs(&package).unwrap();
-        let package = with_requirements(package, &inputs.requirements.unwrap()).unwrap();
-        let effective = Effective::of(package.processes[package.entry.0].header());
-        let amounts: Vec<_> = effective.amounts().collect();
-        assert_eq!(amounts, [("cudaDeviceCountMin", &crate::Computed::Literal(0.0))]);
-    }
 }

@@ -3,7 +3,7 @@
 //! One field a class: "is it there" is a look at a field, never a search in a list.
 
 use crate::diagnostic::Diagnostic;
-use crate::document::{CwlVersion, Header};
+use crate::document::{CwlVersion, Header, Package, Process};
 use crate::expression::{Computed, Template};
 use crate::load::what_is_right;
 use crate::schema::LoadListing;
@@ -197,9 +197,8 @@ impl Effective {
         self.find(|level| level.resource.as_ref())
     }
 
-    /// `CUDARequirement`. A hint asks like a requirement, as in cwltool, whose extension it is, in calrissian, and as
-    /// weir reads a `ResourceRequirement`: a container sees no GPU that was not asked for, so that a hint that is not
-    /// passed on could never be met. Where no node has a GPU, a job states a count of 0 in its `cwl:requirements`.
+    /// `CUDARequirement`. A hint asks like a requirement: a container sees no GPU that was not asked for. Where hints are
+    /// not to ask, they are taken out: [`Package::without_hinted_gpus`].
     pub fn cuda(&self) -> Option<&Cuda> {
         self.find(|level| level.cuda.as_ref())
     }
@@ -243,6 +242,20 @@ impl Effective {
     pub fn load_listing(&self, version: CwlVersion) -> LoadListing {
         let default = if version == CwlVersion::V1_0 { LoadListing::Deep } else { LoadListing::No };
         self.find(|level| level.load_listing.as_ref()).copied().unwrap_or(default)
+    }
+}
+
+impl Package {
+    /// The package without the GPUs that it only hints at: a hint may be ignored, and where there is no GPU it must be.
+    #[must_use]
+    pub fn without_hinted_gpus(mut self) -> Self {
+        for process in &mut self.processes {
+            process.header_mut().hints.cuda = None;
+            if let Process::Workflow(workflow) = process {
+                workflow.steps.iter_mut().for_each(|step| step.hints.cuda = None);
+            }
+        }
+        self
     }
 }
 

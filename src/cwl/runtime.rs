@@ -57,7 +57,7 @@ pub struct ResourceRequest {
     pub tmpdir_mib: u64,
     /// Mebibytes of output space.
     pub outdir_mib: u64,
-    /// GPUs. A cluster gives out a number and no range of them, so that it is the least that the tool can do with.
+    /// GPUs. A cluster gives out a number and no range of them: the least, or the most if that alone is stated.
     pub gpus: u64,
 }
 

@@ -117,10 +117,14 @@ pub async fn run(context: Arc<Context>, launch: Arc<Launch>, mut stop: watch::Re
         Err(_) => return attempt.failed(FailureClass::Platform, "preparing it failed inside weir", None),
     };
     let resources = attempt.launch.resources;
-    let _share = tokio::select! {
+    let share = tokio::select! {
         biased;
         Stop { class, .. } = stopped(&mut stop) => return attempt.failed(class, words_of_kill(class), None),
-        share = attempt.context.tools.machine.take(resources.cores, resources.ram_mib) => share,
+        share = attempt.context.tools.machine.take(resources) => share,
+    };
+    let _share = match share {
+        Ok(share) => share,
+        Err(error) => return attempt.failed(FailureClass::Unschedulable, &error.to_string(), None),
     };
     let (end, reason) = attempt.execute(&prepared, &mut stop).await;
     let collected = tokio::task::spawn_blocking(move || attempt.conclude(&prepared, end, reason)).await;

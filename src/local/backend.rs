@@ -118,7 +118,7 @@ impl LocalBackend {
             arg0: weir_script::ARG0.into(),
             ..WorkerCommand::this_program().map_err(io("find this program for"))?
         };
-        let machine = Machine::new(settings.cores, settings.ram_mib);
+        let machine = Machine::new(settings.cores, settings.ram_mib, settings.gpus);
         let tools = Arc::new(Tools { program: settings.program.clone(), launcher: Mutex::default(), machine });
         Ok(Self { settings: Arc::new(settings), store, scripts: Scripts(Pool::new(&worker)), tools })
     }

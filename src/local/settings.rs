@@ -23,6 +23,8 @@ pub struct Settings {
     pub cores: f64,
     /// Mebibytes of memory that they may use together.
     pub ram_mib: u64,
+    /// GPUs that all jobs may use together.
+    pub gpus: u32,
     /// Steps at once; `None`: as many as cores and memory allow.
     pub parallelism: Option<u32>,
     /// Images that run natively.
@@ -65,6 +67,7 @@ impl Settings {
             tenant: "local".parse().map_err(std::io::Error::other)?,
             cores,
             ram_mib: memory_mib(),
+            gpus: gpus(),
             parallelism: None,
             images: ImageMap::default(),
             self_tools: BTreeMap::from([("weir-eo".to_owned(), program.clone())]),
@@ -87,6 +90,14 @@ impl Settings {
 }
 
 /// Mebibytes of memory of this machine, or what its control group allows if that is less.
+/// NVIDIA's devices, as its driver shows them: `/dev/nvidia0` and so on.
+fn gpus() -> u32 {
+    let devices = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    let is_gpu = |name: &str| name.strip_prefix("nvidia").is_some_and(|number| number.parse::<u32>().is_ok());
+    let gpus = devices.filter(|device| device.file_name().to_str().is_some_and(is_gpu)).count();
+    u32::try_from(gpus).unwrap_or(u32::MAX)
+}
+
 fn memory_mib() -> u64 {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let total = read("/proc/meminfo").and_then(|text| {

@@ -40,6 +40,9 @@ pub struct PinnedJob {
     /// Step instances at the same time; `None`: as many as the executor allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<u32>,
+    /// Whether tools get the GPUs that they only hint at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hinted_gpus: bool,
 }
 
 /// A pinned job that can never run.
@@ -72,6 +75,7 @@ impl PinnedJob {
             attempts_max: weir_api::limits::ATTEMPTS_MAX,
             continue_on_failure: false,
             parallelism: None,
+            hinted_gpus: false,
         }
     }
 
@@ -101,6 +105,9 @@ impl PinnedJob {
         let mut package = weir_cwl::load(&self.entry, &Pinned(&self.documents)).map_err(PinnedError::Package)?;
         if let Some(requirements) = &self.requirements {
             package = weir_cwl::job::with_requirements(package, requirements).map_err(PinnedError::Package)?;
+        }
+        if !self.hinted_gpus {
+            package = package.without_hinted_gpus();
         }
         let inputs = match self.inputs.clone() {
             Value::Record(inputs) => inputs,
@@ -234,6 +241,21 @@ mod tests {
             job.intent(base()).unwrap().policy().parallelism
         };
         assert_eq!([None, Some(0), Some(3), Some(99)].map(parallelism), [10, 1, 3, 10]);
+    }
+
+    #[test]
+    fn gpus_that_are_only_hinted_at_are_the_jobs_choice_for_good() {
+        let mut job = job(r#"{"a": "x"}"#);
+        let tool = job.documents.get_mut("https://example.org/t.cwl").unwrap();
+        tool.push_str("hints: {'http://commonwl.org/cwltool#CUDARequirement': {cudaDeviceCountMin: 2}}\n");
+        let gpus = |job: &PinnedJob| {
+            let read: PinnedJob = serde_json::from_str(&serde_json::to_string(job).unwrap()).unwrap();
+            let intent = read.intent(Policy::default()).unwrap();
+            intent.foreseeable.iter().flatten().map(|resources| resources.gpus).sum::<u64>()
+        };
+        assert_eq!(gpus(&job), 0);
+        job.hinted_gpus = true;
+        assert_eq!(gpus(&job), 2);
     }
 
     #[test]

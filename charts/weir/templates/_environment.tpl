@@ -77,6 +77,7 @@
 - {name: WEIR_PARALLELISM, value: {{ .Values.jobs.parallelism | int64 | toString | quote }}}
 - {name: WEIR_TENANT_PARALLELISM, value: {{ .Values.jobs.tenantParallelism | int64 | toString | quote }}}
 - {name: WEIR_LOOKAHEAD, value: {{ .Values.jobs.lookahead | toString | quote }}}
+- {name: WEIR_HINTED_GPUS, value: {{ .Values.steps.hintedGpus | toString | quote }}}
 - {name: WEIR_TTL_SECONDS, value: {{ .Values.jobs.ttlSecondsAfterFinished | int64 | toString | quote }}}
 {{- with .Values.network.allowed }}
 - {name: WEIR_FETCH_ALLOWED, value: {{ join "," . | quote }}}

@@ -60,6 +60,7 @@ pub(crate) fn settings() -> Settings {
         parallelism: 16,
         tenant_parallelism: 64,
         lookahead: true,
+        hinted_gpus: false,
         ttl_seconds: 2_592_000,
     }
 }

@@ -121,6 +121,15 @@ async fn a_job_with_its_own_package_is_pinned_whole() {
 }
 
 #[tokio::test]
+async fn whether_hints_at_gpus_count_is_pinned_with_the_job() {
+    for hinted_gpus in [false, true] {
+        let settings = Settings { hinted_gpus, ..fixture::settings() };
+        let Accepted { job, .. } = decide(&settings, &InMemory::new(), &own(json!({})), None).await.unwrap();
+        assert_eq!(job.job.hinted_gpus, hinted_gpus);
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_is_a_uuid_names_the_results() {
     let mut named = own(json!({}));
     named.metadata.name = Some(UUID.to_owned());

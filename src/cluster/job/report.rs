@@ -13,6 +13,7 @@ use super::{Actor, Backoff, End, JobError};
 use crate::data;
 use crate::limits::FAILED_POD_WAIT;
 use crate::observe::sight;
+use crate::registry::Message;
 use crate::status::Waiting;
 
 impl Actor {
@@ -23,13 +24,13 @@ impl Actor {
             return Ok(End::Gone);
         }
         self.observe()?;
+        // The pod that the status names goes last, if it goes.
+        let fatal = self.ledger.fatal.as_ref().map(|(incarnation, _)| *incarnation);
+        self.remove_all_but(fatal);
         self.until_the_log_is_readable().await?;
         self.shown.is_stale = true;
         self.show();
-        let leftovers: Vec<Incarnation> = self.works.keys().copied().collect();
-        for incarnation in leftovers {
-            self.perform(Action::Remove { incarnation });
-        }
+        self.remove_all_but(None);
         let (phase, writer) = (finished.phase, self.shown.writer);
         tokio::select! {
             () = writer.finish() => {}
@@ -39,6 +40,13 @@ impl Actor {
         Ok(End::Finished)
     }
 
+    fn remove_all_but(&mut self, kept: Option<Incarnation>) {
+        let leftovers = self.works.keys().copied().filter(|incarnation| Some(*incarnation) != kept);
+        for incarnation in leftovers.collect::<Vec<_>>() {
+            self.perform(Action::Remove { incarnation });
+        }
+    }
+
     /// The agent's word of an end is quicker than the kubelet's, and until that one has told of it too `kubectl logs` of the
     /// pod that the status names is refused. Who sees the failure reads its log.
     async fn until_the_log_is_readable(&mut self) -> Result<(), JobError> {
@@ -46,6 +54,11 @@ impl Actor {
         while self.is_log_unreadable() {
             tokio::select! {
                 () = self.inbox.changed() => self.observe()?,
+                // An agent that asks again is sent away, or its tool's container would never end.
+                Some(Message::Agent(call)) = self.mailbox.recv() => {
+                    self.called(call)?;
+                    self.answer();
+                }
                 () = tokio::time::sleep_until(deadline) => return Ok(()),
             }
             if self.inbox.is_gone() {

@@ -185,7 +185,7 @@ impl Loader<'_> {
 
     fn cuda(&mut self, fields: &mut fields::Fields<'_>, item: &Item<'_>, scope: &Scope) -> Cuda {
         let unchecked = ["cudaVersionMin", "cudaComputeCapability"].into_iter();
-        let unchecked = unchecked.filter_map(|key| self.strings(fields.get(key)?, key).map(|_| key));
+        let unchecked = unchecked.filter(|key| fields.get(key).is_some());
         let unchecked = unchecked.collect::<Vec<_>>().join(" and ");
         if !unchecked.is_empty() {
             let message = format!("weir asks for the number of GPUs; it cannot check {unchecked}");

@@ -106,13 +106,17 @@ def gpu_advertised_later(api):
 @contextlib.contextmanager
 def advertised(api, node, resource, amount):
     """An extended resource of a node, as an administrator advertises one without a device plugin."""
-    def state(amount):
-        api.merge(f"/api/v1/nodes/{node}/status", {"status": {"capacity": {resource: amount}}})
-    state(amount)
+    def state(**amounts):
+        api.merge(f"/api/v1/nodes/{node}/status", {"status": {kind: {resource: one} for kind, one in amounts.items()}})
+
+    def allocatable():
+        return api.get(f"/api/v1/nodes/{node}")["status"]["allocatable"]
+    state(capacity=amount)
     try:
         yield
     finally:
-        state(None)
+        state(capacity=None, allocatable=None)
+        until(f"{node} to have no {resource}", 60, lambda: allocatable().get(resource, "0") == "0")
 
 
 def cores(quantity):

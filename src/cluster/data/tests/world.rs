@@ -196,6 +196,7 @@ fn settings(store: &S3Settings) -> Settings {
         parallelism: 10,
         tenant_parallelism: 10,
         lookahead: false,
+        hinted_gpus: false,
         ttl_seconds: 1,
     }
 }
