@@ -155,11 +155,20 @@ impl Destination {
     }
 }
 
+/// Characters of a token in the name of its draft: names of files have 255 bytes at most.
+const DRAFT_NAME_MAX: usize = 200;
+
 /// Creates a file with its content at once (a link of a complete one), unless it exists.
 fn claim_file(path: &Path, token: &str) -> Result<String, OutputError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     output::create_dir(folder)?;
-    let draft = folder.join(format!(".owner-{}", std::process::id()));
+    // Who claims again after it was killed half way takes up its own draft, and removes it.
+    let name: String = token
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+        .take(DRAFT_NAME_MAX)
+        .collect();
+    let draft = folder.join(format!(".owner-{name}"));
     let linked = std::fs::write(&draft, token).and_then(|()| std::fs::hard_link(&draft, path));
     // Whether it was linked or not, the draft has done its service.
     let _ = std::fs::remove_file(&draft);
@@ -200,6 +209,21 @@ mod tests {
         assert_eq!(place.claim("j/.weir-owner", "a").unwrap(), "a");
         assert_eq!(place.claim("j/.weir-owner", "b").unwrap(), "a");
         assert_eq!(std::fs::read_dir(dir.path().join("j")).unwrap().count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn a_claim_that_was_killed_half_way_leaves_no_draft_once_it_is_made_again() {
+        for is_linked in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let (draft, marker) = (dir.path().join(".owner-tenant_run-1"), dir.path().join(".weir-owner"));
+            std::fs::write(&draft, if is_linked { "tenant/run-1" } else { "ten" }).unwrap();
+            if is_linked {
+                std::fs::hard_link(&draft, &marker).unwrap();
+            }
+            let place = Destination::Folder(dir.path().to_owned());
+            assert_eq!(place.claim(".weir-owner", "tenant/run-1").unwrap(), "tenant/run-1");
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
     }
 
     #[test]
