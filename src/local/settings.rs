@@ -89,7 +89,6 @@ impl Settings {
     }
 }
 
-/// Mebibytes of memory of this machine, or what its control group allows if that is less.
 /// NVIDIA's devices, as its driver shows them: `/dev/nvidia0` and so on.
 fn gpus() -> u32 {
     let devices = std::fs::read_dir("/dev").into_iter().flatten().flatten();
@@ -98,6 +97,7 @@ fn gpus() -> u32 {
     u32::try_from(gpus).unwrap_or(u32::MAX)
 }
 
+/// Mebibytes of memory of this machine, or what its control group allows if that is less.
 fn memory_mib() -> u64 {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let total = read("/proc/meminfo").and_then(|text| {
