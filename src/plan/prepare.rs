@@ -298,6 +298,9 @@ fn request(amounts: &BTreeMap<&str, f64>, default: &Resources) -> Result<Resourc
     if !states("outdirMin") && !states("outdirMax") {
         request.outdir_mib = default.outdir_mib;
     }
+    if !states("cudaDeviceCountMin") && !states("cudaDeviceCountMax") {
+        request.gpus = default.gpus;
+    }
     let ResourceRequest { cores, ram_mib, tmpdir_mib, outdir_mib, gpus, .. } = request;
     Ok(Resources { cores, ram_mib, tmpdir_mib, outdir_mib, gpus })
 }

@@ -124,14 +124,11 @@ impl Loader<'_> {
     }
 
     fn note_unsupported(&mut self, item: &Item<'_>, strictness: Strictness) {
-        let meant = meant(&item.id);
-        if fields::is_extension(&item.id) && strictness == Strictness::Hints && meant.is_none() {
-            return;
-        }
-        let help = if strictness == Strictness::Requirements || meant.is_some() {
-            what_is_right(&item.id)
-        } else {
-            "it is ignored".to_owned()
+        let help = match (meant(&item.id), strictness) {
+            (Some(meant), _) => meant,
+            (None, Strictness::Requirements) => CANNOT_PROMISE.to_owned(),
+            (None, Strictness::Hints) if fields::is_extension(&item.id) => return,
+            (None, Strictness::Hints) => "it is ignored".to_owned(),
         };
         let message = format!("the class '{}' is not supported", item.id);
         self.report(Diagnostic::warning(item.span, message).help(help));
@@ -272,9 +269,12 @@ impl Loader<'_> {
     }
 }
 
+/// What is said of a requirement whose class is not known at all.
+const CANNOT_PROMISE: &str = "weir cannot promise what it asks for; as a hint it would be ignored";
+
 /// What to do about a requirement whose class is not supported.
 pub(crate) fn what_is_right(class: &str) -> String {
-    meant(class).unwrap_or_else(|| "weir cannot promise what it asks for; as a hint it would be ignored".to_owned())
+    meant(class).unwrap_or_else(|| CANNOT_PROMISE.to_owned())
 }
 
 /// What a class that is not supported was most likely meant to be.

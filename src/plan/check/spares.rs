@@ -47,9 +47,8 @@ pub(super) fn check(
                     say(format!("number {} is used again for a spare of `{place}`", incarnation.0));
                 }
                 last = last.max(*incarnation);
-                let is_small = observed.lookahead.is_some_and(|lookahead| lookahead.allows(*resources));
-                let is_held = observed.lookahead.is_some_and(|lookahead| lookahead.is_held);
-                if is_to_rest || is_held || !is_small {
+                let lookahead = observed.lookahead.filter(|lookahead| !lookahead.is_held);
+                if is_to_rest || !lookahead.is_some_and(|lookahead| lookahead.allows(*resources)) {
                     say(format!("a spare of `{place}` is created though none may"));
                 }
                 match intent.graph.find(place) {
