@@ -13,7 +13,7 @@ use weir_script::{Pool, Scripts, WorkerCommand};
 use weir_store::{JobKeys, Journal, JournalError, RunId, Tenant};
 
 use crate::attempt::now;
-use crate::folder::JobFolder;
+use crate::folder::{JobFolder, remove_drafts};
 use crate::lock::{LockError, RunLock};
 use crate::machine::Machine;
 use crate::process::Launcher;
@@ -147,7 +147,7 @@ impl LocalBackend {
         folders
             .filter_map(|folder| {
                 let id = folder.file_name().to_str()?.parse().ok()?;
-                let journal = self.folder(&id).root().join("journal");
+                let journal = self.folder(&id).journal();
                 Some((id, fs::metadata(journal).ok()?.modified().ok()?))
             })
             .collect()
@@ -197,6 +197,9 @@ impl LocalBackend {
         let Some(Event::Accepted { spec }) = events.first().map(|recorded| &recorded.event) else {
             return Err(BackendError::Unknown(run.clone(), self.settings.state_dir.clone()));
         };
+        if let Err(error) = remove_drafts(&folder.journal()) {
+            tracing::warn!(%error, "drafts of the journal could not be removed");
+        }
         let spec = JobSpec::from_json(spec)?;
         let run = Run::new(
             Arc::clone(&self.settings),

@@ -24,6 +24,11 @@ impl JobFolder {
         &self.root
     }
 
+    /// Folder of the journal.
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
     /// Folder of all incarnations.
     pub fn attempts(&self) -> PathBuf {
         self.root.join("att")
@@ -60,6 +65,19 @@ impl JobFolder {
     }
 }
 
+/// Removes what a writer of the journal that was killed half way left there: `<segment>#<n>`, which `object_store` writes
+/// before it links the segment's name to it. Nobody reads one. Only for who holds the lock of the run; somebody who submits
+/// the same run once more at this moment learns that it exists whether or not their draft does.
+pub fn remove_drafts(journal: &Path) -> io::Result<()> {
+    for member in fs::read_dir(journal)? {
+        let member = member?;
+        if member.file_name().as_encoded_bytes().contains(&b'#') {
+            fs::remove_file(member.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes a folder with everything in it, also where a tool took its own write permission away.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
@@ -80,5 +98,23 @@ fn open_up(path: &Path) {
     let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
     for member in fs::read_dir(path).into_iter().flatten().flatten() {
         open_up(&member.path());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drafts_of_the_journal_are_removed_and_segments_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["0000000000", "0000000000#1", "0000000007#12", "pack-0000000000-0000000255", "pack-0-1#1"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        remove_drafts(folder.path()).unwrap();
+        let members = fs::read_dir(folder.path()).unwrap().map(|member| member.unwrap().file_name());
+        let mut left: Vec<_> = members.collect();
+        left.sort();
+        assert_eq!(left, ["0000000000", "pack-0000000000-0000000255"]);
     }
 }
