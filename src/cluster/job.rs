@@ -149,17 +149,12 @@ impl Actor {
         inbox: Inbox,
         mailbox: mpsc::Receiver<Message>,
         writer: Writer,
-    ) -> Result<Self, JobError> {
-        let Opened { context, journal, events, clock } = opened;
-        let mut state = State::default();
-        let mut ledger = Ledger::default();
-        for recorded in &events {
-            ledger.fold(&context.intent, &mut state, recorded)?;
-        }
+    ) -> Self {
+        let Opened { context, journal, state, ledger, clock } = opened;
         let (sender, news) = mpsc::unbounded_channel();
         let keys = &context.keys;
         let share = shared.tenants.share(keys.tenant().as_str(), context.services.settings.tenant_parallelism);
-        Ok(Self {
+        Self {
             shared,
             context,
             object,
@@ -180,15 +175,13 @@ impl Actor {
             mailbox,
             sender,
             news,
-        })
+        }
     }
 
     /// Runs the job to its end.
     pub async fn run(mut self) -> Result<End, JobError> {
         if self.state.finished().is_none() {
-            // A new epoch keeps others out before anything is done (invariant I2).
-            self.happened(Event::Epoch { epoch: self.journal.epoch() + 1 })?;
-            if self.durable().await? == Some(End::Gone) || self.adopt().await? == Some(End::Gone) {
+            if self.adopt().await? == Some(End::Gone) {
                 return Ok(End::Gone);
             }
             if let End::Gone = self.work().await? {

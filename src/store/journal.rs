@@ -15,7 +15,7 @@ use futures_util::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
-use weir_plan::{Event, Recorded};
+use weir_plan::{Event, Recorded, Timestamp};
 
 use crate::layout::{JobKeys, JournalObject};
 
@@ -168,8 +168,20 @@ impl Journal {
         Ok(())
     }
 
-    /// The highest epoch that the journal names; 0 if none. A new leader appends `Epoch` with one more before anything
-    /// else.
+    /// Appends `Epoch` with one more than the highest known: what a new leader does before anything else, since every
+    /// earlier one's next append fails by it (invariant I2). `None`: an earlier one wrote at the same time, after this journal
+    /// was opened. What it wrote counts, so the journal is to be opened again.
+    pub async fn announce(&mut self, at: Timestamp) -> Result<Option<Recorded>, JournalError> {
+        let known = self.epoch;
+        let announced = Recorded { at, event: Event::Epoch { epoch: known + 1 } };
+        match self.append(std::slice::from_ref(&announced)).await {
+            Ok(()) => Ok(Some(announced)),
+            Err(JournalError::Superseded { epoch, .. }) if epoch <= known => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The highest epoch that the journal names; 0 if none.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }

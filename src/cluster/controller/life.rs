@@ -55,7 +55,7 @@ const API_UNAVAILABLE: &str = "ApiUnavailable";
 
 /// How acceptance went.
 enum Accepted {
-    Opened(Opened),
+    Opened(Box<Opened>),
     /// It can never run, for this reason.
     Refused(&'static str, String),
     /// Not now, for this reason.
@@ -87,7 +87,7 @@ pub(super) async fn live(mut birth: Birth) -> Result<End, JobError> {
         let accepted = birth.accept(&job, began).await?;
         drop(permit);
         let later = match accepted {
-            Accepted::Opened(opened) => break opened,
+            Accepted::Opened(opened) => break *opened,
             Accepted::Gone => return Ok(End::Gone),
             Accepted::Refused(reason, message) => {
                 tracing::info!(job = %birth.name, reason, message, "refused");
@@ -130,10 +130,7 @@ pub(super) async fn live(mut birth: Birth) -> Result<End, JobError> {
     drop(job);
     let run = opened.context.keys.run().to_string();
     let namespace = birth.name.namespace.clone();
-    let actor = match Actor::new(birth.shared, birth.name.clone(), opened, birth.inbox, mailbox, writer) {
-        Ok(actor) => actor,
-        Err(error) => return Err(error),
-    };
+    let actor = Actor::new(birth.shared, birth.name.clone(), opened, birth.inbox, mailbox, writer);
     birth.registry.insert(&namespace, &run, sender);
     actor.run().await
 }
@@ -208,8 +205,9 @@ impl Birth {
             self.shared.announcer.tell(&self.name, type_, "Accepted".to_owned(), "the job is durable".to_owned());
         }
         match open(&self.shared.services, keys, &self.name).await {
-            Ok(opened) => Ok(Accepted::Opened(opened)),
+            Ok(opened) => Ok(Accepted::Opened(Box::new(opened))),
             Err(OpenError::Journal(error)) => journal_failed(error),
+            Err(OpenError::Fold(error)) => Err(error.into()),
             Err(error @ OpenError::Foreign { .. }) => Ok(Accepted::Refused(SPEC_INVALID, error.to_string())),
             Err(error) => Ok(Accepted::Refused(JOURNAL_LOST, error.to_string())),
         }
@@ -257,8 +255,11 @@ impl Birth {
             Err(error) => return Ok(Some(Accepted::Refused(SPEC_INVALID, error.to_string()))),
         };
         let event = Recorded { at: now(), event: Event::Accepted { spec } };
-        if let Err(error) = journal.append(&[event]).await {
-            return journal_failed(error).map(Some);
+        match journal.append(&[event]).await {
+            Ok(()) => {}
+            // An earlier leader was as quick. Its event 0 is as good, and who may go on is decided after it.
+            Err(JournalError::Superseded { .. }) => return Ok(None),
+            Err(error) => return journal_failed(error).map(Some),
         }
         if !warnings.is_empty() {
             let type_ = kube::runtime::events::EventType::Warning;

@@ -2,5 +2,6 @@
 
 mod course;
 mod ends;
+mod overlap;
 mod ownership;
 mod world;

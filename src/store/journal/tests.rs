@@ -3,14 +3,12 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::*;
 use futures_util::stream::{BoxStream, StreamExt};
 use object_store::memory::InMemory;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, PutMultipartOptions, PutResult,
 };
-use weir_plan::Timestamp;
-
-use super::*;
 
 fn keys() -> JobKeys {
     JobKeys::new("t".parse().unwrap(), "r".parse().unwrap())
@@ -127,6 +125,24 @@ async fn of_two_writers_at_the_same_place_one_is_superseded() {
     assert!(matches!(error, JournalError::Superseded { epoch: 7, .. }), "{error}");
     let (_, events) = Journal::open(store, keys()).await.unwrap();
     assert_eq!(numbers(&events), [7]);
+}
+
+#[tokio::test]
+async fn a_new_leader_reads_again_what_an_earlier_one_wrote_at_the_same_time_and_gives_way_to_a_newer_one() {
+    let store = Arc::new(InMemory::new());
+    let (mut earlier, _) = Journal::open(store.clone(), keys()).await.unwrap();
+    earlier.announce(Timestamp(1)).await.unwrap().unwrap();
+    let (mut late, _) = Journal::open(store.clone(), keys()).await.unwrap();
+    earlier.append(&[Recorded { at: Timestamp(2), event: Event::Suspended }]).await.unwrap();
+    assert_eq!(late.announce(Timestamp(3)).await.unwrap(), None);
+    let (mut other, _) = Journal::open(store.clone(), keys()).await.unwrap();
+    let (mut again, _) = Journal::open(store.clone(), keys()).await.unwrap();
+    let announced = again.announce(Timestamp(3)).await.unwrap();
+    assert_eq!(announced, Some(Recorded { at: Timestamp(3), event: Event::Epoch { epoch: 2 } }));
+    for error in [other.announce(Timestamp(4)).await.unwrap_err(), earlier.append(&[event(1)]).await.unwrap_err()] {
+        assert!(matches!(error, JournalError::Superseded { epoch: 2, .. }), "{error}");
+    }
+    assert_eq!(numbers(&read(store.as_ref(), &keys()).await.unwrap()), [1, 2, 3]);
 }
 
 #[tokio::test]

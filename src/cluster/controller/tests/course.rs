@@ -12,7 +12,9 @@ use tokio::sync::watch;
 use weir_api::kubernetes::ProcessJob;
 use weir_api::{FailureClass, Phase};
 use weir_plan::{Event, Recorded};
+use weir_store::Journal;
 
+use super::overlap::Overlap;
 use super::world::{NAME, NAMESPACE, Script, World};
 use crate::controller::{ControllerError, run};
 
@@ -138,6 +140,28 @@ async fn a_stale_leader_learns_that_it_is_one() {
     world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.suspend = false);
     world.script.send_replace(Script::Ends(0));
     assert_eq!(world.over().await.phase, Some(Phase::Successful));
+    world.check_claims().await;
+    assert!(!second.is_finished());
+}
+
+#[tokio::test]
+async fn what_an_earlier_leader_writes_while_another_takes_over_counts_and_ends_neither_the_newer_one_nor_the_job_i2() {
+    let world = World::new();
+    world.script.send_replace(Script::Runs);
+    world.submit(&json!({}));
+    let first = world.lead();
+    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    // It goes on as one whose lease has run out and who does not know yet: only its journal is written to.
+    first.abort();
+    let _ = first.await;
+    let (earlier, _) = Journal::open(world.store.clone(), world.keys()).await.unwrap();
+    let second = world.lead_over(Arc::new(Overlap::new(&world.store, earlier)));
+    world.script.send_replace(Script::Ends(0));
+    assert_eq!(world.over().await.phase, Some(Phase::Successful));
+    let events = world.journal().await;
+    let at = |is_it: fn(&Event) -> bool| events.iter().position(|one| is_it(&one.event)).unwrap();
+    let written = at(|event| matches!(event, Event::Resumed));
+    assert!(written < at(|event| matches!(event, Event::Epoch { epoch: 2 })), "{events:?}");
     world.check_claims().await;
     assert!(!second.is_finished());
 }

@@ -124,10 +124,21 @@ impl World {
         tokio::spawn(run(self.services(), client, self.registry.clone(), "PEM".to_owned(), synced))
     }
 
+    /// A leader to whom the store looks like this.
+    pub fn lead_over(&self, store: Arc<dyn ObjectStore>) -> Leader {
+        let (synced, _) = watch::channel(false);
+        let services = self.services_over(store);
+        tokio::spawn(run(services, self.api.client(), self.registry.clone(), "PEM".to_owned(), synced))
+    }
+
     pub fn services(&self) -> Arc<Services> {
+        self.services_over(self.store.clone())
+    }
+
+    fn services_over(&self, store: Arc<dyn ObjectStore>) -> Arc<Services> {
         let command = weir_script::WorkerCommand::this_program().unwrap();
         let services = Services {
-            store: Arc::clone(&self.store) as Arc<dyn ObjectStore>,
+            store,
             signer: self.settings.store.signer().unwrap(),
             results: Results::new(&self.settings.store).unwrap(),
             remote: Arc::new(Guarded::new(&self.settings.fetch).unwrap()),
