@@ -159,7 +159,9 @@ fn read(path: &Path) -> Result<Arc<ProcessRecord>, StoredError> {
 fn deployed_process(stored: Stored, package: Arc<Package>) -> Arc<ProcessRecord> {
     let Stored { id, deployed, description, .. } = stored;
     let (description, deployed) = (Arc::new(description), Arc::new(deployed));
-    Arc::new(ProcessRecord { id, description, mutable: true, package, deployed, version: None })
+    // Nobody remembers it longer than this process runs.
+    let version = Some(uuid::Uuid::new_v4().to_string());
+    Arc::new(ProcessRecord { id, description, mutable: true, package, deployed, version })
 }
 
 fn named(id: &ProcessId) -> String {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use serde_json::{Map, json};
 use weir_api::Phase;
-use weir_http::backend::{Backend, JobId, ProcessId, Subscriber};
+use weir_http::backend::{Backend, JobId, NewJob, ProcessId, Subscriber};
 use weir_local::facade::{DirLock, OpenError};
 
 use super::world::{WAITS, World, finished, job, jobs, log, open, process, tenant, text, wait_for};
@@ -21,6 +21,7 @@ pub const SERVER: &str = "weir-test-server";
 pub fn trials() -> Vec<Trial> {
     trials![
         a_deployed_process_is_durable_and_each_tenant_has_its_own,
+        a_job_runs_the_version_of_its_process_that_its_inputs_were_checked_against_or_not_at_all,
         accepted_jobs_survive_kill_9,
         broken_files_harm_only_themselves,
         a_subscriber_is_told_once_also_after_a_restart,
@@ -82,6 +83,28 @@ fn a_deployed_process_is_durable_and_each_tenant_has_its_own() {
         assert_eq!(waits.description["id"], "waits");
         assert!(again.backend.process(&other, &"waits".parse().unwrap()).await.unwrap().is_none());
         assert!(!world.dir().join("tenants/other").exists(), "looking creates nothing");
+    });
+}
+
+fn a_job_runs_the_version_of_its_process_that_its_inputs_were_checked_against_or_not_at_all() {
+    let world = World::new();
+    let acme = tenant("acme");
+    world.runtime.block_on(async {
+        let opened = open(&world.dir(), |_| {}).await;
+        opened.backend.deploy(&acme, process("waits", WAITS)).await.unwrap();
+        let id = "waits".parse().unwrap();
+        let checked = opened.backend.process(&acme, &id).await.unwrap().unwrap().version.clone();
+        assert!(checked.is_some());
+        opened.backend.replace(&acme, process("waits", &WAITS.replace("hello", "goodbye"))).await.unwrap();
+        let asked = || job("waits", json!({"folder": world.path(), "name": "a"}));
+        let refused = opened.backend.create(&acme, NewJob { version: checked, ..asked() }).await.unwrap_err();
+        let expected = "the process `waits` was changed while the request was looked at: send it again";
+        assert_eq!(refused.to_string(), expected);
+        assert!(jobs(&opened, &acme).await.is_empty());
+        let version = opened.backend.process(&acme, &id).await.unwrap().unwrap().version.clone();
+        let created = opened.backend.create(&acme, NewJob { version, ..asked() }).await.unwrap();
+        fs::write(world.path().join("go"), "").unwrap();
+        assert_eq!(finished(&opened, &acme, &created.id).await.phase, Phase::Successful);
     });
 }
 
