@@ -1,18 +1,16 @@
 //! Files of the repository that are made by the program.
 
-use std::path::Path;
-
-use crate::support::Workshop;
+use crate::support::{Workshop, repository};
 
 #[test]
 fn the_custom_resource_definitions_are_those_of_this_program() {
-    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    let checked_in = repository("crds");
     Workshop::new().weir_ok(&["generate", "crds", "--check", "--dir", checked_in.to_str().unwrap()]);
 }
 
 #[test]
 fn the_definition_of_the_http_api_is_that_of_this_program() {
-    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/openapi");
+    let checked_in = repository("src/http/openapi");
     Workshop::new().weir_ok(&["generate", "openapi", "--check", "--dir", checked_in.to_str().unwrap()]);
 }
 

@@ -55,7 +55,7 @@ struct Run {
 }
 
 fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    Path::new("../..").canonicalize().unwrap().join(path)
 }
 
 impl Run {

@@ -27,7 +27,7 @@ pub fn trials() -> Vec<Trial> {
 fn water_bodies_become_results_in_the_store() {
     let world = World::new();
     let acme = tenant("acme");
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let repository = Path::new("../..").canonicalize().unwrap();
     let package = fs::read_to_string(repository.join("manifests/water-bodies/water-bodies.cwl")).unwrap();
     let item = |scene: &str| format!("file://{}/tests/data/olinda/{scene}/{scene}.json", repository.display());
     world.runtime.block_on(async {
