@@ -60,12 +60,14 @@ fn an_operator_is_known_by_its_own_authority_only() {
     let other = World::with_tls();
     std::fs::copy(world.ca(), other.ca()).unwrap();
     other.order(other.shell("true"));
-    let agent = other.start_agent();
-    std::thread::sleep(Duration::from_millis(500));
+    let mut agent = other.start_agent();
+    let mut said = std::io::BufReader::new(agent.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line.contains("invalid peer certificate")));
+    world::until_terminable(&agent);
     world::terminate(&agent);
-    let (code, stderr) = world::wait(agent);
-    assert_eq!(code, Some(143));
-    assert!(stderr.contains("invalid peer certificate"), "{stderr}");
+    // What it says at last must find a reader.
+    said.for_each(drop);
+    assert_eq!(world::wait(agent).0, Some(143));
     assert!(other.requests().is_empty());
 }
 
@@ -320,7 +322,7 @@ fn when_the_agent_is_killed_the_tool_dies() {
 #[test]
 fn a_shim_that_is_killed_is_reported_as_disrupted() {
     let world = World::new();
-    world.order(world.shell("touch running; exec sleep 1"));
+    world.order(world.shell("touch running; exec sleep 60"));
     let (agent, mut shim) = (world.start_agent(), world.start_shim());
     World::wait_for(&world.work("out/running"));
     shim.kill().unwrap();
@@ -375,14 +377,17 @@ fn signals_reach_the_tool_and_its_end_is_still_reported() {
 fn without_work_a_termination_ends_both_at_once() {
     let world = World::new();
     world.set_down(true);
-    let (agent, shim) = (world.start_agent(), world.start_shim());
-    std::thread::sleep(Duration::from_millis(200));
+    let agent = world.start_agent();
+    world::until("the operator is not asked", || !world.requests().is_empty());
+    let shim = world.start_shim();
+    world::until_connected(&shim);
+    world::until_terminable(&agent);
     let begin = Instant::now();
     world::terminate(&agent);
     assert_eq!(world::wait(agent).0, Some(143));
     let (code, stderr) = world::wait(shim);
     assert_eq!(code, Some(125), "{stderr}");
-    assert!(begin.elapsed() < Duration::from_secs(2));
+    assert!(begin.elapsed() < Duration::from_secs(10), "neither waits for the other");
 }
 
 #[test]
@@ -420,7 +425,7 @@ fn a_log_of_any_length_is_stored_within_its_limit() {
 fn the_shim_gives_up_without_an_agent_when_it_is_told_to_end() {
     let world = World::new();
     let shim = world.start_shim();
-    std::thread::sleep(Duration::from_millis(100));
+    world::until_terminable(&shim);
     world::terminate(&shim);
     assert_eq!(world::wait(shim).0, Some(143));
 }

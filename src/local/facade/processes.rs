@@ -49,7 +49,7 @@ pub struct Processes {
     fsync: bool,
     by_id: RwLock<BTreeMap<ProcessId, Arc<ProcessRecord>>>,
     /// Held while a file and the memory are being changed.
-    changing: tokio::sync::Mutex<()>,
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Processes {
@@ -64,7 +64,7 @@ impl Processes {
                 Err(error) => tracing::error!("the file {} {error}; the process is not there", path.display()),
             }
         }
-        Self { folder, fsync, by_id: RwLock::new(by_id), changing: tokio::sync::Mutex::default() }
+        Self { folder, fsync, by_id: RwLock::new(by_id), changing: Arc::default() }
     }
 
     /// All of them, in order.
@@ -79,7 +79,7 @@ impl Processes {
 
     /// Deploys or replaces: durable when this returns.
     pub async fn put(self: &Arc<Self>, process: NewProcess, replaces: bool) -> Result<(), BackendError> {
-        let _changing = self.changing.lock().await;
+        let changing = Arc::clone(&self.changing).lock_owned().await;
         match (self.read().contains_key(&process.id), replaces) {
             (true, false) => return Err(BackendError::Exists(named(&process.id))),
             (false, true) => return Err(BackendError::NotFound(named(&process.id))),
@@ -90,8 +90,13 @@ impl Processes {
             _ => {}
         }
         let own = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || own.store(process)).await;
-        done.map_err(|error| BackendError::Internal(error.to_string()))?
+        // A client that does not wait for the answer ends this future and not the writing: nobody else may change anything
+        // until that is done.
+        let done = tokio::task::spawn_blocking(move || {
+            let _changing = changing;
+            own.store(process)
+        });
+        done.await.map_err(|error| BackendError::Internal(error.to_string()))?
     }
 
     /// Undeploys: durable when this returns.

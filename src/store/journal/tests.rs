@@ -146,6 +146,27 @@ async fn a_new_leader_reads_again_what_an_earlier_one_wrote_at_the_same_time_and
 }
 
 #[tokio::test]
+async fn a_writer_that_slept_while_its_place_was_filled_and_packed_is_superseded() {
+    let store = Arc::new(InMemory::new());
+    let (mut asleep, _) = Journal::open(store.clone(), keys()).await.unwrap();
+    asleep.append(&[event(1)]).await.unwrap();
+    asleep.proven = Instant::now().checked_sub(PROOF);
+    let (mut newer, _) = Journal::open(store.clone(), keys()).await.unwrap();
+    for number in 2..=PACK_SEGMENTS {
+        newer.append(&[event(number)]).await.unwrap();
+    }
+    let before = read(store.as_ref(), &keys()).await.unwrap();
+    for _ in 0..2 {
+        let error = asleep.append(&[event(1)]).await.unwrap_err();
+        assert!(matches!(error, JournalError::Superseded { epoch: PACK_SEGMENTS, .. }), "{error}");
+    }
+    let (packs, segments) = list(store.as_ref(), &keys()).await.unwrap();
+    assert_eq!((packs.len(), segments.len()), (1, 0), "what it wrote is gone again");
+    newer.append(&[event(300)]).await.unwrap();
+    assert_eq!(read(store.as_ref(), &keys()).await.unwrap().len(), before.len() + 1);
+}
+
+#[tokio::test]
 async fn an_append_whose_answer_was_lost_counts_as_made() {
     let inner = Arc::new(InMemory::new());
     let (mut journal, _) = Journal::open(Failing::after(&inner, 0, true), keys()).await.unwrap();

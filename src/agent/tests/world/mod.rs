@@ -76,6 +76,34 @@ pub fn terminate(child: &Child) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM).unwrap();
 }
 
+/// Waits until a program has arranged what SIGTERM does: before that it dies by it.
+pub fn until_terminable(child: &Child) {
+    let bit = 1 << (rustix::process::Signal::TERM.as_raw() - 1);
+    until("SIGTERM is not caught", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & bit != 0)
+    });
+}
+
+/// Waits until a program that was started with pipes alone has a socket.
+pub fn until_connected(child: &Child) {
+    until("there is no connection", || {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
+        let mut links = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
+        links.any(|link| link.to_string_lossy().starts_with("socket:"))
+    });
+}
+
+/// Waits until something is so.
+pub fn until(otherwise: &str, is_so: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < PATIENCE, "{otherwise}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 impl World {
     pub fn new() -> Self {
         Self::serve("http", None)
@@ -270,11 +298,7 @@ impl World {
     }
 
     pub fn wait_for(path: &Path) {
-        let begin = Instant::now();
-        while !path.exists() {
-            assert!(begin.elapsed() < PATIENCE, "{} does not appear", path.display());
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        until(&format!("{} does not appear", path.display()), || path.exists());
     }
 
     /// Asserts that the process whose id stands in a file runs no more.

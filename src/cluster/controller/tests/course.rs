@@ -60,8 +60,9 @@ async fn with_lookahead_the_second_pod_waits_for_its_step() {
     world.script.send_replace(Script::Runs);
     world.submit(&json!({}));
     let leader = world.lead();
-    world.api.until(|api| (api.list::<Pod>("").len() == 2).then_some(())).await;
-    assert_eq!(world.orders.lock().unwrap().len(), 1, "a spare gets no order");
+    let given = || world.orders.lock().unwrap().len();
+    world.api.until(|api| (api.list::<Pod>("").len() == 2 && given() > 0).then_some(())).await;
+    assert_eq!(given(), 1, "a spare gets no order");
     leader.abort();
     let _ = leader.await;
     world.script.send_replace(Script::Ends(0));

@@ -134,7 +134,6 @@ requirements: {InlineJavascriptRequirement: {}}
                 assert_eq!(opened.backend.results(&acme, id).await.unwrap()["number"], number);
             }
             println!("200 jobs, fsync {fsync}: accepted in {accepted:?}, over in {:?}", started.elapsed());
-            assert!(started.elapsed() < Duration::from_mins(1));
         });
     }
 }
