@@ -22,6 +22,7 @@ mod object;
 mod open;
 mod perform;
 mod pods;
+mod publish;
 mod report;
 mod show;
 mod tenants;
@@ -56,6 +57,7 @@ pub use tenants::{Share, Tenants};
 use claims::Reply;
 use ledger::Ledger;
 use perform::News;
+use publish::Publishing;
 use show::Shown;
 use work::Work;
 
@@ -124,7 +126,7 @@ pub struct Actor {
     works: BTreeMap<Incarnation, Work>,
     /// Scripts and loads under way.
     asked: BTreeSet<(InstancePath, Slot)>,
-    is_publishing: bool,
+    publishing: Publishing,
     /// Events of this round, folded and not yet durable.
     batch: Vec<Recorded>,
     /// Answers that are given once the batch is durable.
@@ -164,7 +166,7 @@ impl Actor {
             observed: Observed::default(),
             works: BTreeMap::new(),
             asked: BTreeSet::new(),
-            is_publishing: false,
+            publishing: Publishing::default(),
             batch: Vec::new(),
             replies: Vec::new(),
             held_up: None,
@@ -199,6 +201,7 @@ impl Actor {
             }
             self.due()?;
             let (actions, wake_at) = self.plan()?;
+            self.stop_publishing();
             if self.durable().await? == Some(End::Gone) {
                 return Ok(End::Gone);
             }

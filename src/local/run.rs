@@ -98,7 +98,6 @@ pub struct Run {
     live: HashMap<Incarnation, watch::Sender<Option<Stop>>>,
     /// Scripts and loads under way.
     asked: BTreeSet<(InstancePath, Slot)>,
-    publishing: bool,
     grace: Duration,
     sender: mpsc::UnboundedSender<News>,
     news: mpsc::UnboundedReceiver<News>,
@@ -150,7 +149,6 @@ impl Run {
             observed,
             live: HashMap::new(),
             asked: BTreeSet::new(),
-            publishing: false,
             grace,
             sender,
             news,
@@ -334,9 +332,9 @@ impl Run {
                 }
             }
             Action::Publish { outputs } => {
-                if !std::mem::replace(&mut self.publishing, true) {
-                    self.publish(outputs);
-                }
+                // Whoever wants the job to stop now is too late: results are published, or they are not.
+                self.observed.is_publishing = true;
+                self.publish(outputs);
             }
         }
     }

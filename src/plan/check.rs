@@ -28,6 +28,11 @@ pub fn check(intent: &Intent, state: &State, observed: &Observed, plan: &Plan, n
         if state.finished.is_some() && !matches!(action, Action::Remove { .. }) {
             say(format!("the job is finished, yet the plan says {action:?}"));
         }
+        if observed.is_publishing
+            && !matches!(action, Action::Remove { .. } | Action::Record(Event::StopRequested { .. }))
+        {
+            say(format!("the outputs are being published, yet the plan says {action:?}"));
+        }
         match action {
             Action::Launch(launch) => {
                 let incarnation = launch.incarnation;
@@ -166,7 +171,7 @@ fn progresses(state: &State, observed: &Observed, plan: &Plan, say: &mut impl Fn
         return;
     }
     let is_present = |incarnation: &Incarnation| observed.present.contains(incarnation);
-    let runs = state.live.keys().any(is_present);
+    let runs = observed.is_publishing || state.live.keys().any(is_present);
     if plan.actions.is_empty() && plan.wake_at.is_none() && !runs {
         say("nothing is to be done, nothing runs, and nothing is waited for".to_owned());
     }

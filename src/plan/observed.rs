@@ -17,6 +17,9 @@ pub struct Observed {
     pub unlaunched: BTreeSet<Incarnation>,
     /// What this job may use, its running incarnations not subtracted.
     pub capacity: Capacity,
+    /// Whether the outputs are being published. While that is so nothing can be said of the job's end: it is published, or it
+    /// was stopped, but not both.
+    pub is_publishing: bool,
     /// Which spares may be created ahead; `None`: none, and those that stand by are given up.
     pub lookahead: Option<Lookahead>,
 }

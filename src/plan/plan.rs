@@ -43,6 +43,9 @@ pub(crate) fn decide(intent: &Intent, state: &State, observed: &Observed, now: T
     if state.finished.is_none() && !state.instances.is_empty() {
         planning.watch_time();
         planning.notice_losses();
+        if observed.is_publishing {
+            return planning.plan;
+        }
         if state.halts(intent) {
             planning.halt();
         } else {

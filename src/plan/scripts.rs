@@ -14,6 +14,7 @@
 //! | `lose N …` or `lose all` | the incarnations are gone |
 //! | `evaluated INSTANCE SLOT JSON` | the answer to an evaluation; `SLOT` as `plan` shows it |
 //! | `lookahead on`, `held` or `off` | spares may be created, may only stand by, are given up |
+//! | `publishing on` or `off` | the outputs are being published, or that is over |
 //! | `forget` | the executor was started again: nothing that exists is launched |
 //! | `release N …` | the executor gives spares up |
 //! | `stop CLASS`, `suspend`, `resume` | somebody asks |
@@ -197,6 +198,7 @@ impl Stage {
                 self.record(Event::Evaluated { instance, slot, result });
             }
             "forget" => self.observed.unlaunched.clone_from(&self.observed.present),
+            "publishing" => self.observed.is_publishing = rest == "on",
             "lookahead" => {
                 let is_held = rest == "held";
                 self.observed.lookahead = (rest != "off").then(|| Lookahead { is_held, ..Lookahead::default() });

@@ -9,6 +9,7 @@
 //! `<result id>/<output>/<name>` and stay what they are, with their new locations.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectStoreExt as _, PutPayload};
@@ -93,6 +94,9 @@ pub enum PublishError {
         /// The output.
         output: String,
     },
+    /// The job is to stop. No catalog was written.
+    #[error("the job was stopped before its outputs were published")]
+    Stopped,
     /// A stage-out step that has not laid out a catalog.
     #[error("output `{output}`: the stage-out step has written no {CATALOG}")]
     NoCatalog {
@@ -108,14 +112,15 @@ impl PublishError {
         match self {
             Self::Request(error) => error.is_retryable,
             Self::Manifest(error) => error.is_temporary(),
-            Self::Store { .. } => true,
+            Self::Store { .. } | Self::Stopped => true,
             _ => false,
         }
     }
 }
 
 /// Publishes the output object of a job that has succeeded and returns it with the locations of what was published.
-pub async fn publish(context: &JobContext, outputs: Record) -> Result<Record, PublishError> {
+/// [`PublishError::Stopped`] soon after `stop` is set, unless the catalogs are being written: then it is too late.
+pub async fn publish(context: &JobContext, outputs: Record, stop: &AtomicBool) -> Result<Record, PublishError> {
     let (bucket, id) = (&context.spec.results_bucket, &context.spec.result_id);
     let bucket = context.services.results.bucket(bucket)?;
     let mut plan = Plan::new(context, bucket.name());
@@ -137,10 +142,15 @@ pub async fn publish(context: &JobContext, outputs: Record) -> Result<Record, Pu
     }
     claim(&bucket, context).await?;
     let (last, first): (Vec<_>, Vec<_>) = plan.writes.into_iter().partition(|write| write.is_catalog);
-    for writes in [first, last] {
-        let writes = writes.iter().map(|write| write.perform(&bucket, context));
-        stream::iter(writes).buffer_unordered(COPIES_AT_ONCE).try_collect::<()>().await?;
-    }
+    let unless_stopped = || if stop.load(Ordering::Relaxed) { Err(PublishError::Stopped) } else { Ok(()) };
+    let writes = first.iter().map(async |write| {
+        unless_stopped()?;
+        write.perform(&bucket, context).await.map_err(PublishError::from)
+    });
+    stream::iter(writes).buffer_unordered(COPIES_AT_ONCE).try_collect::<()>().await?;
+    unless_stopped()?;
+    let writes = last.iter().map(|write| write.perform(&bucket, context));
+    stream::iter(writes).buffer_unordered(COPIES_AT_ONCE).try_collect::<()>().await?;
     Ok(published)
 }
 

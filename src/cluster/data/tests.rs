@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures_util::TryStreamExt as _;
 use object_store::path::Path;
@@ -21,6 +22,10 @@ pub(crate) mod world;
 
 const WATER_BODIES: &str = include_str!("../../../tests/packages/water-bodies-trivial.cwl");
 const SCENES: &str = r#"{"stac_items": ["north", "south"], "bands": ["green", "nir"]}"#;
+
+async fn publish(context: &JobContext, outputs: Record) -> Result<Record, PublishError> {
+    super::publish(context, outputs, &AtomicBool::new(false)).await
+}
 
 /// Plays all steps of a job and gives its output object before it is published.
 async fn played(context: &Arc<JobContext>) -> (Record, Agent, Job) {
@@ -89,6 +94,13 @@ async fn water_bodies_goes_from_orders_to_published_results() {
     let error = foreign.unwrap_err();
     assert!(matches!(&error, PublishError::ForeignOwner { owner, .. } if owner == "acme/run"), "{error}");
     assert!(!error.is_retryable());
+
+    let stopped = again(&context, "run");
+    let literal = Record::from_iter([("late".to_owned(), literal("x"))]);
+    let stopped = super::publish(&stopped, literal, &AtomicBool::new(true)).await.unwrap_err();
+    assert!(matches!(stopped, PublishError::Stopped), "{stopped}");
+    let late = Path::from(format!("{ID}/late"));
+    assert!(results.list(Some(&late)).try_next().await.unwrap().is_none(), "a job that is to stop publishes no more");
 
     let mut usage = Report::default();
     job.journal.iter().for_each(|recorded| usage.observe(recorded));

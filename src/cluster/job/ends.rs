@@ -1,9 +1,7 @@
 //! How incarnations end, and what background work found out.
 
 use tokio::time::Instant;
-use weir_api::kubernetes::conditions::STORE_UNAVAILABLE;
-use weir_api::{FailureClass, Phase};
-use weir_cwl::Record;
+use weir_api::FailureClass;
 use weir_plan::action::words_of_kill;
 use weir_plan::event::{Failure, Usage};
 use weir_plan::{Event, Incarnation, Outcome};
@@ -12,7 +10,6 @@ use super::perform::News;
 use super::work::{OrderState, PodState};
 use super::{Actor, JobError};
 use crate::data;
-use crate::status::Waiting;
 
 impl Actor {
     /// Takes what background work found out.
@@ -55,28 +52,8 @@ impl Actor {
                 self.asked.remove(&(instance.clone(), slot.clone()));
                 self.happened(Event::Evaluated { instance, slot, result })
             }
-            News::PublishDelayed(message) => {
-                let message = format!("the outputs cannot be published for now: {message}");
-                self.held_up = Some(Waiting { reason: STORE_UNAVAILABLE.to_owned(), message, incarnation: None });
-                self.shown.is_stale = true;
-                Ok(())
-            }
             News::Published(result) => self.published(result),
         }
-    }
-
-    fn published(&mut self, result: Result<Record, (FailureClass, String)>) -> Result<(), JobError> {
-        self.held_up = None;
-        let (class, reason) = match result {
-            Ok(outputs) => {
-                return self.happened(Event::Finished { phase: Phase::Successful, outputs, failure: None });
-            }
-            Err(failed) => failed,
-        };
-        let message = format!("the outputs cannot be published: {reason}");
-        let failure = Failure { class, message, instance: None, exit_code: None, stderr_tail: None };
-        let (phase, outputs) = (Phase::Failed, Record::new());
-        self.happened(Event::Finished { phase, outputs, failure: Some(failure) })
     }
 
     /// An incarnation has ended.
@@ -141,6 +118,7 @@ impl Actor {
     pub(super) fn next_due(&self) -> Option<Instant> {
         let deadlines = self.works.values().filter_map(|work| work.waiting.as_ref());
         let deadlines = deadlines.map(|waiting| self.clock.instant(waiting.deadline));
-        self.works.values().filter_map(super::Work::due).chain(deadlines).min()
+        let works = self.works.values().filter_map(super::Work::due);
+        works.chain(deadlines).chain(self.publishing.due()).min()
     }
 }

@@ -4,24 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use weir_api::FailureClass;
 use weir_cwl::{Record, Value};
 use weir_plan::action::{Evaluation, Launch, Load, Prepare};
 use weir_plan::event::{Resources, Slot};
-use weir_plan::{Action, Incarnation, InstancePath, Outcome, Timestamp, launch_of};
+use weir_plan::{Action, Incarnation, InstancePath, Outcome, launch_of};
 use weir_script::Scripts;
 
 use super::create::{Creation, delete};
+use super::publish::Unpublished;
 use super::work::{OrderState, PodState};
 use super::{Actor, Backoff};
 use crate::build::{BuildError, PodRequest, build};
 use crate::context::JobContext;
 use crate::data::files::StoreFiles;
 use crate::data::{self, Collected, Order, Refusal, Unavailable};
-use crate::limits::{FAILED_PODS_KEPT, PUBLISH_WAIT, STOP_WAIT};
+use crate::limits::{FAILED_PODS_KEPT, STOP_WAIT};
 use crate::settings::PodStart;
 
 /// What background work found out.
@@ -42,9 +42,7 @@ pub(super) enum News {
     /// A script or a load has a result.
     Evaluated(InstancePath, Slot, Result<Value, String>),
     /// The outputs are published, or not.
-    Published(Result<Record, (FailureClass, String)>),
-    /// They cannot be published for now.
-    PublishDelayed(String),
+    Published(Result<Record, Unpublished>),
 }
 
 impl Actor {
@@ -66,11 +64,7 @@ impl Actor {
                     self.load(load);
                 }
             }
-            Action::Publish { outputs } => {
-                if !std::mem::replace(&mut self.is_publishing, true) {
-                    self.publish(outputs);
-                }
-            }
+            Action::Publish { outputs } => self.publish(outputs),
         }
     }
 
@@ -260,41 +254,6 @@ impl Actor {
         let task = move || load(&context, &asked, || closed.is_closed());
         in_background(&self.sender, task, Err, move |result| News::Evaluated(instance, slot, result));
     }
-
-    /// Publishes, unless it takes the store too long to be there.
-    fn publish(&self, outputs: Record) {
-        let (context, sender) = (Arc::clone(&self.context), self.sender.clone());
-        // From the end of the last step, so that a restart gives no more time.
-        let wait = u64::try_from(PUBLISH_WAIT.as_millis()).unwrap_or(u64::MAX);
-        let deadline = self.clock.instant(Timestamp(self.ledger.last_end.0.saturating_add(wait)));
-        let task = move || publish(&context, &outputs, deadline, &sender);
-        in_background(&self.sender, task, |message| Err((FailureClass::Platform, message)), News::Published);
-    }
-}
-
-/// Publishes the outputs, and tries again until the deadline while their bucket cannot be written. Blocks.
-fn publish(
-    context: &JobContext,
-    outputs: &Record,
-    deadline: Instant,
-    sender: &mpsc::UnboundedSender<News>,
-) -> Result<Record, (FailureClass, String)> {
-    let mut backoff = Backoff::default();
-    loop {
-        match Handle::current().block_on(data::publish(context, outputs.clone())) {
-            Ok(published) => return Ok(published),
-            Err(error) if error.is_retryable() && Instant::now() >= deadline => {
-                let hours = PUBLISH_WAIT.as_secs() / 3600;
-                return Err((FailureClass::Platform, format!("not within {hours} h: {error}")));
-            }
-            Err(error) if error.is_retryable() && !sender.is_closed() => {
-                // Nobody listens any more when the actor has ended.
-                let _ = sender.send(News::PublishDelayed(error.to_string()));
-            }
-            Err(error) => return Err((FailureClass::OutputInvalid, error.to_string())),
-        }
-        std::thread::sleep(backoff.advance());
-    }
 }
 
 /// Prepares the order of a tool that runs already, however long the store is away. Blocks.
@@ -351,40 +310,4 @@ pub(super) fn in_background<T: Send + 'static>(
         // Nobody listens any more when the actor has ended.
         let _ = sender.send(news(result));
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::tests::world::{Store, Web, job};
-
-    const TOOL: &str = "cwlVersion: v1.2
-class: CommandLineTool
-id: t
-baseCommand: t
-inputs: {}
-outputs: {o: {type: File, outputBinding: {glob: o}}}
-";
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn publishing_ends_at_its_deadline_i6() {
-        // Nothing serves its bucket.
-        let context = job(&Store::in_memory(), TOOL, "{}", Web::default());
-        let file = r#"{"o": {"class": "File", "basename": "o", "contents": "water"}}"#;
-        let Value::Record(outputs) = weir_cwl::json::parse(file).unwrap().recognise().unwrap() else { panic!() };
-        let (sender, mut news) = mpsc::unbounded_channel();
-        let publishing = |wait: Duration| {
-            let (context, outputs, sender) = (Arc::clone(&context), outputs.clone(), sender.clone());
-            tokio::task::spawn_blocking(move || publish(&context, &outputs, Instant::now() + wait, &sender))
-        };
-        let (class, message) = publishing(Duration::ZERO).await.unwrap().unwrap_err();
-        assert_eq!(class, FailureClass::Platform);
-        assert!(message.starts_with("not within 24 h: "), "{message}");
-        assert!(news.try_recv().is_err());
-        let going_on = publishing(Duration::from_hours(1));
-        assert!(matches!(news.recv().await, Some(News::PublishDelayed(_))), "before it, it is tried again");
-        drop(news);
-        drop(sender);
-        let _ = going_on.await;
-    }
 }

@@ -403,7 +403,7 @@ impl World {
         let visible = self.pods.iter().filter(|pod| pod.is_visible).map(|pod| pod.incarnation);
         let present: BTreeSet<Incarnation> = visible.collect();
         let unlaunched = present.iter().filter(|number| !leader.orders.contains_key(number)).copied().collect();
-        Observed { present, unlaunched, capacity: self.capacity, lookahead: self.lookahead }
+        Observed { present, unlaunched, capacity: self.capacity, is_publishing: false, lookahead: self.lookahead }
     }
 
     fn lead(&mut self) -> Kept {

@@ -149,3 +149,21 @@ async fn a_finished_job_is_deleted_after_its_time() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+#[tokio::test]
+async fn a_job_whose_results_cannot_be_written_waits_and_can_be_dismissed_i5() {
+    let world = World::new();
+    let package = PACKAGE.replacen("{a: string}", "{a: string, f: File}", 1);
+    let package = package.replace("{type: string, outputSource: two/out}", "{type: File, outputSource: f}");
+    let file = json!({"class": "File", "basename": "o", "contents": "water"});
+    // Nothing serves the bucket of a file.
+    world.submit(&json!({"process": {"inline": package}, "inputs": {"a": "a", "f": file}}));
+    let leader = world.lead();
+    let status = world.status(|status| World::condition(status, "Waiting").is_some()).await;
+    assert_eq!(World::condition(&status, "Waiting"), Some(("True".into(), "StoreUnavailable".into())));
+    let words = status.conditions.iter().map(|condition| condition.message.as_str());
+    assert!(words.into_iter().any(|words| words.contains("the outputs cannot be published for now")));
+    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.dismiss = true);
+    assert_eq!(world.over().await.phase, Some(Phase::Dismissed));
+    assert!(!leader.is_finished());
+}

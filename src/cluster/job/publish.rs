@@ -1,0 +1,128 @@
+//! Publishing the outputs: one try at a time, and between two of them the job can still be stopped. It ends published or
+//! stopped, never both (invariant I5).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use weir_api::kubernetes::conditions::STORE_UNAVAILABLE;
+use weir_api::{FailureClass, Phase};
+use weir_cwl::Record;
+use weir_plan::event::Failure;
+use weir_plan::{Event, Timestamp};
+
+use super::perform::{News, in_background};
+use super::{Actor, Backoff, JobError};
+use crate::data::{self, PublishError};
+use crate::limits::PUBLISH_WAIT;
+use crate::status::Waiting;
+
+/// How the tries go.
+#[derive(Debug, Default)]
+pub(super) struct Publishing {
+    /// Ends the try that is under way, if it is not too late.
+    stop: Arc<AtomicBool>,
+    backoff: Backoff,
+    /// When the next try may begin.
+    next: Option<Instant>,
+}
+
+/// Why a try failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unpublished {
+    #[error(transparent)]
+    Failed(#[from] PublishError),
+    /// A defect of weir.
+    #[error("{0}")]
+    Defect(String),
+}
+
+impl Publishing {
+    /// When the planner is to be asked again.
+    pub fn due(&self) -> Option<Instant> {
+        self.next
+    }
+}
+
+impl Actor {
+    /// Tries once, unless the last try was just now.
+    pub(super) fn publish(&mut self, outputs: Record) {
+        if self.publishing.next.is_some_and(|next| Instant::now() < next) {
+            return;
+        }
+        self.publishing.next = None;
+        self.observed.is_publishing = true;
+        let (context, stop) = (Arc::clone(&self.context), Arc::clone(&self.publishing.stop));
+        let task = move || Ok(Handle::current().block_on(data::publish(&context, outputs, &stop))?);
+        in_background(&self.sender, task, |message| Err(Unpublished::Defect(message)), News::Published);
+    }
+
+    /// Lets a try know that the job is to stop.
+    pub(super) fn stop_publishing(&mut self) {
+        if self.observed.is_publishing && self.ledger.is_stopping {
+            self.publishing.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A try is over.
+    pub(super) fn published(&mut self, result: Result<Record, Unpublished>) -> Result<(), JobError> {
+        self.observed.is_publishing = false;
+        self.held_up = None;
+        self.shown.is_stale = true;
+        // From the end of the last step, so that a restart gives no more time.
+        let wait = u64::try_from(PUBLISH_WAIT.as_millis()).unwrap_or(u64::MAX);
+        let deadline = Timestamp(self.ledger.last_end.0.saturating_add(wait));
+        let error = match result {
+            Ok(outputs) => {
+                return self.happened(Event::Finished { phase: Phase::Successful, outputs, failure: None });
+            }
+            Err(error) => error,
+        };
+        let Some((class, reason)) = failure_of(&error, self.clock.now() >= deadline) else {
+            if !self.ledger.is_stopping {
+                let message = format!("the outputs cannot be published for now: {error}");
+                self.held_up = Some(Waiting { reason: STORE_UNAVAILABLE.to_owned(), message, incarnation: None });
+            }
+            self.publishing.next = Some(Instant::now() + self.publishing.backoff.advance());
+            return Ok(());
+        };
+        let message = format!("the outputs cannot be published: {reason}");
+        let failure = Failure { class, message, instance: None, exit_code: None, stderr_tail: None };
+        let (phase, outputs) = (Phase::Failed, Record::new());
+        self.happened(Event::Finished { phase, outputs, failure: Some(failure) })
+    }
+}
+
+/// What ends the job; `None` if another try may succeed and it is not too late for one.
+fn failure_of(error: &Unpublished, is_late: bool) -> Option<(FailureClass, String)> {
+    match error {
+        Unpublished::Failed(error) if error.is_retryable() && !is_late => None,
+        Unpublished::Failed(error) if error.is_retryable() => {
+            let hours = PUBLISH_WAIT.as_secs() / 3600;
+            Some((FailureClass::Platform, format!("not within {hours} h: {error}")))
+        }
+        Unpublished::Failed(error) => Some((FailureClass::OutputInvalid, error.to_string())),
+        Unpublished::Defect(message) => Some((FailureClass::Platform, message.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishing_is_tried_until_its_deadline_and_then_the_job_fails_i6() {
+        let away = || {
+            let source = object_store::Error::Generic { store: "test", source: "away".into() };
+            Unpublished::Failed(PublishError::Store { key: "k".into(), source })
+        };
+        assert_eq!(failure_of(&away(), false), None);
+        let (class, message) = failure_of(&away(), true).unwrap();
+        assert_eq!(class, FailureClass::Platform);
+        assert!(message.starts_with("not within 24 h: cannot write `k`"), "{message}");
+        let wrong = || Unpublished::Failed(PublishError::NoCatalog { output: "o".to_owned() });
+        assert_eq!(failure_of(&wrong(), false).unwrap().0, FailureClass::OutputInvalid);
+        assert_eq!(failure_of(&Unpublished::Defect("a defect".to_owned()), false).unwrap().0, FailureClass::Platform);
+    }
+}
