@@ -33,7 +33,8 @@ def main():
     if not set(parts) <= set(PARTS):
         sys.exit(f"there is no part {set(parts) - set(PARTS)}; there are {' '.join(PARTS)}")
     failed = []
-    with tempfile.TemporaryDirectory() as folder, Server(program, pathlib.Path(folder, "data"), "--queue", QUEUE) as server:
+    with (tempfile.TemporaryDirectory() as folder,
+          Server(program, pathlib.Path(folder, "data"), "--queue", QUEUE) as server):
         data = scenes.serve(HERE.parent / "data", "127.0.0.1")
         environment = os.environ | server.environment()
         environment |= {"WEIR_DATA_URL": data, "WEIR_QUEUE": QUEUE, "PYTHON": sys.executable}

@@ -26,8 +26,8 @@ class Server:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [self.program, "serve", "--local", str(self.folder), "--listen", f"127.0.0.1:{port}", "--s3-listen",
-                 "127.0.0.1:0", "--allow-fetch", "127.0.0.1", "--allow-fetch", "localhost", "--allow-origin", ALLOWED_ORIGIN,
-                 *self.options],
+                 "127.0.0.1:0", "--allow-fetch", "127.0.0.1", "--allow-fetch", "localhost",
+                 "--allow-origin", ALLOWED_ORIGIN, *self.options],
                 stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | {"NO_COLOR": "1"})
         said = ""
         while "Ctrl-C" not in said:
