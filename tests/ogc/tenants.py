@@ -26,7 +26,7 @@ PRIVATE = ["http://169.254.169.254/latest/meta-data/", "http://10.0.0.1/", "http
            "http://2852039166/", "http://0xa9fea9fe/", "http://0251.0376.0251.0376/", "http://100.64.0.1/",
            "http://user:password@10.0.0.1/", "http://10.0.0.1.:80/"]
 OTHER_SCHEMES = ["file:///etc/passwd", "ftp://10.0.0.1/x", "gopher://10.0.0.1/", "data:text/plain,x", "s3://weir/acme/x",
-                 "unix:///run/x", "//etc/passwd", "/etc/passwd", "../../etc/passwd", "http://", "http:///x", "http://[::1"]
+                 "unix:///run/x", "//etc/passwd", "/etc/passwd", "../../etc/passwd", "http://", "http://[::1"]
 
 
 class TwoTenants(Case):
@@ -147,6 +147,11 @@ class TwoTenants(Case):
                 self.assertEqual(answer.status, 400, f"\n{answer}")
                 self.assertLess(time.monotonic() - started, 3, "it was tried")
 
+    def test_a_url_whose_host_is_its_path_is_refused_as_soon_as_names_are_resolved(self):
+        """`http:///x` is the host `x`; how long that takes to be found missing is the resolver's affair."""
+        unit = {"executionUnit": {"href": "http:///x", "type": "application/cwl"}}
+        self.problem(self.mine.deploy(unit, media_type="application/ogcapppkg+json"), 400)
+
     def test_a_redirect_is_checked_again(self):
         def away(handler):
             handler.answer(302, Location="http://169.254.169.254/latest/meta-data/")
@@ -247,7 +252,7 @@ class Limits(Case):
         try:
             with concurrent.futures.ThreadPoolExecutor(8) as pool:
                 start = lambda _: self.api.execute("echo", {"echoInput": "x", "pause": 60}, ASYNC)
-                for _ in range(int(os.environ.get("WEIR_JOBS_MAX", "3000")) // 100 + 1):
+                for _ in range(target.queue() // 100 + 1):
                     for answer in pool.map(start, range(100)):
                         if answer.status == 201:
                             jobs.append(answer.json()["jobID"])
@@ -255,8 +260,7 @@ class Limits(Case):
                             refused = answer
                     if refused:
                         break
-            if refused is None:
-                self.skipTest(f"{len(jobs)} jobs were taken")
+            self.assertIsNotNone(refused, f"{len(jobs)} jobs were taken")
             self.problem(refused, 429)
             self.assertGreater(int(refused.headers["Retry-After"]), 0)
             other.wait(other.start("echo", {"echoInput": "x"}), seconds=20)

@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -69,6 +70,23 @@ class Store:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=30)
+
+
+def until(what, is_so, seconds=20):
+    """Waits for what comes by itself."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
+
+
+def listens(parts):
+    """Whether connections are taken at the address of a URL."""
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=5).close()
+    except ConnectionError:
+        return False
+    return True
 
 
 def refused(code, call, **arguments):
@@ -561,11 +579,14 @@ def own_test_sigterm_lets_a_request_end_and_a_second_server_is_refused(program):
         connection = http.client.HTTPConnection(parts.netloc, timeout=20)
         connection.putrequest("PUT", parts.path + "?" + parts.query)
         connection.putheader("Content-Length", "10")
+        connection.putheader("Expect", "100-continue")
         connection.endheaders()
+        # The server has read the head and asks for the body: the request is under way.
+        going_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert connection.sock.recv(len(going_on), socket.MSG_WAITALL) == going_on
         connection.send(b"12345")
-        time.sleep(0.3)
         store.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        until("the server to take no more connections", lambda: not listens(parts))
         connection.send(b"67890")
         assert connection.getresponse().status == 200
         connection.close()

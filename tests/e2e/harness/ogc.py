@@ -9,7 +9,7 @@ from . import scenes
 from .api import is_own_cluster
 from .forward import Forward
 from .program import ROOT
-from .release import NAME, NAMESPACE
+from .release import NAME, NAMESPACE, VALUES
 from .wait import until
 
 TENANT, OTHER_TENANT = "acme", "globex"
@@ -29,13 +29,13 @@ def python():
 
 
 @contextlib.contextmanager
-def target(api):
+def target(api, tenant):
     """Base URL of the tenant, and what the programs are told of the cluster (tests/ogc/harness/target.py)."""
-    key = api.get(f"/api/v1/namespaces/{TENANT}/secrets/weir-results")["data"]
+    key = api.get(f"/api/v1/namespaces/{tenant}/secrets/weir-results")["data"]
     key = {name: base64.b64decode(value).decode() for name, value in key.items()}
     environment = {
         "WEIR_DATA_URL": scenes.url(), "WEIR_REACHED_AT": os.environ.get("WEIR_REACHED_AT", REACHED_AT),
-        "WEIR_OTHER_TENANT": OTHER_TENANT,
+        "WEIR_OTHER_TENANT": OTHER_TENANT, "WEIR_ALLOWED_ORIGIN": VALUES["facade"]["corsOrigins"][0],
         "AWS_ACCESS_KEY_ID": key["access-key"], "AWS_SECRET_ACCESS_KEY": key["secret-key"], "AWS_DEFAULT_REGION": key["region"],
         "PYTHON": python(),
     }
@@ -46,13 +46,16 @@ def target(api):
         else:
             server = stack.enter_context(Forward(f"service/{NAME}", 80, NAMESPACE)).host
             store = stack.enter_context(Forward(f"service/{NAME}-store", 9000, NAMESPACE)).host
-        yield f"http://{server}/{TENANT}/ogc-api", environment | {"AWS_ENDPOINT_URL": f"http://{store}"}
+        yield f"http://{server}/{tenant}/ogc-api", environment | {"AWS_ENDPOINT_URL": f"http://{store}"}
 
 
-def perform(api, name, *arguments):
-    """Runs a program of tests/ogc to its end; what it printed."""
-    with target(api) as (base, environment):
-        until(f"the tenant {TENANT}", 30, lambda: is_known(base))
+def perform(api, name, *arguments, tenant=TENANT):
+    """Runs a program of tests/ogc to its end; what it printed.
+
+    Programs that run at the same time need tenants of their own, as they read whole lists of processes and jobs.
+    """
+    with target(api, tenant) as (base, environment):
+        until(f"the tenant {tenant}", 30, lambda: is_known(base))
         program = ROOT / "tests" / "ogc" / name
         command = [environment["PYTHON"], program] if name.endswith(".py") else [program]
         done = subprocess.run([*command, base, *arguments], env=os.environ | environment, text=True, timeout=SECONDS,

@@ -17,7 +17,8 @@ VALUES = {
     # The scenes: a service and the control plane behind it.
     "network": {"allowed": ["10.96.0.80/32", "172.31.0.1/32"]},
     # Of the clients of tests/ogc.
-    "tenants": [{"namespace": "acme", "resultsKey": True}, {"namespace": "globex", "resultsKey": True}],
+    "facade": {"corsOrigins": ["http://page.example"]},
+    "tenants": [{"namespace": name, "resultsKey": True} for name in ("acme", "globex", "hooli", "initech", "umbrella")],
 }
 
 

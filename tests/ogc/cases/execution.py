@@ -190,8 +190,8 @@ class Modes(Case):
 
     @requirement("core/job", "core/job-success")
     def test_a_jobs_status_tells_its_times_in_order_and_where_its_results_are(self):
-        job = self.paused(1)
-        self.assertNotIn(RESULTS, rels(self.json(self.api.get(f"/jobs/{job}"), "statusInfo")))
+        self.assertNotIn(RESULTS, rels(self.json(self.api.get(f"/jobs/{self.paused()}"), "statusInfo")))
+        job = self.api.start("echo", {"echoInput": "x", "pause": 1})
         status = self.api.wait(job)
         self.valid(status, "statusInfo")
         self.assertLessEqual(status["created"], status["started"])

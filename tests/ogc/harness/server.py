@@ -10,6 +10,7 @@ import urllib.request
 
 LISTENS = re.compile(r"OGC API\s+(http://\S+?)/acme/ogc-api")
 STORES = re.compile(r"at (http://\S+?),")
+ALLOWED_ORIGIN = "http://page.example"
 
 
 class Server:
@@ -25,7 +26,8 @@ class Server:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [self.program, "serve", "--local", str(self.folder), "--listen", f"127.0.0.1:{port}", "--s3-listen",
-                 "127.0.0.1:0", "--allow-fetch", "127.0.0.1", "--allow-fetch", "localhost", *self.options],
+                 "127.0.0.1:0", "--allow-fetch", "127.0.0.1", "--allow-fetch", "localhost",
+                 "--allow-origin", ALLOWED_ORIGIN, *self.options],
                 stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | {"NO_COLOR": "1"})
         said = ""
         while "Ctrl-C" not in said:
@@ -46,7 +48,7 @@ class Server:
         return {
             "AWS_ENDPOINT_URL": self.s3, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": key["accessKey"],
             "AWS_SECRET_ACCESS_KEY": key["secretKey"], "WEIR_SERVER_PID": str(self.process.pid),
-            "WEIR_BIN": self.program,
+            "WEIR_BIN": self.program, "WEIR_ALLOWED_ORIGIN": ALLOWED_ORIGIN,
         }
 
     def memory(self):

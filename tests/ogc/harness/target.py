@@ -18,8 +18,10 @@ USAGE = """
 
 WEIR_OTHER_TENANT (globex) is a second tenant of the same server. WEIR_REACHED_AT (127.0.0.1) is the address at which the
 server reaches the listeners that the tests open, and must be allowed to fetch from; WEIR_DATA_URL is where it finds
-tests/data (default: served by the test itself). The results' S3 is in AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
-AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION. WEIR_SERVER_PID is the server's process, if it runs on this machine.
+tests/data (default: served by the test itself). WEIR_QUEUE (1000) is how many unfinished jobs of one tenant it takes,
+WEIR_ALLOWED_ORIGIN an origin whose pages may use it, if there is one. The results' S3 is in AWS_ENDPOINT_URL,
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION. WEIR_SERVER_PID is the server's process, if it runs on this
+machine.
 """
 
 
@@ -58,6 +60,16 @@ def other_base():
 
 def reached_at():
     return os.environ.get("WEIR_REACHED_AT", "127.0.0.1")
+
+
+def queue():
+    """Unfinished jobs of one tenant that the server takes."""
+    return int(os.environ.get("WEIR_QUEUE", "1000"))
+
+
+def allowed_origin():
+    """An origin whose pages may use the API, else None."""
+    return os.environ.get("WEIR_ALLOWED_ORIGIN")
 
 
 def server_pid():
