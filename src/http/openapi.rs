@@ -18,9 +18,13 @@ use crate::negotiate::{self, Format, HTML, JSON};
 use crate::problem::{PROBLEM_JSON, Problem};
 use crate::{Facade, auth, pages};
 
+#[cfg(test)]
+mod answers;
 mod operations;
 mod parameters;
 mod schemas;
+#[cfg(test)]
+mod site;
 #[cfg(test)]
 mod walk;
 
