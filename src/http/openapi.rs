@@ -20,6 +20,8 @@ use crate::{Facade, auth, pages};
 
 #[cfg(test)]
 mod answers;
+#[cfg(test)]
+mod effects;
 mod operations;
 mod parameters;
 mod schemas;
