@@ -22,6 +22,8 @@ use crate::{Facade, auth, pages};
 mod answers;
 #[cfg(test)]
 mod effects;
+#[cfg(test)]
+mod members;
 mod operations;
 mod parameters;
 mod schemas;
