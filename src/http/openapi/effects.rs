@@ -240,6 +240,22 @@ async fn every_parameter_of_the_definition_does_what_it_says() {
     }
 }
 
+/// What is a moment or an interval, and what is none. Some of what is taken is not promised: an end that is left out.
+const MOMENTS: [&str; 12] = [
+    "2026-01-01",
+    "2026-01-01T00:00:00Z",
+    "2026-01-01T00:00:00.123+01:00",
+    "2026-01-01/2026-01-02T00:00:00Z",
+    "2026-01-01/..",
+    "../2026-01-01",
+    "../..",
+    "2026",
+    "26-01-01",
+    "2026-13-01",
+    "2026-01-01T25:00:00Z",
+    "now",
+];
+
 /// Of one that has several values, the schema of each.
 fn schema_of_value(parameter: &Json) -> &Json {
     let schema = resolved(parameter)["schema"].as_object().unwrap();
@@ -265,6 +281,13 @@ async fn the_values_that_the_definition_allows_are_taken_and_others_are_not() {
                 assert_eq!(status(&bound.to_string()).await, 200, "{}: {key}={bound}", operation.id);
                 let beyond = bound + step;
                 assert_eq!(status(&beyond.to_string()).await, 400, "{}: {key}={beyond}", operation.id);
+            }
+            if let Some(pattern) = schema["pattern"].as_str() {
+                let pattern = regex::Regex::new(pattern).unwrap();
+                for moment in MOMENTS {
+                    let is_taken = status(moment).await == 200;
+                    assert_eq!(pattern.is_match(moment), is_taken, "{}: {key}={moment}", operation.id);
+                }
             }
             if let Some(default) = schema["default"].as_i64() {
                 let site = Site::new().await;

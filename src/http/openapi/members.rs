@@ -71,6 +71,8 @@ async fn executed(site: &Site, request: &Json) -> Answer {
 async fn every_member_of_an_execute_request_does_what_it_says() {
     assert_eq!(documented("execute"), known(MEMBERS));
     assert_eq!(documented("output"), known(OUTPUT));
+    let format = &definition()["components"]["schemas"]["output"]["properties"]["format"]["properties"];
+    assert_eq!(format.as_object().unwrap().keys().collect::<Vec<_>>(), ["mediaType"]);
     let site = Site::new().await;
     for (name, value, promise) in MEMBERS {
         let mut request = json!({"inputs": {"echoInput": "text"}});
@@ -115,10 +117,11 @@ async fn every_callback_of_the_definition_is_made() {
         told.extend(site.world.sent().into_iter().map(|(url, _)| url.replace("https://a.example/", "")));
     }
     let callbacks = described(operation(EXECUTE))["callbacks"].as_object().unwrap();
-    let documented: BTreeSet<String> = callbacks
+    let named: BTreeSet<String> = callbacks
         .values()
         .flat_map(|callback| callback.as_object().unwrap().keys())
         .map(|expression| expression.replace("{$request.body#/subscriber/", "").replace('}', ""))
         .collect();
-    assert_eq!(documented, told);
+    assert_eq!(named, told);
+    assert_eq!(documented("subscriber"), told.iter().map(String::as_str).collect());
 }
