@@ -118,7 +118,7 @@ async fn package_of(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let process = facade.process(&scope.tenant, &id).await?;
-    let media_type = match negotiate::asked_by_query(&uri) {
+    let media_type = match negotiate::stated(&uri)? {
         Some(Format::Html) => HTML,
         Some(Format::Json) => content::CWL_JSON,
         None => representation::media_type(&process.deployed, negotiate::accept(&headers).as_deref())?,

@@ -28,10 +28,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Format {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        if let Some(name) = query_value(&parts.uri, "f") {
-            return by_name(&name).ok_or_else(|| {
-                Problem::invalid_parameter("f", format_args!("`{name}` is no format"), "write json or html")
-            });
+        if let Some(format) = stated(&parts.uri)? {
+            return Ok(format);
         }
         // Who takes problems alone wants to know them.
         match choose(accept(&parts.headers).as_deref(), &[JSON, "text/html", PROBLEM_JSON]) {
@@ -79,6 +77,14 @@ pub(crate) async fn vary(mut response: Response) -> Response {
 /// What `?f=` says, if it says something that is known.
 pub fn asked_by_query(uri: &Uri) -> Option<Format> {
     query_value(uri, "f").and_then(|name| by_name(&name))
+}
+
+/// What `?f=` says; 400 if that is no format.
+pub fn stated(uri: &Uri) -> Result<Option<Format>, Problem> {
+    let Some(name) = query_value(uri, "f") else { return Ok(None) };
+    let format = by_name(&name)
+        .ok_or_else(|| Problem::invalid_parameter("f", format_args!("`{name}` is no format"), "write json or html"));
+    format.map(Some)
 }
 
 fn query_value(uri: &Uri, name: &str) -> Option<String> {
@@ -187,5 +193,6 @@ mod tests {
         assert_eq!(asked_by_query(&"/jobs?limit=1&f=html".parse().unwrap()), Some(Format::Html));
         assert_eq!(asked_by_query(&"/jobs?f=application%2Fjson".parse().unwrap()), Some(Format::Json));
         assert_eq!(asked_by_query(&"/jobs?f=pdf".parse().unwrap()), None);
+        assert_eq!(stated(&"/jobs?f=pdf".parse().unwrap()).unwrap_err().status, 400);
     }
 }

@@ -15,12 +15,20 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::links::Base;
 use crate::negotiate::{self, Format, HTML, JSON};
-use crate::problem::Problem;
+use crate::problem::{PROBLEM_JSON, Problem};
 use crate::{Facade, auth, pages};
 
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod effects;
+#[cfg(test)]
+mod members;
 mod operations;
 mod parameters;
 mod schemas;
+#[cfg(test)]
+mod site;
 #[cfg(test)]
 mod walk;
 
@@ -40,7 +48,7 @@ async fn definition(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let media_type = match negotiate::asked_by_query(&uri) {
+    let media_type = match negotiate::stated(&uri)? {
         Some(Format::Json) => OPENAPI_JSON,
         Some(Format::Html) => HTML,
         None => {
@@ -171,7 +179,7 @@ fn reference(kind: &str, name: &str) -> Json {
 }
 
 /// What goes wrong, by status.
-const PROBLEMS: [(u16, &str); 14] = [
+const PROBLEMS: [(u16, &str); 13] = [
     (400, "Something in the request is not as it should be; `detail` says where, and what would be right"),
     (401, "A token is required, and none or no valid one was sent"),
     (403, "This is not allowed"),
@@ -179,7 +187,6 @@ const PROBLEMS: [(u16, &str); 14] = [
     (406, "It is not there in any form that the client accepts"),
     (408, "The request did not arrive in time"),
     (409, "There is one already"),
-    (410, "It is gone"),
     (413, "More than is taken here"),
     (415, "The media type of the body is not understood"),
     (429, "Too many jobs that are not over, or too many packages at a time; `Retry-After` says when to try again"),
@@ -189,9 +196,11 @@ const PROBLEMS: [(u16, &str); 14] = [
 ];
 
 fn problems() -> Json {
-    let forms = [("application/json", "exception"), ("application/problem+json", "exception"), ("text/html", "page")];
+    let forms = [(PROBLEM_JSON, "exception"), (JSON, "exception"), ("text/html", "page")];
     let problem = |&(status, description): &(u16, &str)| {
-        let mut problem = json!({"description": description, "content": content(&forms)});
+        // Whoever takes JSON or a page is never told that there is nothing to take.
+        let forms = if status == 406 { &forms[..1] } else { &forms[..] };
+        let mut problem = json!({"description": description, "content": content(forms)});
         let headers: &[&str] = match status {
             401 => &["WWW-Authenticate"],
             409 => &["Location"],

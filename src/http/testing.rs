@@ -76,6 +76,8 @@ pub struct Memory {
     changed: watch::Sender<u64>,
     /// Said by every method as long as it is set.
     trouble: Mutex<Option<BackendError>>,
+    /// Said of whatever is to be deployed, replaced or created as long as it is set.
+    refusal: Mutex<Option<BackendError>>,
     /// Said of results as long as it is set.
     lost: Mutex<Option<BackendError>>,
     /// With which the next job that is dismissed is successful just before.
@@ -109,6 +111,7 @@ impl Memory {
             tenants: Mutex::new(tenants),
             changed: watch::Sender::new(0),
             trouble: Mutex::default(),
+            refusal: Mutex::default(),
             lost: Mutex::default(),
             just_before: Mutex::default(),
             live_looks: AtomicU32::new(0),
@@ -134,6 +137,11 @@ impl Memory {
     /// From now on every method fails with this; `None`: no more.
     pub fn trouble(&self, trouble: Option<BackendError>) {
         *lock(&self.trouble) = trouble;
+    }
+
+    /// From now on nothing can be deployed, replaced or created, for this reason.
+    pub fn refuse(&self, refusal: BackendError) {
+        *lock(&self.refusal) = Some(refusal);
     }
 
     /// The next job that is dismissed has just become successful with this output object.
@@ -245,6 +253,16 @@ impl Memory {
         then(holdings)
     }
 
+    /// For requests that change something.
+    fn ask_to_change<T>(
+        &self,
+        tenant: &Tenant,
+        then: impl FnOnce(&mut Holdings) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        let refusal = lock(&self.refusal).clone();
+        self.ask(tenant, |holdings| refusal.map_or_else(|| then(holdings), Err))
+    }
+
     fn ask_job<T>(
         &self,
         tenant: &Tenant,
@@ -305,7 +323,7 @@ impl Backend for Memory {
     }
 
     async fn deploy(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {
-        self.ask(tenant, |holdings| {
+        self.ask_to_change(tenant, |holdings| {
             if holdings.processes.contains_key(&process.id) {
                 return Err(BackendError::Exists(format!("process {}", process.id)));
             }
@@ -315,7 +333,7 @@ impl Backend for Memory {
     }
 
     async fn replace(&self, tenant: &Tenant, process: NewProcess) -> Result<(), BackendError> {
-        self.ask(tenant, |holdings| {
+        self.ask_to_change(tenant, |holdings| {
             may_change(holdings, &process.id)?;
             holdings.processes.insert(process.id.clone(), record_of(process, true));
             Ok(())
@@ -331,7 +349,7 @@ impl Backend for Memory {
     }
 
     async fn create(&self, tenant: &Tenant, new: NewJob) -> Result<Arc<JobRecord>, BackendError> {
-        let record = self.ask(tenant, |holdings| {
+        let record = self.ask_to_change(tenant, |holdings| {
             holdings.created += 1;
             let number = holdings.created;
             let id = format!("00000000-0000-4000-8000-{number:012}");

@@ -34,16 +34,20 @@ pub(super) struct Answer {
 const JSON: &str = "application/json";
 const HTML: &str = "text/html";
 
-/// Problems of anything that is read.
+/// Problems of anything that is read in one of some forms.
 const READ: &[u16] = &[400, 401, 403, 404, 406, 500, 503];
-/// Problems of results, which may be too large for one answer, or of a process that cannot run here.
-const RESULTS: &[u16] = &[400, 401, 403, 404, 406, 413, 500, 501, 503];
-/// Problems of anything that has a body.
+/// Problems of texts, which are what they are whatever is accepted.
+const TEXT: &[u16] = &[400, 401, 403, 404, 500, 503];
+/// Problems of results, which are what they are, may be too large for one answer, or of a process that cannot run here.
+const RESULTS: &[u16] = &[400, 401, 403, 404, 413, 500, 501, 503];
+/// Problems of a deployment.
 const WRITE: &[u16] = &[400, 401, 403, 404, 408, 409, 413, 415, 429, 500, 503];
 /// Problems of an execution.
-const RUN: &[u16] = &[400, 401, 403, 404, 406, 408, 413, 415, 429, 500, 501, 503];
+const RUN: &[u16] = &[400, 401, 403, 404, 408, 413, 415, 429, 500, 501, 503];
 /// Problems of a removal, which may have a body that nobody wants.
-const REMOVE: &[u16] = &[400, 401, 403, 404, 406, 408, 409, 413, 500, 503];
+const REMOVE: &[u16] = &[400, 401, 403, 404, 408, 413, 500, 503];
+/// Problems of a removal that answers with a document.
+const DISMISS: &[u16] = &[400, 401, 403, 404, 406, 408, 413, 500, 503];
 
 /// Bodies of deployments (20-044).
 const PACKAGES: &[(&str, &str)] = &[
@@ -165,7 +169,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "getPackage",
         "deployment",
         "The package of a process",
-        &["processID"],
+        &["processID", "f"],
         &[ok(
             "As it was deployed",
             &[
@@ -202,7 +206,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             },
             Answer {
                 status: 204,
-                description: "The results are where the `Link` headers say",
+                description: "The results are where the `Link` headers say, or the only one has no value",
                 headers: &["Link", "Preference-Applied"],
                 content: &[],
             },
@@ -238,7 +242,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &["jobID", "f"],
         bodies: &[],
         answers: &[ok("Its last state", &[(JSON, "statusInfo"), (HTML, "page")])],
-        problems: REMOVE,
+        problems: DISMISS,
     },
     Operation {
         method: "get",
@@ -258,7 +262,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             },
             Answer {
                 status: 204,
-                description: "The results are where the `Link` headers say",
+                description: "The results are where the `Link` headers say, or the only one has no value",
                 headers: &["Link"],
                 content: &[],
             },
@@ -276,12 +280,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         bodies: &[],
         answers: &[
             ok("The value itself", &[(JSON, "anything"), (HTML, "page"), ("*/*", "bytes")]),
-            Answer {
-                status: 204,
-                description: "There is no value, or it is where the `Link` header says",
-                headers: &["Link"],
-                content: &[],
-            },
+            Answer { status: 204, description: "There is no value", headers: &[], content: &[] },
         ],
         problems: RESULTS,
     },
@@ -292,9 +291,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "getText",
         tag: "results",
         summary: "A log of a step, live while it runs; or what the job has used",
-        parameters: &["work", "file"],
+        parameters: &["work", "file", "f"],
         bodies: &[],
         answers: &[ok("As far as it is written", &[("text/plain", "bytes"), (JSON, "anything"), (HTML, "page")])],
-        problems: READ,
+        problems: TEXT,
     },
 ];

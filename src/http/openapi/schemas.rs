@@ -145,10 +145,7 @@ fn packages() -> Json {
 }
 
 fn executions() -> Json {
-    let format = json!({
-        "type": "object",
-        "properties": {"mediaType": string(), "encoding": string(), "schema": {}},
-    });
+    let format = json!({"type": "object", "properties": {"mediaType": string()}});
     json!({
         "execute": {
             "type": "object",
