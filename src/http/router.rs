@@ -35,10 +35,10 @@ pub fn router(facade: Arc<Facade>) -> Router {
         .fallback(whole)
         // Bodies have been read by then, within their limit.
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(facade, cors::answer))
         .layer(middleware::from_fn(problem::render))
         .layer(middleware::map_response(negotiate::vary))
         .layer(middleware::map_response(browser::guard))
-        .layer(middleware::from_fn_with_state(facade, cors::answer))
         .layer(middleware::from_fn(request_id::trace))
 }
 

@@ -11,7 +11,6 @@ import io
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -399,10 +398,7 @@ def test_half_a_body_leaves_nothing(store, s3, bucket):
     refused("404", s3.head_object, Bucket=bucket, Key="half")
 
 
-def test_rclone_if_it_is_installed(store, s3, bucket):
-    if not shutil.which("rclone"):
-        print("    rclone is not installed")
-        return
+def test_rclone(store, s3, bucket):
     settings = {"TYPE": "s3", "PROVIDER": "Other", "ENDPOINT": store.url, "ACCESS_KEY_ID": "AK",
                 "SECRET_ACCESS_KEY": KEYS["AK"]}
     env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}

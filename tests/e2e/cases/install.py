@@ -4,6 +4,7 @@ import json
 from harness import release
 from harness.case import FIRST, case, expect
 from harness.program import ROOT, helm, kubectl, run
+from harness.wait import until
 
 # Combinations of values that a site would choose.
 SITES = {
@@ -97,11 +98,19 @@ def install(api):
     """`helm install` ends with two ready replicas, one of which leads, and a ready store."""
     remove()
     release.install()
-    pods = api.get("/api/v1/namespaces/weir/pods?labelSelector=app.kubernetes.io/component=operator")["items"]
+    def replicas():
+        return api.get("/api/v1/namespaces/weir/pods?labelSelector=app.kubernetes.io/component=operator")["items"]
+
+    pods = replicas()
     ready = [pod for pod in pods if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])]
     expect(len(ready) == 2, f"{len(ready)} of 2 replicas are ready")
-    leaders = [pod["metadata"]["name"] for pod in ready if pod["metadata"]["labels"].get("weir.dev/leader") == "true"]
-    expect(len(leaders) == 1, f"leaders: {leaders}")
+
+    def leaders():
+        return [pod["metadata"]["name"] for pod in replicas() if pod["metadata"]["labels"].get("weir.dev/leader") == "true"]
+
+    # A replica is ready before one leads.
+    until("one of them to lead", 30, leaders)
+    expect(len(leaders()) == 1, f"leaders: {leaders()}")
     nodes = {pod["spec"]["nodeName"] for pod in ready}
     count = len(api.get("/api/v1/nodes")["items"])
     expect(len(nodes) == min(2, count), f"both replicas are on {nodes}")

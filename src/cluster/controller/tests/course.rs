@@ -1,7 +1,7 @@
 //! A job from its submission to its end, while leaders and pods come and go.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -15,7 +15,7 @@ use weir_plan::{Event, Recorded};
 use weir_store::Journal;
 
 use super::overlap::Overlap;
-use super::world::{NAME, NAMESPACE, Script, World};
+use super::world::{NAME, NAMESPACE, PACKAGE, Script, World};
 use crate::controller::{ControllerError, run};
 
 #[tokio::test]
@@ -182,6 +182,54 @@ async fn a_pod_that_somebody_deletes_is_replaced() {
     assert_eq!(status.phase, Some(Phase::Successful));
     assert_eq!(status.steps[0].retries, 1);
     world.check_claims().await;
+}
+
+#[tokio::test]
+async fn what_a_watch_missed_until_it_expired_is_found_by_a_list() {
+    let world = World::new();
+    world.script.send_replace(Script::Runs);
+    world.submit(&json!({}));
+    let _leader = world.lead();
+    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    let pod = world.api.list::<Pod>("").pop().unwrap();
+    for resource in ["pods", "processjobs"] {
+        world.api.hold_watches(resource);
+    }
+    world.api.kubelet().remove(NAMESPACE, &pod.name_any());
+    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.suspend = true);
+    world.api.compact();
+    for resource in ["pods", "processjobs"] {
+        world.api.release_watches(resource);
+    }
+    // Both are seen: the pod is gone, and no other one starts.
+    world.status(|status| status.message.as_deref() == Some("suspended")).await;
+    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.suspend = false);
+    world.api.until(|_| (world.orders.lock().unwrap().len() == 2).then_some(())).await;
+    world.script.send_replace(Script::Ends(0));
+    assert_eq!(world.over().await.phase, Some(Phase::Successful));
+    world.check_claims().await;
+}
+
+#[tokio::test]
+async fn the_status_of_a_job_with_many_steps_is_written_once_a_second_and_at_its_end() {
+    let world = World::new();
+    let package = PACKAGE.replace(
+        "one: {run: '#tool', in: {a: a}, out: [out]}",
+        "one: {run: '#tool', scatter: a, in: {a: many}, out: [out]}",
+    );
+    let package = package.replacen("{a: string}", "{a: string, many: 'string[]'}", 1);
+    let package = package
+        .replace("in: {a: one/out}", "in: {a: a}")
+        .replace("class: Workflow", "class: Workflow\n  requirements: {ScatterFeatureRequirement: {}}");
+    let many: Vec<_> = (0..60).map(|number| number.to_string()).collect();
+    let began = Instant::now();
+    world.submit(&json!({"process": {"inline": package}, "inputs": {"a": "a", "many": many}}));
+    let _leader = world.lead();
+    assert_eq!(world.over().await.phase, Some(Phase::Successful));
+    let written = world.api.count("patch", "processjobs/status") as u64;
+    assert!(written <= began.elapsed().as_secs() + 3, "{written} in {:?}", began.elapsed());
+    let changes = world.journal().await.len() as u64;
+    assert!(changes > 10 * written, "{changes} changes, {written} writes");
 }
 
 #[tokio::test]
