@@ -4,7 +4,7 @@ import time
 
 from harness import failures, jobs
 from harness.api import collection
-from harness.case import case, expect
+from harness.case import Skipped, case, expect
 from harness.failures import attempts, fails, tool, waits
 from harness.images import BUSYBOX
 from harness.namespace import Namespace
@@ -22,6 +22,11 @@ SLOW = tool("echo begun >&2; sleep 12; echo done")
 
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True,
               "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+# A pod like those of steps, to ask with whether a policy is enforced.
+PROBE = {"metadata": {"name": "probe", "labels": {"weir.dev/run": "probe"}},
+         "spec": {"containers": [{"name": "a", "image": BUSYBOX, "securityContext": RESTRICTED}]}}
+# Kinds of admission policies, and the version of each that is served first.
+VALIDATING, MUTATING = "v1/validating", "v1beta1/mutating"
 
 
 @case()
@@ -190,34 +195,63 @@ def refused_by_limit_range(api):
 @case()
 def refused_by_policy(api):
     """A ValidatingAdmissionPolicy refuses the pod: Rejected at once, and its words are quoted."""
-    with Namespace(api, "weir-e2e-policy") as namespace, policy(api, namespace, "images must be signed here"):
-        def is_enforced():
-            probe = {"metadata": {"name": "probe", "labels": {"weir.dev/run": "probe"}},
-                     "spec": {"containers": [{"name": "a", "image": BUSYBOX, "securityContext": RESTRICTED}]}}
-            try:
-                api.call("POST", f"{collection('pods', namespace)}?dryRun=All", probe)
-            except Exception as error:  # whatever its code is: the words count
-                return "images must be signed here" in str(error)
-            return False
-        until("the policy to be enforced", 60, is_enforced)
+    validations = [{"expression": "!('weir.dev/run' in object.metadata.labels)", "message": "images must be signed here"}]
+    with Namespace(api, "weir-e2e-policy") as namespace, \
+            policy(api, namespace, VALIDATING, {"validations": validations}, {"validationActions": ["Deny"]}):
+        until_enforced(api, namespace, "images must be signed here")
         jobs.create(api, namespace, jobs.of_package("refused", tool("true"), {}))
         fails(api, namespace, "refused", "Rejected", "images must be signed here", seconds=30)
         expect(failures.retries(jobs.get(api, namespace, "refused")) == 0, "it was tried again")
 
 
+@case()
+def refused_by_pod_security(api):
+    """What a cluster adds to the pods of steps (a mesh its containers, here a policy the node's network) the Pod Security
+    standard of the namespace refuses: Rejected at once, and its words are quoted."""
+    if not served(api, MUTATING):
+        raise Skipped("this cluster has no MutatingAdmissionPolicy")
+    added = {"patchType": "ApplyConfiguration",
+             "applyConfiguration": {"expression": "Object{spec: Object.spec{hostNetwork: true}}"}}
+    spec = {"reinvocationPolicy": "Never", "mutations": [added],
+            "matchConditions": [{"name": "step", "expression": "'weir.dev/run' in object.metadata.labels"}]}
+    with Namespace(api, "weir-e2e-pod-security") as namespace, policy(api, namespace, MUTATING, spec, {}):
+        until_enforced(api, namespace, "host namespaces")
+        jobs.create(api, namespace, jobs.of_package("refused", tool("true"), {}))
+        fails(api, namespace, "refused", "Rejected", 'violates PodSecurity "restricted', "host namespaces", seconds=30)
+        expect(failures.retries(jobs.get(api, namespace, "refused")) == 0, "it was tried again")
+
+
+def until_enforced(api, namespace, words):
+    """Waits until a pod like those of steps is refused with these words."""
+    def is_enforced():
+        try:
+            api.call("POST", f"{collection('pods', namespace)}?dryRun=All", PROBE)
+        except Exception as error:  # whatever its code is: the words count
+            return words in str(error)
+        return False
+    until("the policy to be enforced", 60, is_enforced)
+
+
+def served(api, what):
+    """Whether the API server has this kind of admission policy."""
+    version, kind = what.split("/")
+    found = api.find(f"/apis/admissionregistration.k8s.io/{version}")
+    return bool(found) and any(one["name"] == f"{kind}admissionpolicies" for one in found["resources"])
+
+
 @contextlib.contextmanager
-def policy(api, namespace, message):
-    """Refuses all pods of runs in a namespace, with these words."""
-    group = "/apis/admissionregistration.k8s.io/v1"
-    name, kinds = namespace, ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+def policy(api, namespace, what, spec, binding):
+    """An admission policy for all pods that are created in a namespace."""
+    version, kind = what.split("/")
+    group = f"/apis/admissionregistration.k8s.io/{version}"
+    name, kinds = namespace, (f"{kind}admissionpolicies", f"{kind}admissionpolicybindings")
     rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
     chosen = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
-    bodies = ({"failurePolicy": "Fail", "matchConstraints": {"resourceRules": rules},
-               "validations": [{"expression": "!('weir.dev/run' in object.metadata.labels)", "message": message}]},
-              {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": chosen}})
+    bodies = ({"failurePolicy": "Fail", "matchConstraints": {"resourceRules": rules}} | spec,
+              {"policyName": name, "matchResources": {"namespaceSelector": chosen}} | binding)
     try:
-        for kind, spec in zip(kinds, bodies):
-            api.create(f"{group}/{kind}", {"metadata": {"name": name}, "spec": spec})
+        for kind, body in zip(kinds, bodies):
+            api.create(f"{group}/{kind}", {"metadata": {"name": name}, "spec": body})
         yield
     finally:
         for kind in reversed(kinds):

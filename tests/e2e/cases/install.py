@@ -2,7 +2,8 @@
 import json
 
 from harness import release
-from harness.case import FIRST, case, expect
+from harness.api import is_own_cluster
+from harness.case import FIRST, Skipped, case, expect
 from harness.program import ROOT, helm, kubectl, run
 from harness.wait import until
 
@@ -91,6 +92,14 @@ def custom_resources(api):
     """The API server takes crds/, refuses what they forbid with messages for people, shows columns and explanations."""
     remove()
     return f"{run(ROOT / 'tests' / 'kubernetes' / 'custom-resources', env={'KUBECTL': 'kubectl'}).count('ok  ')} promises"
+
+
+@case(FIRST)
+def cluster(api):
+    """The cluster is one that an operator can be tested on: names, routes, limits, volumes, tokens, images."""
+    if not is_own_cluster():
+        raise Skipped("this cluster is not ours")
+    return f"{run(ROOT / 'tests' / 'cluster' / 'check').count('ok  ')} proofs"
 
 
 @case(FIRST)
