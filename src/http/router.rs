@@ -1,7 +1,7 @@
 //! From a request to its handler.
 //!
 //! Everything of a tenant is below `/{tenant}`; each part of the API gives its own `routes()`. Layers, from the outside:
-//! the request gets its id, CORS and OPTIONS, problems are written, a slash at the end of the path is cut off; then the
+//! the request gets its id, problems are written, CORS and OPTIONS, a slash at the end of the path is cut off; then the
 //! route, and before its handler the tenant, and the body: of whoever is not let in nothing is read. From then on time runs.
 
 use std::sync::Arc;

@@ -273,6 +273,10 @@ impl Run {
                 stop.send_replace(Some(Stop { class: FailureClass::Dismissed, grace: Duration::ZERO }));
             }
         }
+        // Too late: it ends when its results are published, or when they cannot be.
+        if self.observed.is_publishing {
+            return Ok(());
+        }
         let message = "the job was cancelled".to_owned();
         self.happened(Event::StopRequested { class: FailureClass::Dismissed, message })
     }

@@ -8,12 +8,11 @@
 //! deleted once the pack is durable. Bytes stay linear in the number of events, and a reader needs one object for 256
 //! appends. A crash between the pack and the deletions leaves segments that the pack covers; the next writer deletes them.
 //!
-//! A writer that slept while another filled and packed its place finds that place free once more. So one that has not
-//! written for [`PROOF`] looks for the pack after it has written, and has lost if there is one.
+//! A writer that slept while another filled and packed its place finds that place free once more. So each looks for the pack
+//! after it has written, and has lost if there is one: a pack is durable before its segments go.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use object_store::path::Path;
@@ -25,11 +24,6 @@ use crate::layout::{JobKeys, JournalObject};
 
 /// Segments that are merged into one pack.
 pub const PACK_SEGMENTS: u64 = 256;
-
-/// How long an append proves that no other writer is at work. Much less than a lease lasts: nobody else can fill and pack
-/// what is left of 256 segments in that time. Short enough for clocks that stand still while their machine is suspended
-/// to matter for a busy job alone; long enough that such a job is not asked each time.
-pub const PROOF: Duration = Duration::from_secs(1);
 
 /// How often one append is tried when the store neither took nor refused it.
 const PUT_TRIES: u32 = 3;
@@ -109,8 +103,6 @@ pub struct Journal {
     unpacked: u64,
     /// The segments since `unpacked`, each with its header.
     tail: VecDeque<bytes::Bytes>,
-    /// When it was last certain that no other writer is ahead; `None`: that is to be found out.
-    proven: Option<Instant>,
 }
 
 impl Journal {
@@ -145,8 +137,7 @@ impl Journal {
             tail.push_back(text);
         }
         let nonce = uuid::Uuid::new_v4().simple().to_string();
-        let mut journal =
-            Self { store, keys, nonce, epoch: reader.epoch, next: reader.next, unpacked, tail, proven: None };
+        let mut journal = Self { store, keys, nonce, epoch: reader.epoch, next: reader.next, unpacked, tail };
         while journal.next - journal.unpacked >= PACK_SEGMENTS {
             journal.pack().await?;
         }
@@ -170,10 +161,7 @@ impl Journal {
         }
         let body = bytes::Bytes::from(body);
         self.put_segment(&key, &body).await?;
-        if self.proven.is_none_or(|proven| proven.elapsed() >= PROOF) {
-            self.is_not_packed(&key).await?;
-        }
-        self.proven = Some(Instant::now());
+        self.is_not_packed(&key).await?;
         self.tail.push_back(body);
         self.epoch = epoch;
         self.next += 1;

@@ -9,10 +9,10 @@
 //! `<result id>/<output>/<name>` and stay what they are, with their new locations.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectStoreExt as _, PutPayload};
+use tokio::sync::watch;
 use weir_api::data_url::{self, is_data_url};
 use weir_api::limits::DOCUMENT_DEPTH_MAX;
 use weir_cwl::{Directory, Entry, File, Record, Value, stage_out, uri};
@@ -119,10 +119,30 @@ impl PublishError {
 }
 
 /// Publishes the output object of a job that has succeeded and returns it with the locations of what was published.
-/// [`PublishError::Stopped`] soon after `stop` is set, unless the catalogs are being written: then it is too late.
-pub async fn publish(context: &JobContext, outputs: Record, stop: &AtomicBool) -> Result<Record, PublishError> {
-    let (bucket, id) = (&context.spec.results_bucket, &context.spec.result_id);
-    let bucket = context.services.results.bucket(bucket)?;
+/// [`PublishError::Stopped`] as soon as `stop` is true or nobody can set it any more, unless the catalogs are being written:
+/// then it is too late.
+pub async fn publish(
+    context: &JobContext,
+    outputs: Record,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Record, PublishError> {
+    let bucket = context.services.results.bucket(&context.spec.results_bucket)?;
+    let (published, catalogs) = tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => return Err(PublishError::Stopped),
+        begun = all_but_catalogs(context, &bucket, outputs) => begun?,
+    };
+    write_all(&catalogs, &bucket, context).await?;
+    Ok(published)
+}
+
+/// Writes everything but the catalogs; these and what the published outputs are.
+async fn all_but_catalogs(
+    context: &JobContext,
+    bucket: &Bucket<'_>,
+    outputs: Record,
+) -> Result<(Record, Vec<Write>), PublishError> {
+    let id = &context.spec.result_id;
     let mut plan = Plan::new(context, bucket.name());
     let mut published = Record::new();
     for (name, value) in outputs {
@@ -138,20 +158,17 @@ pub async fn publish(context: &JobContext, outputs: Record, stop: &AtomicBool) -
         published.insert(name, value);
     }
     if plan.is_empty() {
-        return Ok(published);
+        return Ok((published, Vec::new()));
     }
-    claim(&bucket, context).await?;
-    let (last, first): (Vec<_>, Vec<_>) = plan.writes.into_iter().partition(|write| write.is_catalog);
-    let unless_stopped = || if stop.load(Ordering::Relaxed) { Err(PublishError::Stopped) } else { Ok(()) };
-    let writes = first.iter().map(async |write| {
-        unless_stopped()?;
-        write.perform(&bucket, context).await.map_err(PublishError::from)
-    });
-    stream::iter(writes).buffer_unordered(COPIES_AT_ONCE).try_collect::<()>().await?;
-    unless_stopped()?;
-    let writes = last.iter().map(|write| write.perform(&bucket, context));
-    stream::iter(writes).buffer_unordered(COPIES_AT_ONCE).try_collect::<()>().await?;
-    Ok(published)
+    claim(bucket, context).await?;
+    let (catalogs, others): (Vec<_>, Vec<_>) = plan.writes.into_iter().partition(|write| write.is_catalog);
+    write_all(&others, bucket, context).await?;
+    Ok((published, catalogs))
+}
+
+async fn write_all(writes: &[Write], bucket: &Bucket<'_>, context: &JobContext) -> Result<(), RequestError> {
+    let writes = writes.iter().map(|write| write.perform(bucket, context));
+    stream::iter(writes).buffer_unordered(COPIES_AT_ONCE).try_collect().await
 }
 
 /// Writes `results.json` (the whole output object, if the job succeeded) and `usage.json` beside the job's journal.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use futures_util::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStoreExt as _};
+use tokio::sync::watch;
 use weir_api::FailureClass;
 use weir_api::agent::{Complete, Ending, EntryKind, Hints, LinkTarget, ListedEntry};
 use weir_cwl::{Record, Value};
@@ -24,7 +24,8 @@ const WATER_BODIES: &str = include_str!("../../../tests/packages/water-bodies-tr
 const SCENES: &str = r#"{"stac_items": ["north", "south"], "bands": ["green", "nir"]}"#;
 
 async fn publish(context: &JobContext, outputs: Record) -> Result<Record, PublishError> {
-    super::publish(context, outputs, &AtomicBool::new(false)).await
+    let (_goes_on, stop) = watch::channel(false);
+    super::publish(context, outputs, stop).await
 }
 
 /// Plays all steps of a job and gives its output object before it is published.
@@ -97,7 +98,7 @@ async fn water_bodies_goes_from_orders_to_published_results() {
 
     let stopped = again(&context, "run");
     let literal = Record::from_iter([("late".to_owned(), literal("x"))]);
-    let stopped = super::publish(&stopped, literal, &AtomicBool::new(true)).await.unwrap_err();
+    let stopped = super::publish(&stopped, literal, watch::channel(true).1).await.unwrap_err();
     assert!(matches!(stopped, PublishError::Stopped), "{stopped}");
     let late = Path::from(format!("{ID}/late"));
     assert!(results.list(Some(&late)).try_next().await.unwrap().is_none(), "a job that is to stop publishes no more");

@@ -288,7 +288,6 @@ fn load(context: &JobContext, asked: &Load, is_given_up: impl Fn() -> bool) -> R
     }
 }
 
-/// Why an incarnation was asked to end.
 /// Whether the pod holds no resources any more.
 fn is_over(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());

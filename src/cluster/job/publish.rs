@@ -1,10 +1,11 @@
-//! Publishing the outputs: one try at a time, and between two of them the job can still be stopped. It ends published or
-//! stopped, never both (invariant I5).
+//! Publishing the outputs: one try at a time, which a stop ends unless it writes its catalogs already; between two tries
+//! the job can be stopped too. So it ends published or stopped (invariant I5). Only where a leader dies after the catalogs, or
+//! the store takes one of several, and the job is stopped before the next try, are there results of a job that was stopped.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use weir_api::kubernetes::conditions::STORE_UNAVAILABLE;
 use weir_api::{FailureClass, Phase};
@@ -21,8 +22,8 @@ use crate::status::Waiting;
 /// How the tries go.
 #[derive(Debug, Default)]
 pub(super) struct Publishing {
-    /// Ends the try that is under way, if it is not too late.
-    stop: Arc<AtomicBool>,
+    /// Ends the try that is under way, if it is not too late. A try does not outlive its actor either.
+    stop: watch::Sender<bool>,
     backoff: Backoff,
     /// When the next try may begin.
     next: Option<Instant>,
@@ -53,15 +54,15 @@ impl Actor {
         }
         self.publishing.next = None;
         self.observed.is_publishing = true;
-        let (context, stop) = (Arc::clone(&self.context), Arc::clone(&self.publishing.stop));
-        let task = move || Ok(Handle::current().block_on(data::publish(&context, outputs, &stop))?);
+        let (context, stop) = (Arc::clone(&self.context), self.publishing.stop.subscribe());
+        let task = move || Ok(Handle::current().block_on(data::publish(&context, outputs, stop))?);
         in_background(&self.sender, task, |message| Err(Unpublished::Defect(message)), News::Published);
     }
 
     /// Lets a try know that the job is to stop.
     pub(super) fn stop_publishing(&mut self) {
         if self.observed.is_publishing && self.ledger.is_stopping {
-            self.publishing.stop.store(true, Ordering::Relaxed);
+            self.publishing.stop.send_replace(true);
         }
     }
 
@@ -79,7 +80,9 @@ impl Actor {
             }
             Err(error) => error,
         };
-        let Some((class, reason)) = failure_of(&error, self.clock.now() >= deadline) else {
+        let is_late = self.clock.now() >= deadline && !self.ledger.is_stopping;
+        let Some((class, reason)) = failure_of(&error, is_late) else {
+            // A job that is to stop does so now, as the planner says.
             if !self.ledger.is_stopping {
                 let message = format!("the outputs cannot be published for now: {error}");
                 self.held_up = Some(Waiting { reason: STORE_UNAVAILABLE.to_owned(), message, incarnation: None });

@@ -150,7 +150,6 @@ async fn a_writer_that_slept_while_its_place_was_filled_and_packed_is_superseded
     let store = Arc::new(InMemory::new());
     let (mut asleep, _) = Journal::open(store.clone(), keys()).await.unwrap();
     asleep.append(&[event(1)]).await.unwrap();
-    asleep.proven = Instant::now().checked_sub(PROOF);
     let (mut newer, _) = Journal::open(store.clone(), keys()).await.unwrap();
     for number in 2..=PACK_SEGMENTS {
         newer.append(&[event(number)]).await.unwrap();

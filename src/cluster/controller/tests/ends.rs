@@ -150,14 +150,19 @@ async fn a_finished_job_is_deleted_after_its_time() {
     }
 }
 
-#[tokio::test]
-async fn a_job_whose_results_cannot_be_written_waits_and_can_be_dismissed_i5() {
-    let world = World::new();
+/// A job with a file to publish.
+fn publishes_a_file() -> serde_json::Value {
     let package = PACKAGE.replacen("{a: string}", "{a: string, f: File}", 1);
     let package = package.replace("{type: string, outputSource: two/out}", "{type: File, outputSource: f}");
     let file = json!({"class": "File", "basename": "o", "contents": "water"});
-    // Nothing serves the bucket of a file.
-    world.submit(&json!({"process": {"inline": package}, "inputs": {"a": "a", "f": file}}));
+    json!({"process": {"inline": package}, "inputs": {"a": "a", "f": file}})
+}
+
+#[tokio::test]
+async fn a_job_whose_results_cannot_be_written_waits_and_can_be_dismissed_i5() {
+    let world = World::new();
+    // Nothing serves the bucket.
+    world.submit(&publishes_a_file());
     let leader = world.lead();
     let status = world.status(|status| World::condition(status, "Waiting").is_some()).await;
     assert_eq!(World::condition(&status, "Waiting"), Some(("True".into(), "StoreUnavailable".into())));
@@ -165,5 +170,24 @@ async fn a_job_whose_results_cannot_be_written_waits_and_can_be_dismissed_i5() {
     assert!(words.into_iter().any(|words| words.contains("the outputs cannot be published for now")));
     world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.dismiss = true);
     assert_eq!(world.over().await.phase, Some(Phase::Dismissed));
+    assert!(!leader.is_finished());
+}
+
+#[tokio::test]
+async fn a_job_is_dismissed_at_once_while_its_results_are_being_written_and_they_are_written_once_at_a_time_i5() {
+    // It takes connections and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut world = World::new();
+    world.settings.store.endpoint = format!("http://{}", silent.local_addr().unwrap());
+    world.submit(&publishes_a_file());
+    let leader = world.lead();
+    let first = tokio::time::timeout(Duration::from_secs(30), silent.accept()).await.unwrap().unwrap();
+    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.suspend = true);
+    world.status(|status| status.message.as_deref() == Some("suspended")).await;
+    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.dismiss = true);
+    assert_eq!(world.over().await.phase, Some(Phase::Dismissed));
+    let second = tokio::time::timeout(Duration::from_millis(50), silent.accept()).await;
+    assert!(second.is_err(), "there was another try beside the first");
+    drop(first);
     assert!(!leader.is_finished());
 }
