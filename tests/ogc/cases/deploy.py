@@ -84,10 +84,11 @@ class Deploy(Case):
         answer = self.api.put(f"/processes/{process}", package("one", process), Content_Type="application/cwl")
         self.ok(answer, 204)
         self.assertEqual(answer.body, b"")
-        self.assertEqual(list(self.json(self.api.get(f"/processes/{process}"), "process")["inputs"]), ["text"])
+        self.soon(lambda: self.assertEqual(
+            list(self.json(self.api.get(f"/processes/{process}"), "process")["inputs"]), ["text"]))
         unit = {"executionUnit": {"value": package("forms", process), "mediaType": "application/cwl"}}
         self.ok(self.api.put(f"/processes/{process}", unit, Content_Type=APPLICATION), 204)
-        self.assertIn("file", self.json(self.api.get(f"/processes/{process}"))["outputs"])
+        self.soon(lambda: self.assertIn("file", self.json(self.api.get(f"/processes/{process}"))["outputs"]))
         self.api.wait(job)
 
     @requirement("deploy-replace-undeploy/replace-response")
@@ -108,7 +109,7 @@ class Deploy(Case):
         job = self.dismissed_later(self.api.start(process, {"mark": "old", "ticks": 10}))
         answer = self.ok(self.api.delete(f"/processes/{process}"), 204)
         self.assertEqual(answer.body, b"")
-        self.problem(self.api.get(f"/processes/{process}"), 404, NO_SUCH_PROCESS)
+        self.soon(lambda: self.problem(self.api.get(f"/processes/{process}"), 404, NO_SUCH_PROCESS))
         self.problem(self.api.delete(f"/processes/{process}"), 404, NO_SUCH_PROCESS)
         self.problem(self.api.execute(process, {"mark": "x"}, ASYNC), 404, NO_SUCH_PROCESS)
         self.api.wait(job)

@@ -1,6 +1,7 @@
 """What all tests share: a client, deployed packages, and words for what an answer must be."""
 import contextlib
 import re
+import time
 import unittest
 
 from harness import schemas
@@ -37,6 +38,18 @@ class Case(unittest.TestCase):
 
     def valid(self, document, schema, about=""):
         self.assertEqual(schemas.mistakes(document, schema), [], f"\n{about}")
+
+    def soon(self, check, seconds=5):
+        """What `check` asserts holds now or a moment later: a process that was changed is known to the other replicas of a
+        cluster by their watches."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return check()
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
     def problem(self, answer, status, type_=None, *words):
         """The answer is an exception of this status and type that says these words."""
