@@ -284,6 +284,13 @@ pub enum BackendError {
     Internal(String),
 }
 
+impl BackendError {
+    /// The process is another version than the one that a request was checked against ([`NewJob::version`]).
+    pub fn changed(process: &ProcessId) -> Self {
+        Self::Unavailable(format!("the process `{process}` was changed while the request was looked at: send it again"))
+    }
+}
+
 /// Bytes of a text or of a published file, as they come.
 pub type ByteStream = BoxStream<'static, Result<Bytes, BackendError>>;
 

@@ -74,9 +74,7 @@ impl Cluster {
             return Err(not_ready(&entry));
         }
         if version.is_some() && !is_meant(&entry) {
-            return Err(BackendError::Unavailable(format!(
-                "the process `{id}` was changed while the request was looked at: send it again"
-            )));
+            return Err(BackendError::changed(id));
         }
         Ok(entry)
     }

@@ -53,10 +53,7 @@ pub fn spec(
             (url.clone(), [(url, text)].into(), Arc::new(package))
         }
         (None, Some(process)) if job.version.is_some() && job.version != process.version => {
-            return Err(BackendError::Unavailable(format!(
-                "the process `{}` was changed while the request was looked at: send it again",
-                job.process
-            )));
+            return Err(BackendError::changed(&job.process));
         }
         (None, Some(process)) => {
             let (entry, documents) = process.deployed.frozen(&package_url(&job.process));

@@ -8,7 +8,6 @@ use kube::ResourceExt as _;
 use object_store::ObjectStoreExt as _;
 use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use serde_json::json;
-use tokio::sync::watch;
 use weir_api::kubernetes::ProcessJob;
 use weir_api::{FailureClass, Phase};
 use weir_plan::{Event, Recorded};
@@ -16,7 +15,7 @@ use weir_store::Journal;
 
 use super::overlap::Overlap;
 use super::world::{NAME, NAMESPACE, PACKAGE, Script, World};
-use crate::controller::{ControllerError, run};
+use crate::controller::ControllerError;
 
 #[tokio::test]
 async fn a_job_of_two_steps_runs_to_its_end() {
@@ -41,12 +40,8 @@ async fn a_job_of_two_steps_runs_to_its_end() {
 async fn an_end_is_shown_when_its_reports_are_written() {
     let world = World::new();
     world.submit(&json!({}));
-    let mut services = Arc::into_inner(world.services()).unwrap();
     let slow = ThrottleConfig { wait_put_per_call: Duration::from_millis(20), ..ThrottleConfig::default() };
-    services.store = Arc::new(ThrottledStore::new(Arc::clone(&world.store), slow));
-    let (synced, _) = watch::channel(false);
-    let leader = run(Arc::new(services), world.api.client(), world.registry.clone(), "PEM".to_owned(), synced);
-    let leader = tokio::spawn(leader);
+    let leader = world.lead_over(Arc::new(ThrottledStore::new(Arc::clone(&world.store), slow)));
     world.over().await;
     for key in [world.keys().results(), world.keys().usage()] {
         world.store.head(&key).await.unwrap();
@@ -126,11 +121,7 @@ async fn killed_after_any_append_the_next_leader_ends_the_job_with_the_same_outp
 
 #[tokio::test]
 async fn a_stale_leader_learns_that_it_is_one() {
-    let world = World::new();
-    world.script.send_replace(Script::Runs);
-    world.submit(&json!({}));
-    let first = world.lead();
-    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    let (world, first) = World::with_a_tool_that_runs().await;
     let second = world.lead();
     while !world.journal().await.iter().any(|one| matches!(one.event, Event::Epoch { epoch: 2 })) {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -147,11 +138,7 @@ async fn a_stale_leader_learns_that_it_is_one() {
 
 #[tokio::test]
 async fn what_an_earlier_leader_writes_while_another_takes_over_counts_and_ends_neither_the_newer_one_nor_the_job_i2() {
-    let world = World::new();
-    world.script.send_replace(Script::Runs);
-    world.submit(&json!({}));
-    let first = world.lead();
-    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    let (world, first) = World::with_a_tool_that_runs().await;
     // It goes on as one whose lease has run out and who does not know yet: only its journal is written to.
     first.abort();
     let _ = first.await;
@@ -169,11 +156,7 @@ async fn what_an_earlier_leader_writes_while_another_takes_over_counts_and_ends_
 
 #[tokio::test]
 async fn a_pod_that_somebody_deletes_is_replaced() {
-    let world = World::new();
-    world.script.send_replace(Script::Runs);
-    world.submit(&json!({}));
-    let _leader = world.lead();
-    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    let (world, _leader) = World::with_a_tool_that_runs().await;
     let pod = world.api.list::<Pod>("").pop().unwrap();
     world.api.kubelet().remove(NAMESPACE, &pod.name_any());
     world.api.until(|_| (world.orders.lock().unwrap().len() == 2).then_some(())).await;
@@ -186,11 +169,7 @@ async fn a_pod_that_somebody_deletes_is_replaced() {
 
 #[tokio::test]
 async fn what_a_watch_missed_until_it_expired_is_found_by_a_list() {
-    let world = World::new();
-    world.script.send_replace(Script::Runs);
-    world.submit(&json!({}));
-    let _leader = world.lead();
-    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    let (world, _leader) = World::with_a_tool_that_runs().await;
     let pod = world.api.list::<Pod>("").pop().unwrap();
     for resource in ["pods", "processjobs"] {
         world.api.hold_watches(resource);

@@ -60,11 +60,7 @@ async fn a_tool_that_fails_fails_the_job_and_its_pod_is_kept_and_can_be_read() {
 
 #[tokio::test]
 async fn a_dismissed_job_ends_its_pods() {
-    let world = World::new();
-    world.script.send_replace(Script::Runs);
-    world.submit(&json!({}));
-    let _leader = world.lead();
-    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    let (world, _leader) = World::with_a_tool_that_runs().await;
     world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.dismiss = true);
     let status = world.over().await;
     assert_eq!(status.phase, Some(Phase::Dismissed));
@@ -126,11 +122,7 @@ async fn what_is_doubtful_about_a_job_is_told_once_it_is_accepted() {
 
 #[tokio::test]
 async fn a_deleted_job_leaves_neither_pods_nor_objects_in_the_store() {
-    let world = World::new();
-    world.script.send_replace(Script::Runs);
-    world.submit(&json!({}));
-    let leader = world.lead();
-    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    let (world, leader) = World::with_a_tool_that_runs().await;
     world.api.remove::<ProcessJob>(NAMESPACE, NAME);
     world.api.until(|api| api.list::<Pod>("").is_empty().then_some(())).await;
     while world.segments().await > 0 {

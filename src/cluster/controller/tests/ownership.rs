@@ -19,11 +19,7 @@ use crate::testing::FakeApi;
 
 #[tokio::test]
 async fn a_copy_of_an_object_with_its_annotation_harms_neither_the_run_nor_its_journal_i11() {
-    let world = World::new();
-    world.script.send_replace(Script::Runs);
-    world.submit(&json!({}));
-    let leader = world.lead();
-    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    let (world, leader) = World::with_a_tool_that_runs().await;
     leader.abort();
     let _ = leader.await;
     // Listed before the original.
@@ -100,11 +96,7 @@ async fn jobs_of_the_younger_of_two_namespaces_with_one_tenant_are_refused_i9() 
 
 #[tokio::test]
 async fn a_job_keeps_the_tenant_with_which_it_was_accepted() {
-    let world = World::new();
-    world.script.send_replace(Script::Runs);
-    world.submit(&json!({}));
-    let leader = world.lead();
-    world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+    let (world, leader) = World::with_a_tool_that_runs().await;
     world.api.edit("", NAMESPACE, |namespace: &mut Namespace| {
         namespace.metadata.labels = Some([("weir.dev/tenant".to_owned(), "renamed".to_owned())].into());
     });

@@ -120,15 +120,27 @@ impl World {
     }
 
     pub fn lead_with(&self, client: kube::Client) -> Leader {
-        let (synced, _) = watch::channel(false);
-        tokio::spawn(run(self.services(), client, self.registry.clone(), "PEM".to_owned(), synced))
+        self.start_leader(self.services(), client)
     }
 
     /// A leader to whom the store looks like this.
     pub fn lead_over(&self, store: Arc<dyn ObjectStore>) -> Leader {
+        self.start_leader(self.services_over(store), self.api.client())
+    }
+
+    fn start_leader(&self, services: Arc<Services>, client: kube::Client) -> Leader {
         let (synced, _) = watch::channel(false);
-        let services = self.services_over(store);
-        tokio::spawn(run(services, self.api.client(), self.registry.clone(), "PEM".to_owned(), synced))
+        tokio::spawn(run(services, client, self.registry.clone(), "PEM".to_owned(), synced))
+    }
+
+    /// With a job whose first tool runs, and its leader.
+    pub async fn with_a_tool_that_runs() -> (Self, Leader) {
+        let world = Self::new();
+        world.script.send_replace(Script::Runs);
+        world.submit(&json!({}));
+        let leader = world.lead();
+        world.api.until(|_| (!world.orders.lock().unwrap().is_empty()).then_some(())).await;
+        (world, leader)
     }
 
     pub fn services(&self) -> Arc<Services> {
