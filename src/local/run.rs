@@ -274,7 +274,7 @@ impl Run {
             }
         }
         // Too late: it ends when its results are published, or when they cannot be.
-        if self.observed.is_publishing {
+        if self.state.is_committed() {
             return Ok(());
         }
         let message = "the job was cancelled".to_owned();
@@ -300,10 +300,14 @@ impl Run {
                 continue;
             }
             for action in &actions {
-                if let Action::Launch(launch) = action {
-                    self.observed.present.insert(launch.incarnation);
-                    let uid = format!("epoch-{}-process-{}", self.epoch, launch.incarnation.0);
-                    self.happened(Event::Claimed { incarnation: launch.incarnation, uid })?;
+                match action {
+                    Action::Launch(launch) => {
+                        self.observed.present.insert(launch.incarnation);
+                        let uid = format!("epoch-{}-process-{}", self.epoch, launch.incarnation.0);
+                        self.happened(Event::Claimed { incarnation: launch.incarnation, uid })?;
+                    }
+                    Action::Publish { .. } if !self.state.is_committed() => self.happened(Event::Committed)?,
+                    _ => {}
                 }
             }
             return Ok((actions, plan.wake_at));

@@ -33,6 +33,9 @@ pub fn check(intent: &Intent, state: &State, observed: &Observed, plan: &Plan, n
         {
             say(format!("the outputs are being published, yet the plan says {action:?}"));
         }
+        if state.committed && matches!(action, Action::Record(Event::StopRequested { .. } | Event::Finished { .. })) {
+            say(format!("results may be visible, yet the plan says {action:?}"));
+        }
         match action {
             Action::Launch(launch) => {
                 let incarnation = launch.incarnation;

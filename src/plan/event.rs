@@ -104,6 +104,9 @@ pub enum Event {
     Suspended,
     /// Ends `Suspended`.
     Resumed,
+    /// The results are about to become visible: from here on the job ends with them, and whoever asks it to stop is too
+    /// late. Durable before the first of them is visible (invariant I5). Void if somebody has asked before.
+    Committed,
     /// The job is over; nothing may follow.
     Finished {
         /// Successful, Failed or Dismissed.
@@ -286,6 +289,7 @@ mod tests {
         round_trip(Event::StopRequested { class: FailureClass::Dismissed, message: "m".to_owned() });
         round_trip(Event::Suspended);
         round_trip(Event::Resumed);
+        round_trip(Event::Committed);
         round_trip(Event::Finished { phase: Phase::Failed, outputs: object(), failure: Some(failure()) });
     }
 

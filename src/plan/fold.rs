@@ -74,9 +74,13 @@ pub fn fold(intent: &Intent, state: &mut State, recorded: &Recorded) -> Result<(
             }
             release(flow.state, at, *incarnation);
         }
+        // Whichever comes first, this or `Committed`, makes the other void.
         Event::StopRequested { class, message } => {
-            flow.state.stop.get_or_insert(Stop { class: *class, message: message.clone() });
+            if !flow.state.committed {
+                flow.state.stop.get_or_insert(Stop { class: *class, message: message.clone() });
+            }
         }
+        Event::Committed => flow.state.committed = flow.state.stop.is_none(),
         Event::Suspended => flow.state.suspended = true,
         Event::Resumed => flow.state.suspended = false,
         Event::Finished { phase, outputs, failure } => {

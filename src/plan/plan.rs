@@ -103,7 +103,7 @@ impl Planning<'_> {
 
     fn watch_time(&mut self) {
         let (Some(accepted), Some(limit)) = (self.state.accepted, self.intent.policy.time_limit_ms) else { return };
-        if self.state.stop.is_some() {
+        if self.state.stop.is_some() || self.state.committed {
             return;
         }
         let deadline = Timestamp(accepted.0.saturating_add(limit));

@@ -211,6 +211,7 @@ impl Stage {
             "stop" => {
                 self.record(Event::StopRequested { class: class(rest), message: "as the script says".to_owned() });
             }
+            "commit" => self.record(Event::Committed),
             "suspend" => self.record(Event::Suspended),
             "resume" => self.record(Event::Resumed),
             "tick" => self.now.0 += rest.parse::<u64>().unwrap(),

@@ -37,6 +37,7 @@ pub struct State {
     pub(crate) logs: Logs,
     pub(crate) suspended: bool,
     pub(crate) stop: Option<Stop>,
+    pub(crate) committed: bool,
     /// The first permanent failure.
     pub(crate) failure: Option<Failure>,
     /// The entry's outputs, as they become known.
@@ -248,6 +249,11 @@ impl State {
     /// Why the job is to stop, if somebody or a limit asked for it: Dismissed or TimeLimit, and words for the user.
     pub fn stop(&self) -> Option<(FailureClass, &str)> {
         self.stop.as_ref().map(|stop| (stop.class, stop.message.as_str()))
+    }
+
+    /// Whether the results may be visible: the job cannot be stopped any more.
+    pub fn is_committed(&self) -> bool {
+        self.committed
     }
 
     /// The highest incarnation number that is used up.

@@ -119,12 +119,14 @@ impl PublishError {
 }
 
 /// Publishes the output object of a job that has succeeded and returns it with the locations of what was published.
-/// [`PublishError::Stopped`] as soon as `stop` is true or nobody can set it any more, unless the catalogs are being written:
-/// then it is too late.
+///
+/// [`PublishError::Stopped`] as soon as `stop` is true or nobody can set it any more, until everything but the catalogs is
+/// in place. Then `commit` is awaited, if there are catalogs: whether they may be written, which nothing ends any more.
 pub async fn publish(
     context: &JobContext,
     outputs: Record,
     mut stop: watch::Receiver<bool>,
+    commit: impl Future<Output = bool>,
 ) -> Result<Record, PublishError> {
     let bucket = context.services.results.bucket(&context.spec.results_bucket)?;
     let (published, catalogs) = tokio::select! {
@@ -132,6 +134,9 @@ pub async fn publish(
         _ = stop.wait_for(|stop| *stop) => return Err(PublishError::Stopped),
         begun = all_but_catalogs(context, &bucket, outputs) => begun?,
     };
+    if !catalogs.is_empty() && !commit.await {
+        return Err(PublishError::Stopped);
+    }
     write_all(&catalogs, &bucket, context).await?;
     Ok(published)
 }

@@ -25,7 +25,7 @@ const SCENES: &str = r#"{"stac_items": ["north", "south"], "bands": ["green", "n
 
 async fn publish(context: &JobContext, outputs: Record) -> Result<Record, PublishError> {
     let (_goes_on, stop) = watch::channel(false);
-    super::publish(context, outputs, stop).await
+    super::publish(context, outputs, stop, async { true }).await
 }
 
 /// Plays all steps of a job and gives its output object before it is published.
@@ -98,7 +98,7 @@ async fn water_bodies_goes_from_orders_to_published_results() {
 
     let stopped = again(&context, "run");
     let literal = Record::from_iter([("late".to_owned(), literal("x"))]);
-    let stopped = super::publish(&stopped, literal, watch::channel(true).1).await.unwrap_err();
+    let stopped = super::publish(&stopped, literal, watch::channel(true).1, async { true }).await.unwrap_err();
     assert!(matches!(stopped, PublishError::Stopped), "{stopped}");
     let late = Path::from(format!("{ID}/late"));
     assert!(results.list(Some(&late)).try_next().await.unwrap().is_none(), "a job that is to stop publishes no more");
@@ -111,6 +111,26 @@ async fn water_bodies_goes_from_orders_to_published_results() {
     assert_eq!(results["stac_catalog"], catalog);
     let usage: serde_json::Value = serde_json::from_slice(&read(context.keys.usage()).await).unwrap();
     assert_eq!(usage["total_tasks"], 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_catalog_is_written_last_and_only_if_the_job_is_committed_i5() {
+    let store = Store::served().await;
+    let context = job(&store, WATER_BODIES, SCENES, Web::default());
+    let (outputs, _agent, _) = played(&context).await;
+    let (_goes_on, stop) = watch::channel(false);
+    let results = store.results();
+    let is_there = async |key: &str| results.head(&Path::from(format!("{ID}/{key}"))).await.is_ok();
+    let commit = async {
+        assert!(is_there(&format!("{ID}/scene/otsu.tif")).await);
+        assert!(!is_there("catalog.json").await);
+        false
+    };
+    let refused = super::publish(&context, outputs.clone(), stop, commit).await.unwrap_err();
+    assert!(matches!(refused, PublishError::Stopped), "{refused}");
+    assert!(!is_there("catalog.json").await);
+    publish(&again(&context, "run"), outputs).await.unwrap();
+    assert!(is_there("catalog.json").await);
 }
 
 /// Staged in by URL, one of several results each: copied scene by scene.

@@ -27,6 +27,8 @@ pub(super) enum Reply {
     Order(Incarnation, Arc<Order>, oneshot::Sender<ClaimAnswer>),
     /// The end is recorded.
     Ended(Answer),
+    /// The results may become visible, unless the job was asked to stop before.
+    Staged(oneshot::Sender<bool>),
 }
 
 /// Who speaks, as far as the journal knows.
@@ -290,6 +292,7 @@ impl Actor {
                     // Asking again would change nothing: the incarnation ends (invariant I6).
                     Err(refusal) => drop(self.sender.send(News::Prepared(incarnation, Err(refusal)))),
                 },
+                Reply::Staged(reply) => drop(reply.send(self.state.is_committed())),
                 Reply::Ended(Answer::Exited(reply)) => drop(reply.send(ExitedAnswer::Done {})),
                 Reply::Ended(Answer::Complete(reply)) => drop(reply.send(CompleteAnswer::Done {})),
             }

@@ -52,6 +52,7 @@ impl Actor {
                 self.asked.remove(&(instance.clone(), slot.clone()));
                 self.happened(Event::Evaluated { instance, slot, result })
             }
+            News::Staged(reply) => self.staged(reply),
             News::Published(result) => self.published(result),
         }
     }

@@ -19,7 +19,7 @@ pub(super) struct Ledger {
     pub spare: BTreeMap<Incarnation, (String, Resources)>,
     /// Ended without success: their pods are kept for people to look at.
     pub failed: BTreeSet<Incarnation>,
-    /// Somebody, or a limit, asked the job to stop.
+    /// Somebody, or a limit, asked the job to stop, be it too late.
     pub is_stopping: bool,
     /// No new step may start.
     pub is_suspended: bool,
@@ -75,7 +75,11 @@ impl Ledger {
             Event::StopRequested { .. } => self.is_stopping = true,
             Event::Suspended => self.is_suspended = true,
             Event::Resumed => self.is_suspended = false,
-            Event::Epoch { .. } | Event::Evaluated { .. } | Event::Claimed { .. } | Event::Finished { .. } => {}
+            Event::Epoch { .. }
+            | Event::Evaluated { .. }
+            | Event::Claimed { .. }
+            | Event::Committed
+            | Event::Finished { .. } => {}
         }
         Ok(())
     }

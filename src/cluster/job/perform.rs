@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use weir_api::FailureClass;
 use weir_cwl::{Record, Value};
@@ -41,6 +41,8 @@ pub(super) enum News {
     Completed(Incarnation, Result<Outcome, Unavailable>),
     /// A script or a load has a result.
     Evaluated(InstancePath, Slot, Result<Value, String>),
+    /// Everything but what makes the results visible is in place: may it follow?
+    Staged(oneshot::Sender<bool>),
     /// The outputs are published, or not.
     Published(Result<Record, Unpublished>),
 }

@@ -1,11 +1,11 @@
-//! Publishing the outputs: one try at a time, which a stop ends unless it writes its catalogs already; between two tries
-//! the job can be stopped too. So it ends published or stopped (invariant I5). Only where a leader dies after the catalogs, or
-//! the store takes one of several, and the job is stopped before the next try, are there results of a job that was stopped.
+//! Publishing the outputs: one try at a time, which a stop ends, as it does between two tries. Only when everything but the
+//! catalogs is in place does `Committed` become durable, then they are written: from there on the job ends published, who
+//! ever leads it and whoever asks it to stop (invariant I5).
 
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use weir_api::kubernetes::conditions::STORE_UNAVAILABLE;
 use weir_api::{FailureClass, Phase};
@@ -13,6 +13,7 @@ use weir_cwl::Record;
 use weir_plan::event::Failure;
 use weir_plan::{Event, Timestamp};
 
+use super::claims::Reply;
 use super::perform::{News, in_background};
 use super::{Actor, Backoff, JobError};
 use crate::data::{self, PublishError};
@@ -55,13 +56,27 @@ impl Actor {
         self.publishing.next = None;
         self.observed.is_publishing = true;
         let (context, stop) = (Arc::clone(&self.context), self.publishing.stop.subscribe());
-        let task = move || Ok(Handle::current().block_on(data::publish(&context, outputs, stop))?);
+        let (is_committed, sender) = (self.state.is_committed(), self.sender.clone());
+        let commit = async move {
+            let (reply, answer) = oneshot::channel();
+            is_committed || (sender.send(News::Staged(reply)).is_ok() && answer.await.unwrap_or(false))
+        };
+        let task = move || Ok(Handle::current().block_on(data::publish(&context, outputs, stop, commit))?);
         in_background(&self.sender, task, |message| Err(Unpublished::Defect(message)), News::Published);
+    }
+
+    /// Everything but the catalogs is in place. Who waits is told whether they may be written once that is durable.
+    pub(super) fn staged(&mut self, reply: oneshot::Sender<bool>) -> Result<(), JobError> {
+        if self.state.stop().is_none() {
+            self.happened(Event::Committed)?;
+        }
+        self.replies.push(Reply::Staged(reply));
+        Ok(())
     }
 
     /// Lets a try know that the job is to stop.
     pub(super) fn stop_publishing(&mut self) {
-        if self.observed.is_publishing && self.ledger.is_stopping {
+        if self.observed.is_publishing && self.state.stop().is_some() {
             self.publishing.stop.send_replace(true);
         }
     }
@@ -80,10 +95,11 @@ impl Actor {
             }
             Err(error) => error,
         };
-        let is_late = self.clock.now() >= deadline && !self.ledger.is_stopping;
+        let is_stopping = self.state.stop().is_some();
+        let is_late = self.clock.now() >= deadline && !is_stopping;
         let Some((class, reason)) = failure_of(&error, is_late) else {
             // A job that is to stop does so now, as the planner says.
-            if !self.ledger.is_stopping {
+            if !is_stopping {
                 let message = format!("the outputs cannot be published for now: {error}");
                 self.held_up = Some(Waiting { reason: STORE_UNAVAILABLE.to_owned(), message, incarnation: None });
             }

@@ -172,6 +172,10 @@ impl Actor {
                 let pod = pod.and_then(|pod| pod.metadata.name.as_deref()).unwrap_or("no pod");
                 (EventType::Warning, failure.class.to_string(), format!("{} ({pod}){again}", failure.message))
             }
+            Event::StopRequested { class, message } if self.state.stop().is_none() => {
+                let note = format!("{message}; too late: its results are being published");
+                (EventType::Normal, class.to_string(), note)
+            }
             Event::StopRequested { class, message } => (EventType::Normal, class.to_string(), message.clone()),
             Event::Suspended => (EventType::Normal, "Suspended".to_owned(), "no new step starts".to_owned()),
             Event::Resumed => (EventType::Normal, "Resumed".to_owned(), "steps start again".to_owned()),

@@ -225,6 +225,9 @@ impl World {
         let expected = oracle::expected(&self.case);
         match (finished.phase, self.facts.stop, expected) {
             (Phase::Successful, _, Some(expected)) if finished.outputs == expected => Ok(()),
+            (Phase::Dismissed | Phase::Failed, _, _) if self.published.is_some() => {
+                Err(format!("results are published, but the job ended {:?}", finished.phase))
+            }
             (Phase::Dismissed, Some(_), _) | (Phase::Failed, None, None) => Ok(()),
             (phase, stop, expected) => {
                 let show = |outputs: &Record| json::compact(&Value::Record(outputs.clone()));
@@ -440,6 +443,12 @@ impl World {
                     let result = Ok(Value::clone(&load.value));
                     self.append(Event::Evaluated { instance: load.instance, slot: load.slot, result })?;
                 }
+                // All but what makes the results visible is copied; somebody may ask the job to stop meanwhile.
+                Action::Publish { .. } if !self.leader.state.is_committed() => {
+                    if self.random.chance(50) {
+                        self.append(Event::Committed)?;
+                    }
+                }
                 Action::Publish { outputs } => {
                     self.publish(&outputs)?;
                     if self.faults > 0 && self.random.chance(30) {
@@ -478,14 +487,15 @@ impl World {
         }
         let observed = self.seen_by(stale);
         let plan = (self.planner)(&self.intent, &stale.state, &observed, self.now);
+        let is_committed = stale.state.is_committed();
         for action in plan.actions {
             match action {
-                Action::Record(_) | Action::Evaluate(_) | Action::Load(_) => {
+                Action::Publish { outputs } if is_committed => self.publish(&outputs)?,
+                Action::Record(_) | Action::Evaluate(_) | Action::Load(_) | Action::Publish { .. } => {
                     self.say(|| "the stale leader cannot write and exits".to_owned());
                     self.stale = None;
                     return Ok(());
                 }
-                Action::Publish { outputs } => self.publish(&outputs)?,
                 Action::Kill { incarnation, .. } | Action::Remove { incarnation } => self.kill(incarnation),
                 Action::Launch(launch) => self.launch(&launch),
                 Action::Prepare(spare) => self.prepare(spare),
