@@ -223,9 +223,14 @@ mod tests {
         let done = AtomicUsize::new(0);
         let result = in_parallel(&items, |item| {
             done.fetch_add(1, Ordering::Relaxed);
-            if *item == 3 { Err("three") } else { Ok(()) }
+            if *item == 3 {
+                return Err("three");
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            Ok(())
         });
         assert_eq!(result, Err("three"));
+        assert!(done.into_inner() < items.len(), "everything was done all the same");
         assert!(in_parallel(&[] as &[u32], |_| Err(())).is_ok());
     }
 }

@@ -338,6 +338,11 @@ impl Backend for Cluster {
         Ok(self.find_job(&namespace, id).await?.map(|job| Arc::clone(&job.record)))
     }
 
+    async fn job_now(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
+        let namespace = self.namespace(tenant)?;
+        Ok(self.job_as_it_is(&namespace, id).await?.map(|job| Arc::clone(&job.record)))
+    }
+
     fn known_job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
         let namespace = self.namespace(tenant)?;
         Ok(self.index.job(&namespace, id.as_str()).map(|job| Arc::clone(&job.record)))

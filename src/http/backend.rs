@@ -339,8 +339,14 @@ pub trait Backend: Send + Sync + 'static {
     /// later [`Self::job`] on every replica (invariant I4).
     async fn create(&self, tenant: &Tenant, job: NewJob) -> Result<Arc<JobRecord>, BackendError>;
 
-    /// One job.
+    /// One job. May lag behind by a second, but is found wherever it was created.
     async fn job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError>;
+
+    /// The same; one that was not seen to be over is shown as it is now: whoever was told by another replica that it is over
+    /// gets its results here, and removes it here.
+    async fn job_now(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError> {
+        self.job(tenant, id).await
+    }
 
     /// One job, if it is at hand: nobody else is asked, so that one that was just created elsewhere may be missing.
     fn known_job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError>;

@@ -149,6 +149,7 @@ pub fn launcher_main() -> ExitCode {
         let Ok(line) = line else { break };
         match serde_json::from_str(&line) {
             Ok(Request::Start { id, tool }) => {
+                running.lock().insert(id, Stand::Asked);
                 let running = Arc::clone(&running);
                 std::thread::spawn(move || reply(&running.run(id, &tool)));
             }
@@ -174,15 +175,26 @@ fn reply(reply: &Reply) {
     let _ = out.write_all(&line).and_then(|()| out.flush());
 }
 
-/// The tools that run now. The lock is held while one is started and while one is reaped, so that nobody signals or
+/// The tools that are not over. The lock is held while one is started and while one is reaped, so that nobody signals or
 /// reaps a process id that has changed its owner.
 #[derive(Debug, Default)]
 struct Running {
-    tools: Mutex<HashMap<u64, Pid>>,
+    tools: Mutex<Tools>,
+}
+
+type Tools = HashMap<u64, Stand>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    /// It is about to be started.
+    Asked,
+    /// Likewise, but it was stopped before: its first signal is SIGKILL.
+    Stopped,
+    Runs(Pid),
 }
 
 impl Running {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Pid>> {
+    fn lock(&self) -> MutexGuard<'_, Tools> {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -192,10 +204,14 @@ impl Running {
             let mut tools = self.lock();
             match start(tool) {
                 Ok(child) => {
-                    tools.insert(id, Pid::from_child(&child));
+                    let pid = Pid::from_child(&child);
+                    if tools.insert(id, Stand::Runs(pid)) == Some(Stand::Stopped) {
+                        let _ = kill_process_group(pid, Signal::KILL);
+                    }
                     child
                 }
                 Err((doing, error)) => {
+                    tools.remove(&id);
                     let message = format!("{doing}: {error}");
                     return Reply::NotStarted { id, errno: error.raw_os_error(), message };
                 }
@@ -233,8 +249,10 @@ impl Running {
 
     fn stop(self: &Arc<Self>, id: u64, grace: Duration) {
         let signal = if grace.is_zero() { Signal::KILL } else { Signal::TERM };
-        if let Some(pid) = self.lock().get(&id) {
-            let _ = kill_process_group(*pid, signal);
+        match self.lock().get_mut(&id) {
+            Some(Stand::Runs(pid)) => drop(kill_process_group(*pid, signal)),
+            Some(stand) => *stand = Stand::Stopped,
+            None => {}
         }
         if !grace.is_zero() {
             let running = Arc::clone(self);
@@ -248,8 +266,10 @@ impl Running {
     /// Kills and reaps until this process has no descendant left. Holds the lock for good: nothing starts any more.
     fn kill_everything(&self) {
         let tools = self.lock();
-        for pid in tools.values() {
-            let _ = kill_process_group(*pid, Signal::KILL);
+        for stand in tools.values() {
+            if let Stand::Runs(pid) = stand {
+                let _ = kill_process_group(*pid, Signal::KILL);
+            }
         }
         for _ in 0..REAP_TRIES {
             let children = children();
@@ -302,12 +322,12 @@ fn start(tool: &Tool) -> Result<Child, (String, io::Error)> {
 /// Ends what was left to this process by tools that are over: zombies are reaped, and what still lives is killed if its
 /// `HOME` is `home`, the working directory of the tool that has just ended. The children of what is killed are left to
 /// this process in their turn.
-fn end_strays(tools: &HashMap<u64, Pid>, home: &Path) {
+fn end_strays(tools: &Tools, home: &Path) {
     let mut found = true;
     while found {
         found = false;
         for pid in children() {
-            if tools.values().any(|tool| *tool == pid) {
+            if tools.values().any(|tool| *tool == Stand::Runs(pid)) {
                 continue;
             }
             if has_home(pid, home) {

@@ -379,8 +379,11 @@ fn without_work_a_termination_ends_both_at_once() {
     world.set_down(true);
     let agent = world.start_agent();
     world::until("the operator is not asked", || !world.requests().is_empty());
+    let socket = world.folder().join("agent.sock");
+    world::until("the agent does not listen", || socket.exists());
     let shim = world.start_shim();
-    world::until_connected(&shim);
+    // The agent removes it once it has accepted.
+    world::until("there is no connection", || !socket.exists());
     world::until_terminable(&agent);
     let begin = Instant::now();
     world::terminate(&agent);

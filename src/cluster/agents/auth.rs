@@ -194,10 +194,17 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_is_good_for_longer_than_it_says(token in "[a-zA-Z0-9._-]{0,60}|\\PC{0,20}", now in 0_u64..1 << 40) {
-            let now = Duration::from_secs(now);
-            let left = time_left(&token, SystemTime::UNIX_EPOCH + now);
-            proptest::prop_assert!(left == Duration::ZERO || token.split('.').count() > 1);
+        fn a_token_is_good_for_as_long_as_it_says_and_any_other_text_for_no_time(
+            text in "[a-zA-Z0-9_-]{0,60}|[^.]{0,20}",
+            until in 0_u64..1 << 40,
+            now in 0_u64..1 << 40,
+        ) {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
+            let payload = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"sub": "s", "exp": {until}}}"#));
+            let left = Duration::from_secs(until.saturating_sub(now));
+            proptest::prop_assert_eq!(time_left(&format!("{text}.{payload}.{text}"), at), left);
+            proptest::prop_assert_eq!(time_left(&text, at), Duration::ZERO);
+            proptest::prop_assert_eq!(time_left(&format!("{payload}.{text}"), at), Duration::ZERO);
         }
     }
 

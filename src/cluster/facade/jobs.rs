@@ -158,6 +158,14 @@ impl Cluster {
         if let Some(job) = self.index.job(namespace, id.as_str()) {
             return Ok(Some(job));
         }
+        self.job_as_it_is(namespace, id).await
+    }
+
+    /// A job as the API server has it now. One that the watch saw over stays as it is.
+    pub(super) async fn job_as_it_is(&self, namespace: &str, id: &JobId) -> Result<Option<Arc<Job>>, BackendError> {
+        if let Some(job) = self.index.job(namespace, id.as_str()).filter(|job| job.record.phase.is_final()) {
+            return Ok(Some(job));
+        }
         let object: Option<ProcessJob> = self.look_up(namespace, id.as_str()).await?;
         Ok(object.and_then(|object| Job::of(&object, |name| self.process_id(namespace, name))).map(Arc::new))
     }
@@ -165,6 +173,17 @@ impl Cluster {
     pub(super) async fn the_job(&self, tenant: &Tenant, id: &JobId) -> Result<(String, Arc<Job>), BackendError> {
         let namespace = self.namespace(tenant)?;
         let job = self.find_job(&namespace, id).await?.ok_or_else(|| no_job(id))?;
+        Ok((namespace, job))
+    }
+
+    /// Likewise; an error if there is none.
+    pub(super) async fn the_job_as_it_is(
+        &self,
+        tenant: &Tenant,
+        id: &JobId,
+    ) -> Result<(String, Arc<Job>), BackendError> {
+        let namespace = self.namespace(tenant)?;
+        let job = self.job_as_it_is(&namespace, id).await?.ok_or_else(|| no_job(id))?;
         Ok((namespace, job))
     }
 
@@ -215,7 +234,7 @@ impl Cluster {
     }
 
     pub(super) async fn remove_job(&self, tenant: &Tenant, id: &JobId) -> Result<(), BackendError> {
-        let (namespace, job) = self.the_job(tenant, id).await?;
+        let (namespace, job) = self.the_job_as_it_is(tenant, id).await?;
         if !job.record.phase.is_final() {
             return Err(BackendError::Refused(format!("the job `{id}` is not over: dismiss it first")));
         }

@@ -25,7 +25,7 @@ const READ_TIME: Duration = Duration::from_hours(1);
 
 impl Cluster {
     pub(super) async fn job_results(&self, tenant: &Tenant, id: &JobId) -> Result<Map<String, Json>, BackendError> {
-        let (namespace, job) = self.the_job(tenant, id).await?;
+        let (namespace, job) = self.the_job_as_it_is(tenant, id).await?;
         if job.record.phase != Phase::Successful {
             return Err(BackendError::NotFound(format!("results of job `{id}`: it is {}", job.record.phase)));
         }

@@ -27,7 +27,7 @@ pub(super) async fn dismiss(
         BackendError::NotFound(_) => Problem::no_such_job(id.as_str()),
         other => other.into(),
     };
-    let job = facade.backend.job(&tenant, &id).await?.ok_or_else(|| Problem::no_such_job(id.as_str()))?;
+    let job = facade.backend.job_now(&tenant, &id).await?.ok_or_else(|| Problem::no_such_job(id.as_str()))?;
     let (job, end) = if job.phase.is_final() {
         // Asked before: afterwards nobody knows.
         let published =

@@ -85,5 +85,5 @@ fn likes_json(headers: &HeaderMap, uri: &Uri) -> bool {
 }
 
 async fn job(facade: &Facade, tenant: &Tenant, id: &JobId) -> Result<Arc<JobRecord>, Problem> {
-    facade.backend.job(tenant, id).await?.ok_or_else(|| Problem::no_such_job(id.as_str()))
+    facade.backend.job_now(tenant, id).await?.ok_or_else(|| Problem::no_such_job(id.as_str()))
 }

@@ -82,8 +82,9 @@ async fn over(tenant: &Arc<TenantJobs>, run: &RunId, live: &Live, defect: Option
     let record = Arc::new(record);
     let texts: Vec<Box<str>> = texts.into_iter().map(String::into_boxed_str).collect();
     let past = Past { record: Arc::clone(&record), texts: texts.into() };
-    tenant.jobs.put(Job::Over(past.clone()));
+    // Whoever sees that it is over may start the next one.
     tenant.one_less();
+    tenant.jobs.put(Job::Over(past.clone()));
     live.shown.send_replace(Arc::clone(&record));
     if is_sound {
         tenant.remind(&record);

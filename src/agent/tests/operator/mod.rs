@@ -49,6 +49,9 @@ struct Operator {
     _knows_all_jobs: watch::Sender<bool>,
 }
 
+/// Nothing else of these tests is at this address: a port that was given up can be had again.
+const HOST: &str = "127.0.0.2";
+
 /// A cluster without Kubernetes around the two programs.
 struct Cluster {
     world: World,
@@ -64,12 +67,12 @@ impl Cluster {
     fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let authority = AuthorityPem::generate(SystemTime::now()).unwrap();
-        let names = vec!["127.0.0.1".to_owned()];
+        let names = vec![HOST.to_owned()];
         let certificates = Arc::new(Certificates::new(&authority, names, SystemTime::now()).unwrap());
         let objects = tempfile::tempdir().unwrap();
         let signer = runtime.block_on(start_store(&objects));
         // The port that every operator of this cluster has.
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = std::net::TcpListener::bind((HOST, 0)).unwrap().local_addr().unwrap();
         Self { world: World::new(), runtime, authority, certificates, address, signer, objects }
     }
 

@@ -86,15 +86,6 @@ pub fn until_terminable(child: &Child) {
     });
 }
 
-/// Waits until a program that was started with pipes alone has a socket.
-pub fn until_connected(child: &Child) {
-    until("there is no connection", || {
-        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
-        let mut links = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
-        links.any(|link| link.to_string_lossy().starts_with("socket:"))
-    });
-}
-
 /// Waits until something is so.
 pub fn until(otherwise: &str, is_so: impl Fn() -> bool) {
     let begin = Instant::now();

@@ -39,6 +39,27 @@ async fn a_job_is_found_by_every_replica_right_after_its_creation_i4() {
 }
 
 #[tokio::test]
+async fn what_one_replica_said_is_over_has_results_and_is_removed_by_every_other_one_i4() {
+    let world = World::new();
+    let (ahead, behind) = (world.replica().await, world.replica().await);
+    let job = ahead.create(&acme(), new_job()).await.unwrap();
+    for replica in [&ahead, &behind] {
+        seen(replica, 1).await;
+    }
+    world.api.hold_watches("processjobs");
+    assert_eq!(behind.job_now(&acme(), &job.id).await.unwrap().unwrap().phase, Phase::Accepted);
+    world.status(&job.id, json!({"phase": "Successful", "results": {"o": 1}}));
+    assert_eq!(behind.job(&acme(), &job.id).await.unwrap().unwrap().phase, Phase::Accepted, "it has not seen that");
+    assert_eq!(behind.job_now(&acme(), &job.id).await.unwrap().unwrap().phase, Phase::Successful);
+    assert_eq!(Json::Object(behind.results(&acme(), &job.id).await.unwrap()), json!({"o": 1}));
+    // Until the replica sees that, or long enough.
+    behind.remove(&acme(), &job.id).await.unwrap();
+    assert!(world.api.list::<ProcessJob>("eo").is_empty());
+    assert_eq!(behind.job_now(&acme(), &job.id).await.unwrap(), None);
+    assert_eq!(behind.job_now(&other(), &job.id).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn jobs_are_shown_newest_first_and_a_list_tells_what_was_missed() {
     let world = World::new();
     let cluster = world.replica().await;

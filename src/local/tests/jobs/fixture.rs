@@ -50,6 +50,11 @@ impl Fixture {
         Self { folder, backend, runtime }
     }
 
+    /// weir ends, its files stay.
+    pub fn end(self) -> tempfile::TempDir {
+        self.folder
+    }
+
     pub fn path(&self) -> PathBuf {
         self.folder.path().canonicalize().unwrap()
     }

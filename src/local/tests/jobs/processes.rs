@@ -1,10 +1,14 @@
 //! What becomes of processes: time limits, cancellation, strays, a killed launcher.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use weir_api::{FailureClass, Phase};
 use weir_local::Control;
+use weir_local::launcher::{ARG0, Reply, Request, Sink, Tool};
 
 use super::fixture::{Fixture, processes_of, trials};
 
@@ -14,6 +18,7 @@ pub fn trials() -> Vec<Trial> {
         a_tool_that_ignores_sigterm_is_killed_after_the_grace,
         cancelling_dismisses_the_job,
         cancelling_now_waits_for_no_grace,
+        a_tool_that_is_stopped_before_it_was_started_does_not_run_on,
         what_a_tool_leaves_running_ends_with_it,
         a_killed_launcher_is_replaced_and_the_step_tried_again,
         one_job_is_run_by_one_process_at_a_time,
@@ -53,6 +58,41 @@ fn a_tool_that_ignores_sigterm_is_killed_after_the_grace() {
     assert_eq!(finished.failure.unwrap().class, FailureClass::TimeLimit);
     assert!(started.elapsed() > Duration::from_millis(1400), "{:?}", started.elapsed());
     assert_eq!(processes_of(&fixture.path()), [""; 0]);
+}
+
+fn a_tool_that_is_stopped_before_it_was_started_does_not_run_on() {
+    let mut launcher = Command::new(std::env::current_exe().unwrap())
+        .arg0(ARG0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let tool = Tool {
+        program: "/bin/sleep".into(),
+        arg0: "sleep".to_owned(),
+        args: vec!["60".to_owned()],
+        env: Vec::new(),
+        cwd: "/".into(),
+        stdin: None,
+        stdout: Sink::Append("/dev/null".into()),
+        stderr: Sink::Append("/dev/null".into()),
+    };
+    let mut requests = String::new();
+    for id in 1..=20 {
+        for request in [Request::Start { id, tool: Box::new(tool.clone()) }, Request::Stop { id, grace_ms: 0 }] {
+            requests.push_str(&serde_json::to_string(&request).unwrap());
+            requests.push('\n');
+        }
+    }
+    let mut stdin = launcher.stdin.take().unwrap();
+    stdin.write_all(requests.as_bytes()).unwrap();
+    for reply in BufReader::new(launcher.stdout.take().unwrap()).lines().take(20) {
+        let reply = serde_json::from_str(&reply.unwrap()).unwrap();
+        let Reply::Exited { id, exit } = reply else { panic!("{reply:?}") };
+        assert_eq!((exit.code, exit.signal), (None, Some(9)), "{id}");
+    }
+    drop(stdin);
+    assert!(launcher.wait().unwrap().success());
 }
 
 fn cancelling_dismisses_the_job() {
