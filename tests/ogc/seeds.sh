@@ -69,6 +69,11 @@ answer results -X 'GET' "$base/jobs/$job_id/results" -H 'accept: application/jso
 
 echo "== dismiss"
 answer dismiss -X 'DELETE' "$base/jobs/$job_id" -H 'accept: application/json'
+# Another replica of a cluster knows it a moment later.
+for _ in $(seq 50); do
+  curl --silent --output /dev/null --fail -X 'GET' "$base/jobs/$job_id" || break
+  sleep 0.1
+done
 answer gone -X 'GET' "$base/jobs/$job_id" -H 'accept: application/json'
 [ ! -e "$answers/wrong" ]
 echo "== as in the seeds"

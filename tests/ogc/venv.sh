@@ -19,7 +19,7 @@ make_venv() {
     echo "installing $(basename "$2") into $venv" >&2
     rm -rf "$venv"
     "$(interpreter)" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$2"
+    "$(dirname "${BASH_SOURCE[0]}")/../retry" "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$2"
     touch "$venv/complete"
   fi
 }

@@ -7,6 +7,6 @@ if [ ! -e "$venv/complete" ]; then
   echo "installing the oracle's libraries into $venv" >&2
   rm -rf "$venv"
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+  "$here/../retry" "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
   touch "$venv/complete"
 fi

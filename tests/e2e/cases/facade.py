@@ -1,7 +1,5 @@
 """The OGC API on the cluster: both replicas, processes, jobs, logs, results, and what a killed replica leaves behind."""
 import contextlib
-import os
-import signal
 
 from harness import jobs, operators
 from harness.api import collection
@@ -43,13 +41,9 @@ PROCESS = "talk-and-wait"
 def replicas(api):
     """All replicas that are ready."""
     with contextlib.ExitStack() as stack:
-        ready = [pod for pod in operators.pods(api) if is_ready(pod)]
+        ready = [pod for pod in operators.pods(api) if operators.is_ready(pod)]
         expect(len(ready) >= 2, f"{len(ready)} replicas are ready")
         yield [stack.enter_context(Replica(pod, TENANT)) for pod in ready]
-
-
-def is_ready(pod):
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
 
 
 def deploy(replica, label="Talks"):
@@ -134,6 +128,12 @@ def pods_of(api, namespace, job):
     return [pod for pod in items if pod["metadata"]["labels"].get("weir.dev/job") == job]
 
 
+def restarts(api, replica):
+    """How often the containers of a replica were started again; more than ever if its pod was replaced."""
+    found = [operators.restarts(pod) for pod in operators.pods(api) if pod["metadata"]["uid"] == replica.uid]
+    return found[0] if found else float("inf")
+
+
 @case(ALONE, breaks=True)
 def facade_after_kill(api):
     """A replica that is killed right after its 201: the other one finds the job at once, and it succeeds."""
@@ -141,13 +141,15 @@ def facade_after_kill(api):
         with replicas(api) as (one, two, *_):
             deploy(one)
             job = execute(one, 1)
-            os.kill(operators.processes(one.uid)[0], signal.SIGKILL)
+            before = restarts(api, one)
+            operators.kill(one.uid)
             status(two, job)
             jobs.succeed(api, namespace, job)
             ends(two, job, "successful", 10)
         operators.wait_for_leader(api)
-        until("both replicas", 120, lambda: sum(is_ready(pod) for pod in operators.pods(api)) >= 2)
+        # Until the kubelet has looked, the killed one is still called ready.
+        until("the killed replica to be started again", 120, lambda: restarts(api, one) > before)
+        operators.wait_until_ready(api)
         with replicas(api) as all_replicas:
             for replica in all_replicas:
                 ends(replica, job, "successful", 10)
-        operators.remove_backed_off(api)

@@ -69,7 +69,7 @@ def never_schedulable(api):
         waits(api, namespace, "large", "Unschedulable", "no node has room", "Insufficient")
         fails(api, namespace, "large", "Unschedulable", "no node has room", "Insufficient", f"waited {UNSCHEDULABLE} s",
               seconds=UNSCHEDULABLE + 30)
-        expect(not pods_of(api, namespace), "pods that will never run are still there")
+        until("pods that will never run to be gone", 30, lambda: not pods_of(api, namespace))
 
 
 @case()
@@ -78,13 +78,15 @@ def schedulable_later(api):
     with Namespace(api, "weir-e2e-full") as namespace:
         nodes = [one for one in api.get("/api/v1/nodes")["items"] if not one["spec"].get("taints")]
         largest = max(cores(node["status"]["allocatable"]["cpu"]) for node in nodes)
-        for node in nodes:
-            hog(api, namespace, node)
-        jobs.create(api, namespace, jobs.of_package("later", tool("echo done", cores=round(largest * 0.6, 2)), {}))
-        waits(api, namespace, "later", "Unschedulable", "Insufficient cpu")
-        for pod in pods_of(api, namespace):
-            if pod["metadata"]["name"].startswith("hog-"):
-                api.delete(f"{collection('pods', namespace)}/{pod['metadata']['name']}", gracePeriodSeconds=0)
+        try:
+            for node in nodes:
+                hog(api, namespace, node)
+            jobs.create(api, namespace, jobs.of_package("later", tool("echo done", cores=round(largest * 0.6, 2)), {}))
+            waits(api, namespace, "later", "Unschedulable", "Insufficient cpu")
+        finally:
+            for pod in pods_of(api, namespace):
+                if pod["metadata"]["name"].startswith("hog-"):
+                    api.delete(f"{collection('pods', namespace)}/{pod['metadata']['name']}", gracePeriodSeconds=0)
         job = jobs.succeed(api, namespace, "later", 60)
         expect(failures.condition(job, "Waiting") is None, f"it still waits: {job['status']['conditions']}")
         expect(failures.retries(job) == 0, f"steps: {job['status']['steps']}")

@@ -1,9 +1,11 @@
 """Installing."""
+import contextlib
 import json
 
 from harness import release
 from harness.api import is_own_cluster
 from harness.case import FIRST, Skipped, case, expect
+from harness.namespace import Namespace
 from harness.program import ROOT, helm, kubectl, run
 from harness.wait import until
 
@@ -60,18 +62,14 @@ def chart_renders(api):
     remove()
     run(ROOT / "charts" / "update", "--check")
     helm("lint", "--strict", release.CHART)
-    namespaces = ("weir-site", "weir-site-a", "weir-site-b")
-    try:
-        for namespace in namespaces:
-            api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    with contextlib.ExitStack() as namespaces:
+        for name in ("weir-site", "weir-site-a", "weir-site-b"):
+            namespaces.enter_context(Namespace(api, name))
         for site, values in SITES.items():
             rendered = template(values)
             kubectl("create", "--dry-run=server", "--validate=strict", "--filename", "-",
                     stdin=without_namespaces(rendered))
             expect("kind: Secret" not in rendered or "secret-key: \n" not in rendered, f"{site}: an empty secret key")
-    finally:
-        for namespace in namespaces:
-            api.delete(f"/api/v1/namespaces/{namespace}")
     for mistake, (values, word) in MISTAKES.items():
         try:
             template(values)
@@ -118,7 +116,7 @@ def install(api):
         return [pod["metadata"]["name"] for pod in replicas() if pod["metadata"]["labels"].get("weir.dev/leader") == "true"]
 
     # A replica is ready before one leads.
-    until("one of them to lead", 30, leaders)
+    until("one of them to lead", 30, lambda: leaders() or None)
     expect(len(leaders()) == 1, f"leaders: {leaders()}")
     nodes = {pod["spec"]["nodeName"] for pod in ready}
     count = len(api.get("/api/v1/nodes")["items"])

@@ -32,6 +32,16 @@ class Skipped(Exception):
     """This cluster cannot show it; says why."""
 
 
+class Broken(AssertionError):
+    """weir has broken a promise that no busy machine excuses: this is not tried again."""
+
+
+def kept(is_true, promise):
+    """`expect`, for what must hold however slow or broken everything else is."""
+    if not is_true:
+        raise Broken(promise)
+
+
 def expect(is_true, complaint):
     """An assertion that Python's -O does not remove."""
     if not is_true:

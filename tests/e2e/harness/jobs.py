@@ -1,9 +1,10 @@
 """Jobs as a client makes and follows them."""
+import http.client
 import json
 import threading
 import time
 
-from .api import collection
+from .api import ApiError, collection
 from .measure import FINAL
 from .program import ROOT, kubectl
 
@@ -77,19 +78,31 @@ class PodRecorder:
         self.is_over = threading.Event()
 
     def __enter__(self):
-        version = self.api.get(self.path)["metadata"]["resourceVersion"]
+        version = self.listed()
         self.thread = threading.Thread(target=self.record, args=(version,), daemon=True)
         self.thread.start()
         return self
 
+    def listed(self):
+        """Takes what is there. Returns the version to watch from."""
+        found = self.api.get(self.path)
+        self.pods.update((pod["metadata"]["uid"], pod) for pod in found["items"])
+        return found["metadata"]["resourceVersion"]
+
     def record(self, version):
         while not self.is_over.is_set():
-            for kind, pod in self.api.watch(self.path, version, 2):
-                if kind == "ERROR":
-                    version = self.api.get(self.path)["metadata"]["resourceVersion"]
-                    break
-                version = pod["metadata"]["resourceVersion"]
-                self.pods[pod["metadata"]["uid"]] = pod
+            try:
+                version = version or self.listed()
+                for kind, pod in self.api.watch(self.path, version, 2):
+                    if kind == "ERROR":
+                        version = None
+                        break
+                    version = pod["metadata"]["resourceVersion"]
+                    self.pods[pod["metadata"]["uid"]] = pod
+            except (ApiError, OSError, http.client.HTTPException, ValueError):
+                # The API server is away, or was in the middle of a line.
+                version = None
+                time.sleep(0.1)
 
     def __exit__(self, *_):
         self.is_over.set()

@@ -46,8 +46,7 @@ def memory(pod):
 def leader(api):
     """The pod that leads, if its process is alive."""
     for pod in pods(api):
-        is_ready = any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
-        if is_ready and pod["metadata"]["labels"].get("weir.dev/leader") == "true" and processes(pod["metadata"]["uid"]):
+        if is_ready(pod) and pod["metadata"]["labels"].get("weir.dev/leader") == "true" and processes(pod["metadata"]["uid"]):
             return pod
     return None
 
@@ -59,8 +58,34 @@ def wait_for_leader(api):
 def kill_leader(api):
     """SIGKILL for the leader's process, by its id. Returns the pod's name."""
     pod = wait_for_leader(api)
-    os.kill(processes(pod["metadata"]["uid"])[0], signal.SIGKILL)
+    kill(pod["metadata"]["uid"])
     return pod["metadata"]["name"]
+
+
+def kill(uid):
+    """SIGKILL for the first process of weir in a pod, by its id."""
+    found = processes(uid)
+    if not found:
+        raise ProcessLookupError(f"no process of weir runs in pod {uid}")
+    os.kill(found[0], signal.SIGKILL)
+
+
+def restarts(pod):
+    return sum(container["restartCount"] for container in pod["status"].get("containerStatuses", []))
+
+
+def wait_until_ready(api, seconds=LEADER_SECONDS):
+    """Both replicas are ready; none waits for minutes because its process was killed often."""
+    def are_ready():
+        remove_backed_off(api)
+        return sum(is_ready(pod) for pod in pods(api)) >= 2
+    until("both replicas to be ready", seconds, are_ready)
+
+
+def is_ready(pod):
+    is_kept = "deletionTimestamp" not in pod["metadata"]
+    conditions = pod["status"].get("conditions", [])
+    return is_kept and any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def remove_backed_off(api):

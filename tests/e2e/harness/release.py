@@ -32,6 +32,11 @@ def upgrade(values=None):
     install(values, ("upgrade",))
 
 
+def values():
+    """What it was installed or upgraded with last."""
+    return json.loads(helm("get", "values", NAME, "--namespace", NAMESPACE, "--output", "json"))
+
+
 def others(values):
     return [word for name, value in (values or {}).items() for word in ("--set-json", f"{name}={json.dumps(value)}")]
 

@@ -18,7 +18,7 @@ class Callback(Case):
     @requirement("callback/job-callback")
     def test_success_posts_the_results(self):
         with Listener(target.reached_at()) as listener:
-            inputs = {"echoInput": "lake", "pause": 1}
+            inputs = {"echoInput": "lake", "pause": 4}
             job = self.api.start("echo", inputs, subscriber=self.subscribed(listener), response="document")
             media_type, status = listener.next_json("/inProgress")
             self.assertEqual(media_type, "application/json")
@@ -104,7 +104,7 @@ class Dismiss(Case):
         self.api.wait(job)
         status = self.json(self.api.delete(f"/jobs/{job}"), "statusInfo")
         self.assertEqual((status["jobID"], status["status"]), (job, "dismissed"))
-        self.problem(self.api.get(f"/jobs/{job}"), 404, NO_SUCH_JOB)
+        self.soon(lambda: self.problem(self.api.get(f"/jobs/{job}"), 404, NO_SUCH_JOB))
         self.problem(self.api.delete(f"/jobs/{job}"), 404, NO_SUCH_JOB)
 
     def test_a_dismissed_job_that_is_dismissed_again_is_gone(self):
@@ -113,7 +113,7 @@ class Dismiss(Case):
         self.ok(self.api.delete(f"/jobs/{job}"))
         self.api.wait(job, "dismissed")
         self.ok(self.api.delete(f"/jobs/{job}"))
-        self.problem(self.api.get(f"/jobs/{job}"), 404, NO_SUCH_JOB)
+        self.soon(lambda: self.problem(self.api.get(f"/jobs/{job}"), 404, NO_SUCH_JOB))
 
 
 def running_with(word):

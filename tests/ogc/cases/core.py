@@ -65,10 +65,14 @@ class Core(Case):
     @requirement("core/process-list", "core/process-list-success")
     def test_the_list_of_processes_has_those_that_are_deployed_and_the_built_in_one(self):
         process = self.deployed("one")
-        document = self.json(self.api.get("/processes?limit=10000"), "processList")
-        ids = [summary["id"] for summary in document["processes"]]
+
+        def listed():
+            document = self.json(self.api.get("/processes?limit=10000"), "processList")
+            ids = [summary["id"] for summary in document["processes"]]
+            self.assertIn(process, ids)
+            return document, ids
+        document, ids = self.soon(listed)
         self.assertIn("echo", ids)
-        self.assertIn(process, ids)
         self.assertEqual(len(ids), len(set(ids)))
         for summary in document["processes"]:
             self.assertNotIn("inputs", summary)
@@ -77,7 +81,8 @@ class Core(Case):
     @requirement("core/pl-limit-definition", "core/pl-limit-response")
     def test_a_list_of_processes_is_never_longer_than_its_limit(self):
         for _ in range(11):
-            self.deployed("one")
+            process = self.deployed("one")
+        self.soon(lambda: self.assertIn(process, self.api.get("/processes?limit=10000").text))
         for query, most in [("", 10), ("?limit=1", 1), ("?limit=3", 3), ("?limit=10000", 10_000)]:
             with each(self, query=query):
                 found = self.json(self.api.get("/processes" + query), "processList")["processes"]
@@ -94,6 +99,8 @@ class Core(Case):
     @requirement("core/pl-links")
     def test_pages_of_processes_are_linked_and_show_each_once(self):
         made = {self.deployed("one") for _ in range(4)}
+        for process in made:
+            self.soon(lambda: self.assertIn(process, self.api.get("/processes?limit=10000").text))
         first = self.json(self.api.get("/processes?limit=2"), "processList")
         self.assertEqual(rels(first)["self"]["href"], f"{self.api.base}/processes?limit=2")
         self.assertEqual(rels(first)["alternate"]["type"], "text/html")

@@ -40,8 +40,8 @@ class Case(unittest.TestCase):
         self.assertEqual(schemas.mistakes(document, schema), [], f"\n{about}")
 
     def soon(self, check, seconds=5):
-        """What `check` asserts holds now or a moment later: a process that was changed is known to the other replicas of a
-        cluster by their watches."""
+        """What `check` asserts holds now or a moment later: what was changed is known to the other replicas of a cluster by
+        their watches."""
         deadline = time.monotonic() + seconds
         while True:
             try:
