@@ -78,6 +78,10 @@ pub fn main() -> ExitCode {
 fn done(done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
         eprintln!("{}", describe(&error));
+        #[cfg(feature = "embedded")]
+        if matches!(error.downcast_ref(), Some(weir_local::BackendError::Interrupted)) {
+            return ExitCode::from(exit::CANCELLED);
+        }
         ExitCode::from(exit::FAILURE)
     })
 }

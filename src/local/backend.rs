@@ -49,6 +49,11 @@ pub enum BackendError {
     /// them and runs nothing again.
     #[error("the outputs cannot be published: {0}; mend that and resume the job: nothing runs again")]
     Publish(crate::publish::PublishError),
+    /// Somebody does not want to wait for the outputs to be put into the output folder. The job is not over, as above.
+    #[error(
+        "interrupted while the outputs were being published; resume the job to go on with that: nothing runs again"
+    )]
+    Interrupted,
     /// Another process runs the job.
     #[error(transparent)]
     Lock(#[from] LockError),

@@ -48,7 +48,7 @@ pub enum Control {
     Run,
     /// Dismiss the job: tools get SIGTERM and the grace of the settings.
     Cancel,
-    /// Dismiss the job now: tools get SIGKILL.
+    /// Dismiss the job now: tools get SIGKILL. One that is being published is left for the next run.
     Now,
 }
 
@@ -273,9 +273,12 @@ impl Run {
                 stop.send_replace(Some(Stop { class: FailureClass::Dismissed, grace: Duration::ZERO }));
             }
         }
-        // Too late: it ends when its results are published, or when they cannot be.
+        // Too late: it ends when its results are published, or when they cannot be. Nobody has to wait for that.
         if self.state.is_committed() {
-            return Ok(());
+            return match order {
+                Control::Now => Err(BackendError::Interrupted),
+                Control::Run | Control::Cancel => Ok(()),
+            };
         }
         let message = "the job was cancelled".to_owned();
         self.happened(Event::StopRequested { class: FailureClass::Dismissed, message })

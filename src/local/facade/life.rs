@@ -62,6 +62,7 @@ fn is_permanent(error: &BackendError) -> bool {
         BackendError::Io { .. }
         | BackendError::Store { .. }
         | BackendError::Publish(_)
+        | BackendError::Interrupted
         | BackendError::Lock(_)
         | BackendError::Task(_) => false,
     }

@@ -90,7 +90,11 @@ impl Fixture {
 
     pub fn resume(&self, run: &RunId) -> Result<Finished, BackendError> {
         let (_control, receiver) = watch::channel(Control::Run);
-        self.runtime.block_on(self.backend.run(run, receiver, &mut ()))
+        self.obey(run, receiver)
+    }
+
+    pub fn obey(&self, run: &RunId, control: watch::Receiver<Control>) -> Result<Finished, BackendError> {
+        self.runtime.block_on(self.backend.run(run, control, &mut ()))
     }
 
     /// Runs with an order that is given once `when` is there.

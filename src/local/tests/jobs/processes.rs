@@ -3,14 +3,20 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use tokio::sync::watch;
 use weir_api::{FailureClass, Phase};
-use weir_local::Control;
+use weir_cwl::Record;
 use weir_local::launcher::{ARG0, Reply, Request, Sink, Tool};
+use weir_local::publish::{IntoFolder, Publication, PublishError, Publisher};
+use weir_local::{BackendError, Control};
 
 use super::fixture::{Fixture, processes_of, trials};
+use super::ordinary::WORDS;
 
 pub fn trials() -> Vec<Trial> {
     trials![
@@ -18,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         a_tool_that_ignores_sigterm_is_killed_after_the_grace,
         cancelling_dismisses_the_job,
         cancelling_now_waits_for_no_grace,
+        cancelling_twice_leaves_outputs_that_are_being_published_to_the_next_run,
         a_tool_that_is_stopped_before_it_was_started_does_not_run_on,
         what_a_tool_leaves_running_ends_with_it,
         a_killed_launcher_is_replaced_and_the_step_tried_again,
@@ -114,6 +121,44 @@ fn cancelling_now_waits_for_no_grace() {
     let finished = fixture.run_and_order(&package, &inputs, &mark, Control::Now);
     assert_eq!(finished.phase, Phase::Dismissed);
     assert_eq!(processes_of(&fixture.path()), [""; 0]);
+}
+
+/// Publishes nothing until it may.
+#[derive(Debug)]
+struct Slow {
+    has_begun: AtomicBool,
+    may_end: AtomicBool,
+}
+
+impl Publisher for Slow {
+    fn publish(&self, job: &Publication<'_>, outputs: Record) -> Result<Record, PublishError> {
+        self.has_begun.store(true, Ordering::SeqCst);
+        while !self.may_end.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        IntoFolder.publish(job, outputs)
+    }
+}
+
+fn cancelling_twice_leaves_outputs_that_are_being_published_to_the_next_run() {
+    let slow = Arc::new(Slow { has_begun: AtomicBool::new(false), may_end: AtomicBool::new(false) });
+    let publisher: Arc<dyn Publisher> = slow.clone();
+    let fixture = Fixture::with(|settings| settings.publisher = publisher);
+    let run = fixture.submit(WORDS, r#"{"words": ["water"]}"#);
+    let (control, receiver) = watch::channel(Control::Run);
+    let publishes = Arc::clone(&slow);
+    let person = std::thread::spawn(move || {
+        while !publishes.has_begun.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        control.send_replace(Control::Cancel);
+        control.send_replace(Control::Now);
+    });
+    let interrupted = fixture.obey(&run, receiver).unwrap_err();
+    assert!(matches!(interrupted, BackendError::Interrupted), "{interrupted}");
+    person.join().unwrap();
+    slow.may_end.store(true, Ordering::SeqCst);
+    assert_eq!(fixture.resume(&run).unwrap().phase, Phase::Successful);
 }
 
 fn what_a_tool_leaves_running_ends_with_it() {
