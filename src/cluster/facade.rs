@@ -2,7 +2,8 @@
 //! serves it, whether it leads or not.
 //!
 //! What the watches say -> [`mod@record`], [`entry`], [`tenants`] (small records) -> [`index`] -> answers. What the index does not
-//! know the API server is asked for once, so that whatever one replica has answered every other one finds (invariant I4).
+//! know, or has not seen over, the API server is asked for, so that whatever one replica has answered every other one goes by
+//! (invariant I4).
 //! Writes go to the API server alone; the leader's controllers do the rest, and the index tells when it is done.
 
 mod cache;

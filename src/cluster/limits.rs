@@ -255,7 +255,8 @@ pub const COPIES_AT_ONCE: usize = 16;
 pub const RESULT_TRIES: u32 = 4;
 
 /// How long the publishing of a job's outputs is tried after its last step, while their bucket cannot be written: somebody
-/// mends a quota or credentials the next day. A job that states `timeoutSeconds` may end sooner.
+/// mends a quota or credentials the next day. A job that states `timeoutSeconds` may end sooner, unless its catalogs are being
+/// written: these are tried for so long by each leader, too.
 pub const PUBLISH_WAIT: Duration = Duration::from_hours(24);
 
 /// Time that one request to the results' bucket may take: a copy of 5 GiB within a slow store.
@@ -342,8 +343,8 @@ pub const FACADE_CREATE_TRIES: u32 = 3;
 /// Tries to note that a subscriber was told: about a minute.
 pub const FACADE_TOLD_TRIES: u32 = 9;
 
-/// Objects that one tenant's requests ask the API server for at the same time, because this replica has not seen them or a
-/// job is to run them: its share of what the API server gives one client at once, in whose name the controllers ask too. At
+/// Objects that one tenant's requests ask the API server for at the same time, because this replica has not seen them, a
+/// job is to run them, or somebody wants the results of a job that was not seen over: its share of what the API server gives one client at once, in whose name the controllers ask too. At
 /// 3 ms each, 2,600 a second.
 pub const FACADE_LOOKUPS_A_TENANT: usize = 8;
 

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sha2::{Digest, Sha256};
 use weir_api::kubernetes::ProcessJobStatus;
-use weir_api::kubernetes::conditions::{ACCEPTED, COMPLETE, FAILED, SPEC_CHANGE_IGNORED, WAITING};
+use weir_api::kubernetes::conditions::{ACCEPTED, COMPLETE, FAILED, PUBLISHING, SPEC_CHANGE_IGNORED, WAITING};
 use weir_api::kubernetes::process_job::{Failure, StepStatus, Usage};
 use weir_api::{FailureClass, Phase};
 use weir_cwl::{Record, Value};
@@ -132,6 +132,9 @@ pub fn says_the_same(one: &ProcessJobStatus, other: &ProcessJobStatus) -> bool {
     undated(one) == undated(other)
 }
 
+/// What is said of a job that cannot be stopped any more.
+const COMMITTED: &str = "its results are being published: it is too late to stop it";
+
 type Wanted = (&'static str, bool, String, String);
 
 fn conditions(
@@ -154,6 +157,9 @@ fn conditions(
         Phase::Accepted | Phase::Running => {
             if let Some(first) = shown.waiting.first() {
                 wanted.push((WAITING, true, first.reason.clone(), cut(&first.message)));
+            }
+            if shown.state.is_committed() {
+                wanted.push((PUBLISHING, true, "Committed".to_owned(), COMMITTED.to_owned()));
             }
         }
     }
@@ -194,6 +200,9 @@ fn message(shown: &Shown<'_>, progress: &Progress, succeeded: u64) -> String {
         Phase::Accepted | Phase::Running => {
             if let Some(first) = shown.waiting.first() {
                 return cut(&first.message);
+            }
+            if shown.state.is_committed() {
+                return COMMITTED.to_owned();
             }
             let running: Vec<String> = progress
                 .steps

@@ -148,6 +148,9 @@ pub struct JobRecord {
     pub process: ProcessId,
     /// Where it stands.
     pub phase: Phase,
+    /// Its results are becoming visible: it ends with them, whoever asks it to stop.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_committed: bool,
     /// Percent of its step instances that are over, 0 to 100.
     pub progress: u8,
     /// What a person would want to know now.
@@ -183,6 +186,7 @@ impl JobRecord {
             id,
             process,
             phase: Phase::Accepted,
+            is_committed: false,
             progress: 0,
             message: None,
             created,
@@ -339,7 +343,7 @@ pub trait Backend: Send + Sync + 'static {
     /// later [`Self::job`] on every replica (invariant I4).
     async fn create(&self, tenant: &Tenant, job: NewJob) -> Result<Arc<JobRecord>, BackendError>;
 
-    /// One job. May lag behind by a second, but is found wherever it was created.
+    /// One job. May lag behind by a second, but is found on every replica, whichever created it.
     async fn job(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError>;
 
     /// The same; one that was not seen to be over is shown as it is now: whoever was told by another replica that it is over
@@ -361,7 +365,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Waits until the job is in a final phase, and gives it; `None` if it vanishes. The caller sets the deadline.
     async fn finished(&self, tenant: &Tenant, id: &JobId) -> Result<Option<Arc<JobRecord>>, BackendError>;
 
-    /// Ends a job that is not over: its steps stop, it stays, dismissed. Gives the job as it is then.
+    /// Ends a job that is not over: its steps stop, it stays, dismissed. One that [is too late](JobRecord::is_committed) ends
+    /// with its results. Gives the job as it is then.
     async fn dismiss(&self, tenant: &Tenant, id: &JobId) -> Result<Arc<JobRecord>, BackendError>;
 
     /// Removes a job that is over from the list, with its journal and logs. Published results stay.

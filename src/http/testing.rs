@@ -420,7 +420,7 @@ impl Backend for Memory {
         }
         let record = self.ask_job(tenant, id, |job| {
             let record = Arc::make_mut(&mut job.record);
-            if !record.phase.is_final() {
+            if !record.phase.is_final() && !record.is_committed {
                 let now = record.created + SignedDuration::from_secs(2);
                 (record.phase, record.finished, record.updated) = (Phase::Dismissed, Some(now), now);
             }

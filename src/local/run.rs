@@ -274,7 +274,7 @@ impl Run {
             }
         }
         // Too late: it ends when its results are published, or when they cannot be. Nobody has to wait for that.
-        if self.state.is_committed() {
+        if self.observed.is_publishing {
             return match order {
                 Control::Now => Err(BackendError::Interrupted),
                 Control::Run | Control::Cancel => Ok(()),
@@ -303,14 +303,10 @@ impl Run {
                 continue;
             }
             for action in &actions {
-                match action {
-                    Action::Launch(launch) => {
-                        self.observed.present.insert(launch.incarnation);
-                        let uid = format!("epoch-{}-process-{}", self.epoch, launch.incarnation.0);
-                        self.happened(Event::Claimed { incarnation: launch.incarnation, uid })?;
-                    }
-                    Action::Publish { .. } if !self.state.is_committed() => self.happened(Event::Committed)?,
-                    _ => {}
+                if let Action::Launch(launch) = action {
+                    self.observed.present.insert(launch.incarnation);
+                    let uid = format!("epoch-{}-process-{}", self.epoch, launch.incarnation.0);
+                    self.happened(Event::Claimed { incarnation: launch.incarnation, uid })?;
                 }
             }
             return Ok((actions, plan.wake_at));

@@ -57,7 +57,7 @@ pub enum Action {
         /// Which.
         incarnation: Incarnation,
     },
-    /// Publish the output object, with `Committed` before anything of it can be seen, and append `Finished`. Key: the job.
+    /// Publish the output object, with `Committed` before its first catalog, and append `Finished`. Key: the job.
     Publish {
         /// As the steps left it.
         outputs: Record,

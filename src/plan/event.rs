@@ -104,8 +104,9 @@ pub enum Event {
     Suspended,
     /// Ends `Suspended`.
     Resumed,
-    /// The results are about to become visible: from here on the job ends with them, and whoever asks it to stop is too
-    /// late. Durable before the first of them is visible (invariant I5). Void if somebody has asked before.
+    /// The results are about to become visible: from here on whoever asks the job to stop is too late. It ends with them, or
+    /// as Failed if they cannot be written. Durable before the first catalog is written (invariant I5); results without a
+    /// catalog become visible by `Finished`. Void if somebody has asked to stop before.
     Committed,
     /// The job is over; nothing may follow.
     Finished {

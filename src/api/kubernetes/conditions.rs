@@ -19,6 +19,9 @@ pub const SPEC_CHANGE_IGNORED: &str = "SpecChangeIgnored";
 /// ProcessJob: something outside keeps it from going on for now; the message says what.
 pub const WAITING: &str = "Waiting";
 
+/// ProcessJob: its results are becoming visible. Whoever asks it to stop is too late.
+pub const PUBLISHING: &str = "Publishing";
+
 /// Reason: the package has errors.
 pub const PACKAGE_INVALID: &str = "PackageInvalid";
 

@@ -2,6 +2,7 @@
 
 mod course;
 mod ends;
-mod overlap;
+mod moment;
 mod ownership;
+mod publishing;
 mod world;

@@ -94,7 +94,7 @@ pub enum PublishError {
         /// The output.
         output: String,
     },
-    /// The job is to stop. No catalog was written.
+    /// The job is to stop, or nobody runs it here any more. This try has written no catalog.
     #[error("the job was stopped before its outputs were published")]
     Stopped,
     /// A stage-out step that has not laid out a catalog.

@@ -20,8 +20,8 @@ use world::{Agent, Files, ID, Store, Web, again, first_launch, job, report};
 
 pub(crate) mod world;
 
-const WATER_BODIES: &str = include_str!("../../../tests/packages/water-bodies-trivial.cwl");
-const SCENES: &str = r#"{"stac_items": ["north", "south"], "bands": ["green", "nir"]}"#;
+pub(crate) const WATER_BODIES: &str = include_str!("../../../tests/packages/water-bodies-trivial.cwl");
+pub(crate) const SCENES: &str = r#"{"stac_items": ["north", "south"], "bands": ["green", "nir"]}"#;
 
 async fn publish(context: &JobContext, outputs: Record) -> Result<Record, PublishError> {
     let (_goes_on, stop) = watch::channel(false);
@@ -29,7 +29,7 @@ async fn publish(context: &JobContext, outputs: Record) -> Result<Record, Publis
 }
 
 /// Plays all steps of a job and gives its output object before it is published.
-async fn played(context: &Arc<JobContext>) -> (Record, Agent, Job) {
+pub(crate) async fn played(context: &Arc<JobContext>) -> (Record, Agent, Job) {
     let mut agent = Agent::new(context);
     let mut job = Job::new(Intent::clone(&context.intent));
     tokio::task::spawn_blocking(move || {

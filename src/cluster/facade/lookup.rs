@@ -23,7 +23,7 @@ impl Cluster {
         let turn = timeout(FACADE_LOOKUP_WAIT, self.lookups.take(&namespace.to_owned())).await;
         let _turn = turn.map_err(|_| {
             BackendError::Unavailable(format!(
-                "the tenant asks for {FACADE_LOOKUPS_A_TENANT} things at the same time that this replica has not seen: ask more slowly"
+                "the tenant asks for {FACADE_LOOKUPS_A_TENANT} things at the same time that this replica has not seen, or not seen over: ask more slowly"
             ))
         })?;
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);

@@ -6,6 +6,7 @@ use kube::ResourceExt as _;
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 use weir_api::Phase;
+use weir_api::kubernetes::conditions::PUBLISHING;
 use weir_api::kubernetes::names::{ORIGIN, PROCESS_ID, TOLD};
 use weir_api::kubernetes::process_job::{self, InlineProcess, StepStatus};
 use weir_api::kubernetes::{ProcessJob, ProcessJobSpec};
@@ -43,6 +44,7 @@ impl Job {
             id,
             process: process(object, process_id),
             phase,
+            is_committed: status.conditions.iter().any(|known| known.type_ == PUBLISHING && known.status == "True"),
             progress: u8::try_from(status.progress.clamp(0, 100)).unwrap_or(0),
             message: status.message,
             created,
@@ -208,6 +210,15 @@ mod tests {
         assert_eq!((job.record.phase, job.record.process.as_str()), (Phase::Accepted, "Water"));
         assert_eq!(job.record.updated, job.record.created);
         assert_eq!(job.run_id, "u");
+    }
+
+    #[test]
+    fn a_job_whose_results_are_becoming_visible_says_that_it_is_too_late_to_stop_it() {
+        let condition = json!({"type": "Publishing", "status": "True", "reason": "Committed", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let job =
+            |conditions: Json| read(&json!({"spec": {}, "status": {"phase": "Running", "conditions": conditions}}));
+        assert!(job(json!([condition])).record.is_committed && !job(json!([])).record.is_committed);
     }
 
     #[test]

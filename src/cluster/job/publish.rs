@@ -1,6 +1,6 @@
 //! Publishing the outputs: one try at a time, which a stop ends, as it does between two tries. Only when everything but the
-//! catalogs is in place does `Committed` become durable, then they are written: from there on the job ends published, who
-//! ever leads it and whoever asks it to stop (invariant I5).
+//! catalogs is in place does `Committed` become durable, then they are written: from there on the job is published, whoever
+//! leads it and whoever asks it to stop (invariant I5). It fails only if that cannot be done, and then says so.
 
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ pub(super) struct Publishing {
     /// Ends the try that is under way, if it is not too late. A try does not outlive its actor either.
     stop: watch::Sender<bool>,
     backoff: Backoff,
+    /// Since when this actor has tried.
+    began: Option<Instant>,
     /// When the next try may begin.
     next: Option<Instant>,
 }
@@ -54,6 +56,7 @@ impl Actor {
             return;
         }
         self.publishing.next = None;
+        self.publishing.began.get_or_insert_with(Instant::now);
         self.observed.is_publishing = true;
         let (context, stop) = (Arc::clone(&self.context), self.publishing.stop.subscribe());
         let (is_committed, sender) = (self.state.is_committed(), self.sender.clone());
@@ -96,7 +99,10 @@ impl Actor {
             Err(error) => error,
         };
         let is_stopping = self.state.stop().is_some();
-        let is_late = self.clock.now() >= deadline && !is_stopping;
+        let is_committed = self.state.is_committed();
+        // What may be half visible is not given up because nobody was there for a day.
+        let has_tried = self.publishing.began.is_some_and(|began| began.elapsed() >= PUBLISH_WAIT);
+        let is_late = self.clock.now() >= deadline && !is_stopping && (has_tried || !is_committed);
         let Some((class, reason)) = failure_of(&error, is_late) else {
             // A job that is to stop does so now, as the planner says.
             if !is_stopping {
@@ -106,7 +112,8 @@ impl Actor {
             self.publishing.next = Some(Instant::now() + self.publishing.backoff.advance());
             return Ok(());
         };
-        let message = format!("the outputs cannot be published: {reason}");
+        let visible = if is_committed { "; some of them may be visible" } else { "" };
+        let message = format!("the outputs cannot be published: {reason}{visible}");
         let failure = Failure { class, message, instance: None, exit_code: None, stderr_tail: None };
         let (phase, outputs) = (Phase::Failed, Record::new());
         self.happened(Event::Finished { phase, outputs, failure: Some(failure) })

@@ -36,9 +36,10 @@ pub(super) async fn dismiss(
         (job, End::Removed { results: published.and_then(|published| place(&published, id.as_str())) })
     } else {
         let job = facade.backend.dismiss(&tenant, &id).await.map_err(gone)?;
-        // It may have ended before. If its steps still stop, it is dismissed all the same.
+        // It may have ended before, or be too late. If its steps still stop, it is dismissed all the same.
         let has_ended = job.phase.is_final() && job.phase != Phase::Dismissed;
-        (job, if has_ended { End::Before } else { End::Dismissed })
+        let is_before = has_ended || (job.is_committed && !job.phase.is_final());
+        (job, if is_before { End::Before } else { End::Dismissed })
     };
     let document = json!(StatusInfo::ended(&base, &job, &end));
     Ok(negotiate::respond(format, &document, || pages::job(&base, &document, &job)))

@@ -162,6 +162,7 @@ mod tests {
             id: "j".parse().unwrap(),
             process: "water-bodies".parse().unwrap(),
             phase,
+            is_committed: false,
             progress: 0,
             message: None,
             created: moment("2024-10-22T04:18:54.378123Z"),

@@ -182,7 +182,7 @@ fn links(base: &Base, job: &JobRecord, texts: &[TextRecord]) -> Vec<Link<'static
 pub(super) enum End {
     /// Its steps stop; it stays in the list.
     Dismissed,
-    /// It had ended before it could be dismissed.
+    /// It had ended before it could be dismissed, or ends with its results.
     Before,
     /// It was over, and is no longer in the list.
     Removed {

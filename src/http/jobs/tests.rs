@@ -369,6 +369,19 @@ async fn a_job_that_ended_just_before_it_was_dismissed_is_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_job_whose_results_are_becoming_visible_is_not_called_dismissed() {
+    let memory = Memory::acme();
+    let client = Client::new(&memory);
+    accept(&client, 1).await;
+    memory.start("acme", &id(1));
+    let words = "its results are being published: it is too late to stop it";
+    memory.change("acme", &id(1), |job| (job.is_committed, job.message) = (true, Some(words.to_owned())));
+    let answer = client.send("DELETE", &format!("{JOBS}/{}", id(1)), &[], "").await;
+    let status = answer.json();
+    assert_eq!((answer.status, &status["status"], &status["message"]), (200, &json!("running"), &json!(words)));
+}
+
+#[tokio::test]
 async fn of_a_dismissed_job_no_results_are_promised() {
     let memory = Memory::acme();
     let client = Client::new(&memory);

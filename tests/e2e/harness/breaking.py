@@ -88,7 +88,8 @@ def kill_leader(api):
     """Ends the leader as a crash would: nothing of it has time to stop. Waits until another one leads."""
     before = until("one leader", SECONDS, lambda: leader(api))
     if is_own_cluster():
-        operators.kill_leader(api)
+        # The pod is the first part of the holder's identity.
+        operators.kill(api.get(pod_path(before.rsplit("_", 1)[0]))["metadata"]["uid"])
     else:
         # The nearest that the API server offers: its kubelet gives it two seconds.
         pods = f"{collection('pods', release.NAMESPACE)}?labelSelector=weir.dev%2Fleader%3Dtrue"
@@ -102,11 +103,11 @@ def kill_leader(api):
 
 
 def kill_store(api):
-    """Ends the bundled store as a crash would."""
-    pod = api.find(pod_path(f"{release.NAME}-store-0"))
-    if pod:
-        with contextlib.suppress(ProcessLookupError):
-            operators.kill(pod["metadata"]["uid"])
+    """Ends the bundled store as a crash would, once it runs."""
+    def uid():
+        pod = api.find(pod_path(f"{release.NAME}-store-0"))
+        return pod and operators.processes(pod["metadata"]["uid"]) and pod["metadata"]["uid"] or None
+    operators.kill(until("the store to run", SECONDS, uid))
 
 
 def pod_path(name):

@@ -51,6 +51,13 @@ class Case(unittest.TestCase):
                     raise
             time.sleep(0.1)
 
+    def everywhere(self, check):
+        """Likewise, of all replicas that requests may reach: ten answers in a row say so."""
+        def several():
+            for _ in range(10):
+                check()
+        self.soon(several)
+
     def problem(self, answer, status, type_=None, *words):
         """The answer is an exception of this status and type that says these words."""
         self.assertEqual(answer.status, status, f"\n{answer}")

@@ -13,7 +13,7 @@ use weir_api::{FailureClass, Phase};
 use weir_plan::{Event, Recorded};
 use weir_store::Journal;
 
-use super::overlap::Overlap;
+use super::moment::BeforeJournal;
 use super::world::{NAME, NAMESPACE, PACKAGE, Script, World};
 use crate::controller::ControllerError;
 
@@ -143,7 +143,7 @@ async fn what_an_earlier_leader_writes_while_another_takes_over_counts_and_ends_
     first.abort();
     let _ = first.await;
     let (earlier, _) = Journal::open(world.store.clone(), world.keys()).await.unwrap();
-    let second = world.lead_over(Arc::new(Overlap::new(&world.store, earlier)));
+    let second = world.lead_over(Arc::new(BeforeJournal::overlap(world.store.clone(), earlier)));
     world.script.send_replace(Script::Ends(0));
     assert_eq!(world.over().await.phase, Some(Phase::Successful));
     let events = world.journal().await;

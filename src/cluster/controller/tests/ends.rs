@@ -4,16 +4,11 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
-use object_store::ObjectStoreExt as _;
-use object_store::path::Path;
 use serde_json::json;
 use weir_api::Phase;
 use weir_api::kubernetes::ProcessJob;
-use weir_plan::{Event, Recorded, Timestamp};
-use weir_store::Journal;
 
 use super::world::{NAME, NAMESPACE, PACKAGE, Script, World};
-use crate::data::tests::world::Store;
 use crate::testing::{FakeApi, Fault};
 
 #[tokio::test]
@@ -145,76 +140,4 @@ async fn a_finished_job_is_deleted_after_its_time() {
     while world.segments().await > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-/// A job with a file to publish.
-fn publishes_a_file() -> serde_json::Value {
-    let package = PACKAGE.replacen("{a: string}", "{a: string, f: File}", 1);
-    let package = package.replace("{type: string, outputSource: two/out}", "{type: File, outputSource: f}");
-    let file = json!({"class": "File", "basename": "o", "contents": "water"});
-    json!({"process": {"inline": package}, "inputs": {"a": "a", "f": file}})
-}
-
-#[tokio::test]
-async fn a_job_whose_results_cannot_be_written_waits_and_can_be_dismissed_i5() {
-    let world = World::new();
-    // Nothing serves the bucket.
-    world.submit(&publishes_a_file());
-    let leader = world.lead();
-    let status = world.status(|status| World::condition(status, "Waiting").is_some()).await;
-    assert_eq!(World::condition(&status, "Waiting"), Some(("True".into(), "StoreUnavailable".into())));
-    let words = status.conditions.iter().map(|condition| condition.message.as_str());
-    assert!(words.into_iter().any(|words| words.contains("the outputs cannot be published for now")));
-    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.dismiss = true);
-    assert_eq!(world.over().await.phase, Some(Phase::Dismissed));
-    assert!(!leader.is_finished());
-}
-
-#[tokio::test]
-async fn a_job_whose_results_may_be_visible_ends_with_them_whoever_leads_and_whoever_stops_it_i5() {
-    let mut world = World::new();
-    // Nothing serves the bucket yet.
-    world.settings.results_bucket = "results".to_owned();
-    world.submit(&publishes_a_file());
-    let leader = world.lead();
-    world.status(|status| World::condition(status, "Waiting").is_some()).await;
-    // As if the leader had died over its catalogs.
-    leader.abort();
-    assert!(leader.await.unwrap_err().is_cancelled());
-    let (mut journal, _) = Journal::open(world.store.clone(), world.keys()).await.unwrap();
-    journal.append(&[Recorded { at: Timestamp::default(), event: Event::Committed }]).await.unwrap();
-    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.dismiss = true);
-    let served = Store::served().await;
-    world.settings.store = served.settings.clone();
-    let leader = world.lead();
-    let status = world.over().await;
-    assert_eq!(status.phase, Some(Phase::Successful));
-    let file = status.results.unwrap()["o"]["location"].as_str().unwrap().to_owned();
-    let key = file.strip_prefix("s3://results/").unwrap();
-    assert_eq!(served.results().get(&Path::from(key)).await.unwrap().bytes().await.unwrap(), "water");
-    let too_late = |api: &FakeApi| {
-        let all = api.list::<k8s_openapi::api::events::v1::Event>("");
-        all.into_iter().find(|event| event.note.as_deref().is_some_and(|note| note.contains("too late")))
-    };
-    tokio::time::timeout(Duration::from_secs(20), world.api.until(too_late)).await.expect("an event");
-    assert!(!leader.is_finished());
-}
-
-#[tokio::test]
-async fn a_job_is_dismissed_at_once_while_its_results_are_being_written_and_they_are_written_once_at_a_time_i5() {
-    // It takes connections and never answers.
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut world = World::new();
-    world.settings.store.endpoint = format!("http://{}", silent.local_addr().unwrap());
-    world.submit(&publishes_a_file());
-    let leader = world.lead();
-    let first = tokio::time::timeout(Duration::from_secs(30), silent.accept()).await.unwrap().unwrap();
-    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.suspend = true);
-    world.status(|status| status.message.as_deref() == Some("suspended")).await;
-    world.api.edit::<ProcessJob>(NAMESPACE, NAME, |job| job.spec.dismiss = true);
-    assert_eq!(world.over().await.phase, Some(Phase::Dismissed));
-    let second = tokio::time::timeout(Duration::from_millis(50), silent.accept()).await;
-    assert!(second.is_err(), "there was another try beside the first");
-    drop(first);
-    assert!(!leader.is_finished());
 }

@@ -147,7 +147,7 @@ impl World {
         self.services_over(self.store.clone())
     }
 
-    fn services_over(&self, store: Arc<dyn ObjectStore>) -> Arc<Services> {
+    pub fn services_over(&self, store: Arc<dyn ObjectStore>) -> Arc<Services> {
         let command = weir_script::WorkerCommand::this_program().unwrap();
         let services = Services {
             store,

@@ -25,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
         cancelling_dismisses_the_job,
         cancelling_now_waits_for_no_grace,
         cancelling_twice_leaves_outputs_that_are_being_published_to_the_next_run,
+        a_job_whose_outputs_cannot_be_published_can_be_cancelled,
         a_tool_that_is_stopped_before_it_was_started_does_not_run_on,
         what_a_tool_leaves_running_ends_with_it,
         a_killed_launcher_is_replaced_and_the_step_tried_again,
@@ -159,6 +160,28 @@ fn cancelling_twice_leaves_outputs_that_are_being_published_to_the_next_run() {
     person.join().unwrap();
     slow.may_end.store(true, Ordering::SeqCst);
     assert_eq!(fixture.resume(&run).unwrap().phase, Phase::Successful);
+}
+
+/// Has no room for anything.
+#[derive(Debug)]
+struct Full;
+
+impl Publisher for Full {
+    fn publish(&self, job: &Publication<'_>, _: Record) -> Result<Record, PublishError> {
+        let (doing, source) = ("write", std::io::ErrorKind::StorageFull.into());
+        Err(PublishError::Io { doing, path: job.spec.outdir.clone(), source })
+    }
+}
+
+fn a_job_whose_outputs_cannot_be_published_can_be_cancelled() {
+    let fixture = Fixture::with(|settings| settings.publisher = Arc::new(Full));
+    let run = fixture.submit(WORDS, r#"{"words": ["water"]}"#);
+    for _ in 0..2 {
+        let error = fixture.resume(&run).unwrap_err();
+        assert!(matches!(error, BackendError::Publish(_)), "{error}");
+    }
+    let (_control, cancelled) = watch::channel(Control::Cancel);
+    assert_eq!(fixture.obey(&run, cancelled).unwrap().phase, Phase::Dismissed);
 }
 
 fn what_a_tool_leaves_running_ends_with_it() {
