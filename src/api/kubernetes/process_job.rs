@@ -241,7 +241,7 @@ pub struct ProcessJobStatus {
     /// When this was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated: Option<Time>,
-    /// Accepted (False: the job can never run), Complete, Failed, and while they apply Waiting and SpecChangeIgnored.
+    /// Accepted (False: the job can never run), Complete, Failed, and while they apply Waiting, Publishing and SpecChangeIgnored.
     /// `kubectl wait --for=condition=Complete processjob/NAME` waits for success.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = super::schema::conditions)]
