@@ -81,7 +81,7 @@ async fn obey_signals(orders: watch::Sender<Control>) {
             _ = terminate.recv() => {}
         }
         if order == Control::Cancel {
-            eprintln!("\nCancelling; press Ctrl-C again to kill the steps at once.");
+            eprintln!("\nCancelling; press Ctrl-C again to end at once.");
         }
         let _ = orders.send(order);
     }

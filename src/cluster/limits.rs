@@ -256,8 +256,12 @@ pub const RESULT_TRIES: u32 = 4;
 
 /// How long the publishing of a job's outputs is tried after its last step, while their bucket cannot be written: somebody
 /// mends a quota or credentials the next day. A job that states `timeoutSeconds` may end sooner, unless its catalogs are being
-/// written: these are tried for so long by each leader, too.
+/// written.
 pub const PUBLISH_WAIT: Duration = Duration::from_hours(24);
+
+/// How long the catalogs are tried at most where no leader stays for [`PUBLISH_WAIT`]: some of them may be visible already,
+/// and the cluster may have been off for a weekend.
+pub const COMMITTED_WAIT: Duration = Duration::from_hours(7 * 24);
 
 /// Time that one request to the results' bucket may take: a copy of 5 GiB within a slow store.
 pub const RESULT_REQUEST_TIME: Duration = Duration::from_mins(10);

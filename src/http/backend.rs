@@ -148,7 +148,7 @@ pub struct JobRecord {
     pub process: ProcessId,
     /// Where it stands.
     pub phase: Phase,
-    /// Its results are becoming visible: it ends with them, whoever asks it to stop.
+    /// Its results are becoming visible: it goes on until they are, whoever asks it to stop.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_committed: bool,
     /// Percent of its step instances that are over, 0 to 100.

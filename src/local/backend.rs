@@ -45,8 +45,8 @@ pub enum BackendError {
     /// The journal failed, or another process has taken the job over.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The outputs are there and cannot be put into the output folder for now. The job is not over: resumed, it publishes
-    /// them and runs nothing again.
+    /// The outputs are there and cannot be put into the output folder for now. The job is not over: resumed within its time
+    /// limit, it publishes them and runs nothing again.
     #[error("the outputs cannot be published: {0}; mend that and resume the job: nothing runs again")]
     Publish(crate::publish::PublishError),
     /// Somebody does not want to wait for the outputs to be put into the output folder. The job is not over, as above.

@@ -242,8 +242,11 @@ impl Placing<'_> {
         let owned = source.starts_with(self.owned) && before.nlink() == 1;
         let same = fs::symlink_metadata(target).is_ok_and(|t| t.ino() == before.ino() && t.dev() == before.dev());
         if !same {
-            replace(target, |part| {
-                if owned && fs::hard_link(&source, part).is_ok() { Ok(()) } else { fs::copy(&source, part).map(|_| ()) }
+            replace(target, |part| match owned.then(|| fs::hard_link(&source, part)) {
+                Some(Ok(())) => Ok(()),
+                // Another run's: a copy onto it would empty what it is linked to.
+                Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+                Some(Err(_)) | None => fs::copy(&source, part).map(|_| ()),
             })?;
         }
         let mode = before.permissions().mode();

@@ -273,7 +273,11 @@ impl Run {
                 stop.send_replace(Some(Stop { class: FailureClass::Dismissed, grace: Duration::ZERO }));
             }
         }
-        // Too late: it ends when its results are published, or when they cannot be. Nobody has to wait for that.
+        if self.state.finished().is_some() {
+            return Ok(());
+        }
+        // Too late for this run: it ends when its results are published, or when they cannot be for now. Nobody has to wait
+        // for that.
         if self.observed.is_publishing {
             return match order {
                 Control::Now => Err(BackendError::Interrupted),
@@ -339,7 +343,7 @@ impl Run {
                 }
             }
             Action::Publish { outputs } => {
-                // Whoever wants the job to stop now is too late: results are published, or they are not.
+                // Whoever wants the job to stop now is too late, unless this try fails.
                 self.observed.is_publishing = true;
                 self.publish(outputs);
             }

@@ -57,7 +57,8 @@ pub enum Action {
         /// Which.
         incarnation: Incarnation,
     },
-    /// Publish the output object, with `Committed` before its first catalog, and append `Finished`. Key: the job.
+    /// Publish the output object (in the cluster with `Committed` before its first catalog) and append `Finished`. Key: the
+    /// job.
     Publish {
         /// As the steps left it.
         outputs: Record,

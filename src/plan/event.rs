@@ -105,8 +105,9 @@ pub enum Event {
     /// Ends `Suspended`.
     Resumed,
     /// The results are about to become visible: from here on whoever asks the job to stop is too late. It ends with them, or
-    /// as Failed if they cannot be written. Durable before the first catalog is written (invariant I5); results without a
-    /// catalog become visible by `Finished`. Void if somebody has asked to stop before.
+    /// as Failed if they cannot be written. In the cluster it is durable before the first catalog is written (invariant I5);
+    /// results without a catalog become visible by `Finished`. On one machine, where a try is not interrupted, it is not
+    /// written. Void if somebody has asked to stop before.
     Committed,
     /// The job is over; nothing may follow.
     Finished {

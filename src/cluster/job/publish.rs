@@ -3,6 +3,7 @@
 //! leads it and whoever asks it to stop (invariant I5). It fails only if that cannot be done, and then says so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -10,14 +11,14 @@ use tokio::time::Instant;
 use weir_api::kubernetes::conditions::STORE_UNAVAILABLE;
 use weir_api::{FailureClass, Phase};
 use weir_cwl::Record;
+use weir_plan::Event;
 use weir_plan::event::Failure;
-use weir_plan::{Event, Timestamp};
 
 use super::claims::Reply;
 use super::perform::{News, in_background};
 use super::{Actor, Backoff, JobError};
 use crate::data::{self, PublishError};
-use crate::limits::PUBLISH_WAIT;
+use crate::limits::{COMMITTED_WAIT, PUBLISH_WAIT};
 use crate::status::Waiting;
 
 /// How the tries go.
@@ -89,9 +90,6 @@ impl Actor {
         self.observed.is_publishing = false;
         self.held_up = None;
         self.shown.is_stale = true;
-        // From the end of the last step, so that a restart gives no more time.
-        let wait = u64::try_from(PUBLISH_WAIT.as_millis()).unwrap_or(u64::MAX);
-        let deadline = Timestamp(self.ledger.last_end.0.saturating_add(wait));
         let error = match result {
             Ok(outputs) => {
                 return self.happened(Event::Finished { phase: Phase::Successful, outputs, failure: None });
@@ -100,9 +98,9 @@ impl Actor {
         };
         let is_stopping = self.state.stop().is_some();
         let is_committed = self.state.is_committed();
-        // What may be half visible is not given up because nobody was there for a day.
-        let has_tried = self.publishing.began.is_some_and(|began| began.elapsed() >= PUBLISH_WAIT);
-        let is_late = self.clock.now() >= deadline && !is_stopping && (has_tried || !is_committed);
+        let since_steps = Duration::from_millis(self.clock.now().0.saturating_sub(self.ledger.last_end.0));
+        let tried = self.publishing.began.map_or(Duration::ZERO, |began| began.elapsed());
+        let is_late = !is_stopping && is_late(since_steps, tried, is_committed);
         let Some((class, reason)) = failure_of(&error, is_late) else {
             // A job that is to stop does so now, as the planner says.
             if !is_stopping {
@@ -118,6 +116,13 @@ impl Actor {
         let (phase, outputs) = (Phase::Failed, Record::new());
         self.happened(Event::Finished { phase, outputs, failure: Some(failure) })
     }
+}
+
+/// Whether no further try is made, so long after the last step, of which this actor has `tried` for so long. From the end of
+/// the last step, so that a restart gives no more time; but what may be half visible is not given up because nobody was there
+/// for a day.
+fn is_late(since_steps: Duration, tried: Duration, is_committed: bool) -> bool {
+    since_steps >= PUBLISH_WAIT && (!is_committed || tried >= PUBLISH_WAIT || since_steps >= COMMITTED_WAIT)
 }
 
 /// What ends the job; `None` if another try may succeed and it is not too late for one.
@@ -136,6 +141,14 @@ fn failure_of(error: &Unpublished, is_late: bool) -> Option<(FailureClass, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_visible_is_tried_for_a_day_by_one_leader_or_for_a_week_by_several_i6() {
+        let hours = Duration::from_hours;
+        let rows = [(23, 23, false), (24, 0, false), (23, 23, true), (48, 1, true), (48, 24, true), (168, 1, true)];
+        let late = rows.map(|(since, tried, is_committed)| is_late(hours(since), hours(tried), is_committed));
+        assert_eq!(late, [false, true, false, false, true, true]);
+    }
 
     #[test]
     fn publishing_is_tried_until_its_deadline_and_then_the_job_fails_i6() {

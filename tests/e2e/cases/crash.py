@@ -234,7 +234,10 @@ def check_results(store, items, jobs):
     for item in items:
         name = item["metadata"]["name"]
         bucket, _, key = item["status"]["results"]["said"]["location"].removeprefix("s3://").partition("/")
-        said = store.get(bucket, key).decode()
+        try:
+            said = store.get(bucket, key).decode()
+        except KeyError as error:
+            raise Broken(f"the result of {name} is gone: {error}") from error
         kept(said == text_of(name, jobs.steps[name]), f"{name} said {said!r}")
 
 

@@ -86,10 +86,9 @@ def leader(api):
 
 def kill_leader(api):
     """Ends the leader as a crash would: nothing of it has time to stop. Waits until another one leads."""
-    before = until("one leader", SECONDS, lambda: leader(api))
+    before, uid = until("one leader", SECONDS, lambda: leading_pod(api))
     if is_own_cluster():
-        # The pod is the first part of the holder's identity.
-        operators.kill(api.get(pod_path(before.rsplit("_", 1)[0]))["metadata"]["uid"])
+        operators.kill(uid)
     else:
         # The nearest that the API server offers: its kubelet gives it two seconds.
         pods = f"{collection('pods', release.NAMESPACE)}?labelSelector=weir.dev%2Fleader%3Dtrue"
@@ -100,6 +99,15 @@ def kill_leader(api):
     took = time.monotonic() - began
     operators.wait_until_ready(api)
     return took
+
+
+def leading_pod(api):
+    """Who leads, and the uid of its pod, once both the lease and the pod's label say so. None before."""
+    holder = leader(api)
+    # The pod is the first part of the holder's identity.
+    pod = holder and api.find(pod_path(holder.rsplit("_", 1)[0]))
+    is_marked = pod and pod["metadata"]["labels"].get("weir.dev/leader") == "true" and operators.is_ready(pod)
+    return (holder, pod["metadata"]["uid"]) if is_marked else None
 
 
 def kill_store(api):

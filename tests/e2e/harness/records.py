@@ -50,6 +50,8 @@ def journal(objects):
         lines = collections.deque(text.decode().splitlines())
         while lines:
             header = json.loads(lines.popleft())
+            if len(lines) < header["events"]:
+                raise ValueError(f"segment {header['segment']} is cut")
             events = [json.loads(lines.popleft()) for _ in range(header["events"])]
             # A pack and what is left of its segments say the same.
             if segments.setdefault(header["segment"], events) != events:

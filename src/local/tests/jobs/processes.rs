@@ -124,7 +124,7 @@ fn cancelling_now_waits_for_no_grace() {
     assert_eq!(processes_of(&fixture.path()), [""; 0]);
 }
 
-/// Publishes nothing until it may.
+/// Its first publication does not end before it is told so, and writes nothing.
 #[derive(Debug)]
 struct Slow {
     has_begun: AtomicBool,
@@ -133,11 +133,13 @@ struct Slow {
 
 impl Publisher for Slow {
     fn publish(&self, job: &Publication<'_>, outputs: Record) -> Result<Record, PublishError> {
-        self.has_begun.store(true, Ordering::SeqCst);
+        if self.has_begun.swap(true, Ordering::SeqCst) {
+            return IntoFolder.publish(job, outputs);
+        }
         while !self.may_end.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(2));
         }
-        IntoFolder.publish(job, outputs)
+        Err(PublishError::Refused("nobody waits for it".to_owned()))
     }
 }
 
@@ -158,8 +160,9 @@ fn cancelling_twice_leaves_outputs_that_are_being_published_to_the_next_run() {
     let interrupted = fixture.obey(&run, receiver).unwrap_err();
     assert!(matches!(interrupted, BackendError::Interrupted), "{interrupted}");
     person.join().unwrap();
-    slow.may_end.store(true, Ordering::SeqCst);
     assert_eq!(fixture.resume(&run).unwrap().phase, Phase::Successful);
+    assert_eq!(std::fs::read_to_string(fixture.outdir().join("said.txt")).unwrap(), "water\n");
+    slow.may_end.store(true, Ordering::SeqCst);
 }
 
 /// Has no room for anything.
