@@ -2,7 +2,7 @@
 import contextlib
 import json
 
-from harness import release
+from harness import operators, release
 from harness.api import is_own_cluster
 from harness.case import FIRST, Skipped, case, expect
 from harness.namespace import Namespace
@@ -105,15 +105,12 @@ def install(api):
     """`helm install` ends with two ready replicas, one of which leads, and a ready store."""
     remove()
     release.install()
-    def replicas():
-        return api.get("/api/v1/namespaces/weir/pods?labelSelector=app.kubernetes.io/component=operator")["items"]
-
-    pods = replicas()
-    ready = [pod for pod in pods if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])]
+    ready = [pod for pod in operators.pods(api) if operators.is_ready(pod)]
     expect(len(ready) == 2, f"{len(ready)} of 2 replicas are ready")
 
     def leaders():
-        return [pod["metadata"]["name"] for pod in replicas() if pod["metadata"]["labels"].get("weir.dev/leader") == "true"]
+        return [pod["metadata"]["name"] for pod in operators.pods(api)
+                if pod["metadata"]["labels"].get("weir.dev/leader") == "true"]
 
     # A replica is ready before one leads.
     until("one of them to lead", 30, lambda: leaders() or None)

@@ -1,10 +1,10 @@
 //! How results become visible, and what a stop meanwhile does (invariant I5).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use serde_json::json;
@@ -130,7 +130,7 @@ async fn no_catalog_is_visible_before_the_journal_says_that_it_may_be_i5() {
     world.settings.store = served.settings.clone();
     let keys = all_steps_are_over(&world, &served).await;
     // The new leader's epoch is written; then the journal is away.
-    let (writes, is_away) = (Arc::new(AtomicU32::new(0)), Arc::new(std::sync::atomic::AtomicBool::new(true)));
+    let (writes, is_away) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(true)));
     let (counted, away) = (Arc::clone(&writes), Arc::clone(&is_away));
     let store = BeforeJournal::new(Arc::clone(&served.objects), move || {
         let refuses = counted.fetch_add(1, Ordering::SeqCst) > 0 && away.load(Ordering::SeqCst);
@@ -147,9 +147,8 @@ async fn no_catalog_is_visible_before_the_journal_says_that_it_may_be_i5() {
     tokio::time::timeout(Duration::from_secs(30), tried).await.expect("the journal is written to");
     let results = served.results();
     let published = async || {
-        let found: Vec<_> = futures_util::TryStreamExt::try_collect(results.list(None)).await.unwrap();
-        let found: Vec<object_store::ObjectMeta> = found;
-        found.into_iter().map(|object| object.location.to_string()).collect::<Vec<_>>()
+        let keys = results.list(None).map_ok(|object| object.location.to_string());
+        keys.try_collect::<Vec<String>>().await.unwrap()
     };
     let is_catalog = |key: &String| key.matches('/').count() == 1 && key.ends_with("/catalog.json");
     let before = published().await;
